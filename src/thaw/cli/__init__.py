@@ -1,0 +1,24 @@
+"""The command line. Nothing heavy is imported before the command that needs it runs."""
+
+import sys
+
+import typer
+
+from thaw.errors import ThawError
+
+app = typer.Typer(
+    name="thaw",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Freeze a pretrained network, train a head, thaw it, and keep every step of how it got there.",
+)
+
+
+def main() -> None:
+    """Run the command line; an error the user can mend is printed without a traceback."""
+    try:
+        app()
+    except ThawError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,100 @@
+"""`params.yaml`, read into frozen models that let no unknown and no missing key pass."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from thaw.errors import ThawError
+from thaw.params.base import Section
+from thaw.params.data import AugmentParams, SplitParams
+from thaw.params.evaluation import EvaluateParams
+from thaw.params.gate import ValidateParams
+from thaw.params.model import ModelParams
+from thaw.params.training import ExtractParams, FineTuneParams, FitParams
+
+__all__ = [
+    "AugmentParams", "EvaluateParams", "ExtractParams", "FineTuneParams", "FitParams", "ModelParams", "Params",
+    "SplitParams", "ValidateParams", "load_params", "parse_params",
+]
+
+
+class Params(Section):
+    """The whole of `params.yaml`: a section a stage, and `seed` and `model`, which several stages share."""
+
+    seed: int = 1
+    model: ModelParams = ModelParams()
+    validate_: ValidateParams = ValidateParams()
+    split: SplitParams = SplitParams()
+    augment: AugmentParams = AugmentParams()
+    extract: ExtractParams = ExtractParams()
+    train_frozen: FitParams = FitParams()
+    fine_tune: FineTuneParams = FineTuneParams()
+    evaluate: EvaluateParams = EvaluateParams()
+
+    def section(self, name: str) -> Any:
+        """The value of top-level key `name` (`validate` has another name in Python: pydantic owns that one)."""
+        return getattr(self, _attribute(name))
+
+
+def load_params(path: Path) -> Params:
+    """Read `params.yaml` as YAML 1.2, where `5e-06`, which DVC writes, is a number.
+
+    Raises:
+        ThawError: the file cannot be read, or a key is unknown, missing or wrong.
+    """
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ThawError(f"{path}: no such file", "Run thaw in the project's folder, beside dvc.yaml.") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ThawError(f"{path}: not YAML: {error}", "Mend the line it names.") from None
+    if not isinstance(values, dict):
+        raise ThawError(f"{path}: holds no sections", "Start again from the project's params.yaml.")
+    return parse_params(values, str(path))
+
+
+def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Params:
+    """Check `values` against the sections; every key must be there and none besides.
+
+    Raises:
+        ThawError: names the first wrong key, and the nearest right one.
+    """
+    _check_keys(values, Params, "", source)
+    try:
+        return Params.model_validate({_attribute(key): value for key, value in values.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]).replace("validate_", "validate")
+        message = f"{source}: {key}: {first['msg'][0].lower()}{first['msg'][1:]} (is {first['input']!r})"
+        raise ThawError(message, f"Give {key} a value that fits.") from None
+
+
+def _attribute(key: str) -> str:
+    return "validate_" if key == "validate" else key
+
+
+def _fields(section: type[Section]) -> Iterator[tuple[str, Any]]:
+    for name, field in section.model_fields.items():
+        yield ("validate" if name == "validate_" else name), field.annotation
+
+
+def _check_keys(values: Mapping[str, Any], section: type[Section], prefix: str, source: str) -> None:
+    known = dict(_fields(section))
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+            hint = f"Did you mean {prefix}{near[0]}?" if near else f"Known here: {', '.join(known)}."
+            raise ThawError(f"{source}: unknown key {prefix}{key}", hint)
+    for key, kind in known.items():
+        if key not in values:
+            raise ThawError(f"{source}: missing key {prefix}{key}", f"Add {prefix}{key}; docs/params.md explains it.")
+        if isinstance(kind, type) and issubclass(kind, Section):
+            value = values[key]
+            if not isinstance(value, Mapping):
+                raise ThawError(f"{source}: {prefix}{key} is not a section", f"Put keys below {prefix}{key}.")
+            _check_keys(value, kind, f"{prefix}{key}.", source)

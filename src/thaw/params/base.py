@@ -1,0 +1,9 @@
+"""The base of every section: frozen, and no unknown key gets in."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """A section of `params.yaml`. The defaults stand in `params.yaml` too; a test holds the two equal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,45 @@
+"""Parameters of `split` and `augment`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from thaw.params.base import Section
+
+
+class SplitParams(Section):
+    """How images are divided into train, validation and test."""
+
+    test_fraction: float = Field(0.25, ge=0, lt=1)
+    """Share of the images held out for `evaluate`, unless the folder has a `test` split of its own."""
+    validation_fraction: float = Field(0.1, ge=0, lt=1)
+    """Share of the training images that training watches; 0 trains on all of them."""
+    stratify: Literal["auto"] | list[str] = "auto"
+    """Metadata columns that each split holds in equal shares beside the class; auto: every slice."""
+    slices: Literal["auto"] | list[str] = "auto"
+    """Metadata columns that `evaluate` reports apart; auto: every column of 2 to 20 values."""
+    positive_class: str = "auto"
+    """Of two classes the one that counts as positive; auto: the one of higher mean probability, else the last."""
+
+
+class AugmentParams(Section):
+    """The pictures a network is trained on."""
+
+    image_size: int = Field(224, ge=8, le=2048)
+    """Height and width in pixels."""
+    color: Literal["auto", "grey", "rgb"] = "auto"
+    """auto: grey where every image of the manifest is grey."""
+    resize: Literal["stretch", "crop", "pad"] = "stretch"
+    views: int = Field(8, ge=0, le=64)
+    """Views of each training image, the first the picture as it is; 0: new ones each epoch, made on the fly."""
+    rotation_degrees: float = Field(0.0, ge=0, le=180)
+    zoom: float = Field(0.0, ge=0, lt=1)
+    shift: float = Field(0.0, ge=0, lt=1)
+    """Largest shift, as a share of the side."""
+    shear_degrees: float = Field(0.0, ge=0, lt=90)
+    brightness: float = Field(0.0, ge=0, lt=1)
+    horizontal_flip: bool = True
+    vertical_flip: bool = True
+    right_angle_turns: bool = True
+    fill_mode: Literal["reflect", "nearest", "constant", "wrap"] = "reflect"
+    contact_sheet_images: int = Field(8, ge=1, le=64)

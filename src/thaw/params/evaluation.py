@@ -1,0 +1,15 @@
+"""Parameters of `evaluate`."""
+
+from pydantic import Field
+
+from thaw.params.base import Section
+
+
+class EvaluateParams(Section):
+    """How the held-out test split is judged."""
+
+    threshold: float = Field(0.5, gt=0, lt=1)
+    """Of two classes: the probability from which an image counts as positive."""
+    bootstrap_samples: int = Field(1000, ge=0)
+    confidence: float = Field(0.95, gt=0, lt=1)
+    """Coverage of the bootstrap intervals."""

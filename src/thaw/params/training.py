@@ -1,0 +1,61 @@
+"""Parameters of `extract`, `train_frozen` and `fine_tune`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from thaw.params.base import Section
+
+
+class ExtractParams(Section):
+    """How the frozen part of the network is run."""
+
+    engine: Literal["auto", "tensorflow", "onnxruntime", "openvino"] = "auto"
+    """auto: TensorFlow on a GPU, else the fastest installed one, by a rule and never by a timing."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    batch_size: int = Field(32, ge=1)
+    tolerance: float = Field(0.05, gt=0)
+    """Largest relative error of the engine against Keras on a sample of the images."""
+
+
+class FitParams(Section):
+    """One `fit`, frozen or thawed."""
+
+    epochs: int = Field(20, ge=0)
+    batch_size: int = Field(32, ge=1)
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    final_learning_rate: float = Field(0.0, ge=0)
+    """Where the schedule ends."""
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    warmup_epochs: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Of sgd (Nesterov) and rmsprop."""
+    final_momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-3, ge=0)
+    clip_norm: float = Field(0.0, ge=0)
+    """Largest norm of a step's gradient; 0: no clipping."""
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    labels: Literal["auto", "soft", "hard"] = "auto"
+    """soft: the metadata's `probability` is the target; auto: where there is one."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] = "none"
+    mixup: float = Field(0.0, ge=0)
+    """The alpha of mixup's Beta distribution; 0: none."""
+    early_stopping_patience: int = Field(0, ge=0)
+    """Epochs without a better validation loss before training stops, the best weights kept; 0: never stops."""
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    devices: Literal["auto", "cpu", "gpu", "all_gpus"] = "auto"
+
+
+class FineTuneParams(FitParams):
+    """The second `fit`, with layers thawed."""
+
+    strategy: Literal["head", "partial", "full", "scratch"] = "partial"
+    from_layer: str = "block11"
+    """With `partial`: the first layer, or block, that is trained."""
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    thawed_learning_rate_factor: float = Field(1.0, gt=0)
+    """The thawed layers' learning rate, as a share of the head's."""
+    cache_gb: float = Field(8.0, ge=0)
+    """Room for activations at the cut between frozen and thawed layers; beyond it training runs the whole network."""
