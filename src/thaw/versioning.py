@@ -1,0 +1,188 @@
+"""The one place that talks to DVC: the graph, what is dirty, and the books in `dvc.lock`."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thaw import telemetry
+from thaw.errors import ThawError
+
+log = logging.getLogger("thaw.versioning")
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """A stage as `dvc.yaml` declares it.
+
+    Attributes:
+        name: of the stage, its module, its function and its section of `params.yaml`.
+        inputs: argument name to data path; source files are not among them.
+        outputs: argument name to path.
+        keys: top-level keys of `params.yaml` that it depends on.
+        sources: the source files and folders that it depends on, relative to the root.
+    """
+
+    name: str
+    inputs: dict[str, Path]
+    outputs: dict[str, Path]
+    keys: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+class Books:
+    """DVC's books of one project, open for as long as the object is used.
+
+    Args:
+        root: the project's folder, with `dvc.yaml` and `.dvc`.
+
+    Raises:
+        ThawError: the folder is no DVC project, or `dvc.yaml` is wrong.
+    """
+
+    def __init__(self, root: Path) -> None:
+        telemetry.switch_off()
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        self.root = root
+        with _explained():
+            try:
+                self._repo = Repo(str(root))
+                self._graph = self._repo.index.graph
+            except DvcException as error:
+                raise ThawError(f"{root}: {error}", "Mend dvc.yaml, or run `dvc init` in a new project.") from error
+        self._stages: dict[str, Any] = {stage.addressing: stage for stage in self._ordered()}
+
+    def _ordered(self) -> list[Any]:
+        import networkx
+
+        order = networkx.lexicographical_topological_sort(self._graph.reverse(), key=lambda stage: stage.addressing)
+        return [stage for stage in order if stage.cmd]
+
+    def stages(self) -> list[StageSpec]:
+        """The stages, each after those it depends on."""
+        return [self.stage(name) for name in self._stages]
+
+    def stage(self, name: str) -> StageSpec:
+        """The stage called `name`.
+
+        Raises:
+            ThawError: there is none.
+        """
+        if name not in self._stages:
+            raise ThawError(f"no stage {name!r} in dvc.yaml", f"Stages: {', '.join(self._stages)}.")
+        stage = self._stages[name]
+        inputs, sources, keys = {}, [], []
+        for dep in stage.deps:
+            if hasattr(dep, "params"):
+                keys += [str(key).split(".")[0] for key in dep.params]
+            elif dep.def_path.startswith(("src/", "flows/")):
+                sources.append(dep.def_path)
+            else:
+                inputs[_argument(dep.fs_path)] = Path(dep.fs_path)
+        outputs = {_argument(out.fs_path): Path(out.fs_path) for out in stage.outs}
+        return StageSpec(name, inputs, outputs, tuple(dict.fromkeys(keys)), tuple(sources))
+
+    def downstream(self, name: str) -> list[str]:
+        """The names of `name` and of every stage that depends on it, in order."""
+        import networkx
+
+        self.stage(name)
+        below = networkx.ancestors(self._graph, self._stages[name])
+        return [other for other, stage in self._stages.items() if other == name or stage in below]
+
+    def changed(self, name: str) -> bool:
+        """Whether the stage's command, dependencies, parameters or outputs differ from `dvc.lock`."""
+        with _explained(), self._repo.lock:
+            return bool(self._stages[name].changed())
+
+    def restore(self, name: str) -> bool:
+        """Bring back the outputs of an earlier run with the same inputs, and book them; False where there is none."""
+        from dvc.exceptions import CacheLinkError, CheckoutError
+        from dvc.stage.cache import RunCacheNotFoundError
+
+        stage = self._stages[name]
+        with _explained(), self._repo.lock:
+            try:
+                self._repo.stage_cache.restore(stage)
+            except (RunCacheNotFoundError, CheckoutError, CacheLinkError):
+                return False
+        self.commit(name)
+        return True
+
+    def clear(self, name: str) -> None:
+        """Remove the stage's outputs, as DVC does before it runs a stage, and make their parent folders."""
+        stage = self._stages[name]
+        with _explained(), self._repo.lock:
+            stage.remove_outs(ignore_remove=False, force=False)
+        for out in stage.outs:
+            Path(out.fs_path).parent.mkdir(parents=True, exist_ok=True)
+
+    def commit(self, name: str) -> None:
+        """Book the stage's inputs and outputs in `dvc.lock`, and its outputs in the cache."""
+        with _explained():
+            self._repo.commit(name, force=True)
+
+    def commit_data(self) -> list[str]:
+        """Book every changed `*.dvc` file that a stage reads (`data/raw.dvc`); their names."""
+        booked = []
+        for source in self._data_sources():
+            with _explained(), self._repo.lock:
+                changed = bool(source.changed())
+            if changed:
+                with _explained():
+                    self._repo.commit(source.addressing, force=True)
+                booked.append(source.relpath)
+        return booked
+
+    def _data_sources(self) -> list[Any]:
+        return [stage for stage in self._graph if stage.is_data_source]
+
+    def data_version(self) -> dict[str, str]:
+        """Path of each versioned data folder (relative to the root) to the hash that `*.dvc` holds."""
+        return {
+            out.def_path if source.wdir == str(self.root) else str(Path(out.fs_path).relative_to(self.root)): value
+            for source in sorted(self._data_sources(), key=lambda stage: stage.relpath)
+            for out in source.outs
+            if (value := _hash(out))
+        }
+
+    def output_hashes(self, name: str) -> dict[str, str]:
+        """Path of each output (relative to the root) to its hash in `dvc.lock`."""
+        return {str(Path(out.fs_path).relative_to(self.root)): _hash(out) for out in self._stages[name].outs}
+
+    def add(self, path: Path) -> None:
+        """Put a folder under DVC (`dvc add`)."""
+        with _explained():
+            self._repo.add([str(path)])
+
+    def close(self) -> None:
+        self._repo.close()
+
+
+def _argument(path: str) -> str:
+    name = Path(path)
+    return f"{name.stem}_path" if name.suffix else f"{name.name}_dir"
+
+
+def _hash(out: Any) -> str:
+    return str(out.hash_info.value or "") if out.hash_info else ""
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what DVC raises for a full disk, a missing right or a held lock into an error that says the cure."""
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+
+    try:
+        yield
+    except LockError as error:
+        raise ThawError("DVC's lock is held by another command", "Wait for it to end, or end it, and try again.") from error
+    except OSError as error:
+        raise ThawError(f"{error.filename or 'DVC'}: {error.strerror or error}", "Make room or give the right.") from error
+    except DvcException as error:
+        raise ThawError(f"DVC: {error}", "See `dvc status -v`.") from error
