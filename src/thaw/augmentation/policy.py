@@ -1,0 +1,92 @@
+"""The policy of augmentation: which view of which picture looks how.
+
+View `v` of a picture depends on the seed, the picture's path and `v` alone, and not on order, machine or a
+generator's stream: its random numbers are the digest of these three.
+"""
+
+import hashlib
+
+import cv2
+import numpy as np
+
+from thaw.params import AugmentParams
+
+_BORDER = {
+    "reflect": cv2.BORDER_REFLECT,
+    "nearest": cv2.BORDER_REPLICATE,
+    "constant": cv2.BORDER_CONSTANT,
+    "wrap": cv2.BORDER_WRAP,
+}
+_DRAWS = 8  # uniform numbers in one digest
+KEY_BYTES = 32
+
+
+def picture_key(seed: int, path: str) -> bytes:
+    """What the views of the picture at `path` (relative to the data folder) are drawn from."""
+    return hashlib.blake2b(f"{seed}\n{path}".encode(errors="surrogateescape"), digest_size=KEY_BYTES).digest()
+
+
+def make_view(picture: np.ndarray, params: AugmentParams, key: bytes, view: int) -> np.ndarray:
+    """View `view` of a picture, uint8 `(size, size, channels)` in and out. View 0 is the picture as it is.
+
+    The views run through the allowed flips and turns, each before any a second time; these are exact., zoom,
+    shear and shift are one affine map, with bilinear sampling.
+    """
+    if view == 0:
+        return picture
+    quarter_turns, mirrored = _symmetry(params, key, view)
+    picture = np.rot90(picture[:, ::-1] if mirrored else picture, quarter_turns)
+    draws = _uniform(key, b"view", view) * 2 - 1
+    if params.rotation_degrees or params.zoom or params.shift or params.shear_degrees:
+        picture = _warp(picture, params, draws)
+    if params.brightness:
+        factor = 1 + params.brightness * draws[5]
+        table = np.clip(np.rint(np.arange(256) * factor), 0, 255).astype(np.uint8)
+        picture = table[picture]
+    return np.ascontiguousarray(picture)
+
+
+def symmetries(params: AugmentParams) -> list[tuple[int, bool]]:
+    """The flips and turns that the policy allows, as (quarter turns, mirrored first), the identity first."""
+    flip_both = params.horizontal_flip and params.vertical_flip
+    turns = range(4) if params.right_angle_turns else (0, 2) if flip_both else (0,)
+    found = [(turn, False) for turn in turns]
+    if params.horizontal_flip or params.vertical_flip:
+        first = 0 if params.horizontal_flip else 2  # a vertical flip is a horizontal one, turned upside down
+        found += [((turn + first) % 4, True) for turn in turns]
+    return found
+
+
+def _symmetry(params: AugmentParams, key: bytes, view: int) -> tuple[int, bool]:
+    found = symmetries(params)
+    block, place = divmod(view, len(found))
+    order = np.argsort(_uniform(key, b"turn", block)[: len(found)], kind="stable").tolist()
+    if block == 0:
+        order.remove(0)
+        order.insert(0, 0)
+    return found[order[place]]
+
+
+def _warp(picture: np.ndarray, params: AugmentParams, draws: np.ndarray) -> np.ndarray:
+    size = picture.shape[0]
+    angle, shear = np.radians(params.rotation_degrees * draws[0]), np.radians(params.shear_degrees * draws[4])
+    zoom = 1 + params.zoom * draws[1]
+    linear = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = linear @ np.array([[1.0, np.tan(shear)], [0.0, 1.0]])
+    middle = np.full(2, (size - 1) / 2)
+    offset = middle + params.shift * size * draws[2:4] - linear @ middle
+    moved = cv2.warpAffine(
+        np.ascontiguousarray(picture),
+        np.column_stack([linear, offset]),
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=_BORDER[params.fill_mode],
+        hint=cv2.ALGO_HINT_ACCURATE,
+    )
+    return moved.reshape(picture.shape)
+
+
+def _uniform(key: bytes, purpose: bytes, number: int) -> np.ndarray:
+    """Eight numbers, uniform in [0, 1)."""
+    digest = hashlib.blake2b(key + purpose + number.to_bytes(8, "little"), digest_size=8 * _DRAWS).digest()
+    return (np.frombuffer(digest, "<u8") >> 11) * 2.0**-53

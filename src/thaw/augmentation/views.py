@@ -1,0 +1,152 @@
+"""Read the views of a split: `(images, views)` in, pixels out, without decoding."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from thaw.augmentation.policy import KEY_BYTES, make_view
+from thaw.errors import ThawError
+from thaw.files import read_json
+from thaw.params import AugmentParams
+
+INDEX = "index.json"
+KEYS = "train-keys.npy"
+_CURE = "Run the stage `augment` again: `thaw run --only augment --force`."
+
+
+def shard_name(split: str, number: int) -> str:
+    """The file that holds shard `number` of a split."""
+    return f"{split}-{number:05d}.npy"
+
+
+@dataclass(frozen=True)
+class StoredViews:
+    """Views laid out on disk. Safe to share between threads and to send to a process."""
+
+    views_dir: Path
+    split: str
+    count: int
+    """Images."""
+    views: int
+    """Views of each image."""
+    shape: tuple[int, int, int]
+    """Height, width, channels."""
+    shard_images: int
+    offsets: tuple[int, ...]
+    """Where the pixels begin in each shard, in bytes."""
+
+    def gather(self, images: Sequence[int] | np.ndarray, views: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The pixels of view `views[i]` of image `images[i]`, uint8 `(n, height, width, channels)`.
+
+        Raises:
+            IndexError: there is no such image or view.
+            ThawError: a shard is missing or cut short.
+        """
+        rows, columns = np.asarray(images, np.int64), np.asarray(views, np.int64)
+        _check_range(rows, self.count, "image")
+        _check_range(columns, self.views, "view")
+        pixels = np.empty((len(rows), *self.shape), np.uint8)
+        bytes_each = int(np.prod(self.shape))
+        shards, places = np.divmod(rows, self.shard_images)
+        for shard in np.unique(shards):
+            path = self.views_dir / shard_name(self.split, int(shard))
+            with _opened(path) as handle:
+                for i in np.flatnonzero(shards == shard):
+                    offset = self.offsets[shard] + int(places[i] * self.views + columns[i]) * bytes_each
+                    # A plain read and not a memory map: memory stays bounded by the batch.
+                    if os.preadv(handle.fileno(), [pixels[i]], offset) != bytes_each:
+                        raise ThawError(f"{path}: cut short", _CURE)
+        return pixels
+
+
+@dataclass(frozen=True)
+class FreshViews:
+    """Views made when they are asked for: `views` is 0, and any view number from 0 on is valid."""
+
+    stored: StoredViews
+    params: AugmentParams
+    keys: np.ndarray
+    """uint8 `(images, 32)`: what the views of each picture are drawn from."""
+    views: int = 0
+
+    @property
+    def count(self) -> int:
+        """Images."""
+        return self.stored.count
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return self.stored.shape
+
+    def gather(self, images: Sequence[int] | np.ndarray, views: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The pixels of view `views[i]` of image `images[i]`, uint8 `(n, height, width, channels)`.
+
+        Raises:
+            IndexError: there is no such image, or a view is negative.
+            ThawError: a shard is missing or cut short.
+        """
+        columns = np.asarray(views, np.int64)
+        _check_range(columns, np.iinfo(np.int64).max, "view")
+        pixels = self.stored.gather(images, np.zeros_like(columns))
+        for i, (image, view) in enumerate(zip(images, columns, strict=True)):
+            pixels[i] = make_view(pixels[i], self.params, self.keys[image].tobytes(), int(view))
+        return pixels
+
+
+def open_views(views_dir: Path, split: Literal["train", "validation"]) -> StoredViews | FreshViews:
+    """Open the views that `augment` laid out. Image `i` is row `i` of the split's CSV.
+
+    Validation images have one view, the picture as it is. A split without images opens with count 0.
+
+    Raises:
+        ThawError: the folder is missing, incomplete or damaged.
+    """
+    try:
+        index = read_json(views_dir / INDEX)
+    except (OSError, ValueError) as error:
+        raise ThawError(f"{views_dir / INDEX}: {error}", _CURE) from None
+    shape = (index["height"], index["width"], index["channels"])
+    count, fresh = index[split], split == "train" and index["views"] == 0
+    views = max(1, index["views"]) if split == "train" else 1
+    shards = -(-count // index["shard_images"])
+    offsets = tuple(
+        _pixel_offset(
+            views_dir / shard_name(split, n),
+            (min(index["shard_images"], count - n * index["shard_images"]), views, *shape),
+        )
+        for n in range(shards)
+    )
+    stored = StoredViews(views_dir, split, count, views, shape, index["shard_images"], offsets)
+    if not fresh:
+        return stored
+    keys = np.load(views_dir / KEYS, allow_pickle=False)
+    if keys.shape != (count, KEY_BYTES):
+        raise ThawError(f"{views_dir / KEYS}: is {keys.shape}, not {(count, KEY_BYTES)}", _CURE)
+    return FreshViews(stored, AugmentParams.model_validate(index["policy"]), keys)
+
+
+def _pixel_offset(path: Path, shape: tuple[int, ...]) -> int:
+    try:
+        pixels = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError) as error:
+        raise ThawError(f"{path}: {error}", _CURE) from None
+    if pixels.shape != shape or pixels.dtype != np.uint8:
+        raise ThawError(f"{path}: holds {pixels.dtype} {pixels.shape}, not uint8 {shape}", _CURE)
+    return int(pixels.offset)
+
+
+def _opened(path: Path):  # type: ignore[no-untyped-def]
+    try:
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise ThawError(f"{path}: {error.strerror}", _CURE) from None
+
+
+def _check_range(numbers: np.ndarray, end: int, name: str) -> None:
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= end):
+        raise IndexError(f"{name} {numbers.min()} to {numbers.max()} asked for, but there are {end}")

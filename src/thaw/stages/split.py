@@ -1,0 +1,48 @@
+"""Stage `split`: divide the images that passed the gate into train, validation and test."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from thaw.errors import ThawError
+from thaw.files import read_json
+from thaw.params import SplitParams
+from thaw.splitting import SPLITS, assign_splits, label_images, write_classes, write_split
+
+log = logging.getLogger("thaw.split")
+
+
+def split(
+    params: SplitParams,
+    seed: int,
+    manifest_path: Path,
+    findings_path: Path,
+    train_path: Path,
+    validation_path: Path,
+    test_path: Path,
+    classes_path: Path,
+) -> None:
+    """Write a CSV a split, and the classes in the order of their labels. No image is moved.
+
+    Raises:
+        ThawError: the gate is shut, or the images cannot be divided.
+    """
+    if read_json(findings_path)["status"] == "block":
+        raise ThawError(
+            f"{findings_path}: the data gate is shut", "Mend what reports/gate.md names, then run again."
+        )
+    images = pd.read_parquet(manifest_path)
+    images = images[images["verdict"] == "ok"].sort_values("path", ignore_index=True)
+    if images["class"].nunique() < 2:
+        raise ThawError(
+            f"{manifest_path}: {images['class'].nunique()} classes with images fit to use, 2 are needed",
+            "Lay the images out as data/raw/<class>/<image>.",
+        )
+    images["split"] = images["split"].fillna("")
+    splits = assign_splits(images, params, seed)
+    rows, classes = label_images(images, params)
+    for name, path in zip(SPLITS, (train_path, validation_path, test_path), strict=True):
+        write_split(path, rows[splits == name])
+        log.info("%s: %d images", name, int((splits == name).sum()))
+    write_classes(classes_path, classes)
