@@ -1,0 +1,79 @@
+"""The names `model.architecture` may have, without importing a network."""
+
+import difflib
+import pkgutil
+from dataclasses import dataclass
+from typing import Literal
+
+from thaw.errors import ThawError
+from thaw.models import networks
+
+Scaling = Literal["bgr_mean", "half_range", "mean_std", "lite", "unit", "built_in"]
+"""How a network's weights expect pixels 0 to 255; `thaw.models.normalization` says what each does."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pretrained network without its classifier."""
+
+    function: str
+    """Its name in `keras.applications`, or in `thaw.models.efficientnet_lite`."""
+    scaling: Scaling
+    smallest: int = 32
+    """Smallest height and width in pixels."""
+
+
+LITES = {f"efficientnet_lite{n}": Backbone(f"efficientnet_lite{n}", "lite") for n in range(3)}
+
+APPLICATIONS = {
+    "vgg16": Backbone("VGG16", "bgr_mean"),
+    "vgg19": Backbone("VGG19", "bgr_mean"),
+    "resnet50": Backbone("ResNet50", "bgr_mean"),
+    "resnet101": Backbone("ResNet101", "bgr_mean"),
+    "resnet152": Backbone("ResNet152", "bgr_mean"),
+    "resnet50_v2": Backbone("ResNet50V2", "half_range"),
+    "resnet101_v2": Backbone("ResNet101V2", "half_range"),
+    "resnet152_v2": Backbone("ResNet152V2", "half_range"),
+    "mobilenet": Backbone("MobileNet", "half_range"),
+    "mobilenet_v2": Backbone("MobileNetV2", "half_range"),
+    "mobilenet_v3_small": Backbone("MobileNetV3Small", "built_in"),
+    "mobilenet_v3_large": Backbone("MobileNetV3Large", "built_in"),
+    "inception_v3": Backbone("InceptionV3", "half_range", 75),
+    "inception_resnet_v2": Backbone("InceptionResNetV2", "half_range", 75),
+    "xception": Backbone("Xception", "half_range", 71),
+    "densenet121": Backbone("DenseNet121", "mean_std"),
+    "densenet169": Backbone("DenseNet169", "mean_std"),
+    "densenet201": Backbone("DenseNet201", "mean_std"),
+    "nasnet_mobile": Backbone("NASNetMobile", "half_range"),
+    "nasnet_large": Backbone("NASNetLarge", "half_range"),
+    **{f"efficientnet_b{n}": Backbone(f"EfficientNetB{n}", "built_in") for n in range(8)},
+    **{f"efficientnet_v2_b{n}": Backbone(f"EfficientNetV2B{n}", "built_in") for n in range(4)},
+    **{f"efficientnet_v2_{n.lower()}": Backbone(f"EfficientNetV2{n}", "built_in") for n in "SML"},
+    **{f"convnext_{n.lower()}": Backbone(f"ConvNeXt{n}", "built_in")
+       for n in ("Tiny", "Small", "Base", "Large", "XLarge")},
+}  # fmt: skip
+
+BACKBONES = LITES | APPLICATIONS
+
+
+def scratch_networks() -> list[str]:
+    """The networks trained from scratch: a module of `thaw.models.networks` each, with a function of its name."""
+    return sorted(module.name for module in pkgutil.iter_modules(networks.__path__))
+
+
+def architectures() -> list[str]:
+    """Every name that `model.architecture` may have."""
+    return [*BACKBONES, *scratch_networks()]
+
+
+def check_architecture(name: str) -> None:
+    """Check that a network of this name exists.
+
+    Raises:
+        ThawError: there is none; names the nearest.
+    """
+    known = architectures()
+    if name not in known:
+        near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]}?" if near else "`thaw model list` names them all."
+        raise ThawError(f"model.architecture: unknown network {name!r}", hint)

@@ -1,0 +1,82 @@
+"""Which layers train."""
+
+import difflib
+import hashlib
+import re
+from typing import Literal
+
+import keras
+import numpy as np
+
+from thaw.errors import ThawError
+from thaw.models.graph import descendants
+from thaw.models.heads import is_head
+
+_BLOCK = re.compile(r"(.*(?:block|stage|mixed)_?\d+[a-z]?)(?:_|$)")
+_INPUT_LAYERS = {"pixels", "grey_to_rgb", "rgb_to_bgr", "center", "rescale", "standardize"}
+
+
+def freeze(
+    model: keras.Model,
+    strategy: Literal["head", "partial", "full", "scratch"],
+    from_layer: str,
+    batch_norm: Literal["frozen", "train"],
+) -> None:
+    """Set which layers of `model` train. Compile the model afterwards.
+
+    Args:
+        strategy: `head`: the classifier alone; `partial`: the layer or block `from_layer` and all that depends on it;
+            `full`: all; `scratch`: all, BatchNorm always included: there are no statistics to keep.
+        from_layer: a layer's name, or a block's: `block11` stands for `block11_expand_conv` and its fellows.
+        batch_norm: `frozen`: no BatchNorm layer trains, and all use the statistics they have; `train`: those among
+            thawed layers train, and update their statistics.
+
+    Raises:
+        ThawError: no layer or block has this name.
+    """
+    if strategy == "head":
+        thawed = {id(layer) for layer in model.layers if is_head(layer)}
+    elif strategy == "partial":
+        thawed = {id(layer) for layer in descendants(model, _matching(model, from_layer))}
+    else:
+        thawed = {id(layer) for layer in model.layers}
+    keep_statistics = batch_norm == "frozen" and strategy != "scratch"
+    model.trainable = True
+    for layer in model.layers:
+        held = keep_statistics and isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = id(layer) in thawed and not held and layer.name not in _INPUT_LAYERS
+
+
+def block_names(model: keras.Model) -> list[str]:
+    """The names that `from_layer` takes for whole blocks, in the network's order."""
+    return list(dict.fromkeys(_block(layer.name) for layer in model.layers if layer.name not in _INPUT_LAYERS))
+
+
+def frozen_digest(model: keras.Model) -> str:
+    """SHA-256 of the name, shape and values of every weight of every layer that does not train, as hex."""
+    digest = hashlib.sha256()
+    for layer in model.layers:
+        if layer.trainable:
+            continue
+        for index, weight in enumerate(layer.weights):
+            values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+            digest.update(f"{layer.name}/{index} {values.dtype} {values.shape}\n".encode())
+            digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def _matching(model: keras.Model, from_layer: str) -> set[int]:
+    found = {id(layer) for layer in model.layers
+             if layer.name == from_layer or layer.name.startswith(f"{from_layer}_")}  # fmt: skip
+    if found:
+        return found
+    blocks = block_names(model)
+    near = difflib.get_close_matches(from_layer, [*blocks, *(layer.name for layer in model.layers)], n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    raise ThawError(f"fine_tune.from_layer: {model.name} has no layer or block {from_layer!r}",
+                    f"{hint}Its blocks: {', '.join(blocks)}.")  # fmt: skip
+
+
+def _block(name: str) -> str:
+    match = _BLOCK.match(name)
+    return match.group(1) if match else name.split("_")[0]

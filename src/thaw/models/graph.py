@@ -1,0 +1,32 @@
+"""A functional model as a list of calls. The only module that reads Keras's graph."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import keras
+
+
+class Call(NamedTuple):
+    """One use of a layer (or operation) on symbolic tensors."""
+
+    layer: Any
+    inputs: list[Any]
+    output: Any
+
+
+def calls(model: keras.Model) -> list[Call]:
+    """Every call of the model's graph, each after those it depends on. The first is the input."""
+    found = []
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            found.append(Call(node.operation, list(node.input_tensors), node.output_tensors[0]))
+    return found
+
+
+def descendants(model: keras.Model, layers: set[int]) -> Iterator[Any]:
+    """The layers whose `id` is in `layers`, and all that depend on one of them, in the graph's order."""
+    reached: set[int] = set()
+    for call in calls(model):
+        if id(call.layer) in layers or any(id(tensor) in reached for tensor in call.inputs):
+            reached.add(id(call.output))
+            yield call.layer
