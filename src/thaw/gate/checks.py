@@ -1,0 +1,119 @@
+"""Every check of the gate: what it says, what to do about it, and whether its images are unfit whatever the severity.
+
+The order is that of gravity: an image's verdict is the first check here that it failed.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check.
+
+    Args:
+        title: what is wrong, as a headline.
+        cure: what to do about it, a whole sentence.
+        unfit: the image cannot train, whatever severity `params.yaml` gives the check.
+        movable: `thaw clean` may move the file out.
+    """
+
+    title: str
+    cure: str
+    unfit: bool = False
+    movable: bool = False
+
+
+_CLEAN = "Run `thaw clean` to see what it would move out, then `thaw clean --apply`."
+
+CHECKS: dict[str, Check] = {
+    "hidden": Check("hidden file or folder", _CLEAN, unfit=True, movable=True),
+    "junk": Check("system or editor leftover", _CLEAN, unfit=True, movable=True),
+    "name_not_utf8": Check("name is not UTF-8", "Rename the file in UTF-8.", unfit=True, movable=True),
+    "special_file": Check("pipe, socket or device", "Remove it from the folder.", unfit=True),
+    "link_leaves_root": Check(
+        "link leads out of the folder", "Put the file itself in its place.", unfit=True
+    ),
+    "link_loop": Check("link leads back to a folder above it", "Remove the link.", unfit=True),
+    "link_dangling": Check("link leads nowhere", "Remove the link or bring its target back.", unfit=True),
+    "link_folder": Check("link to another folder of the data", "Remove the link.", unfit=True),
+    "unreadable": Check("cannot be read", "Give yourself permission to read it.", unfit=True),
+    "mixed_layout": Check("folder beside the splits", "Move it out, or into a split.", unfit=True),
+    "image_outside_class": Check("image in no class folder", "Move it into its class's folder.", unfit=True),
+    "nested_folder": Check(
+        "image below a class folder", "Move the images up into the class folder.", unfit=True
+    ),
+    "empty_file": Check("empty file", _CLEAN, unfit=True, movable=True),
+    "truncated": Check("file ends too early", f"Fetch it again. {_CLEAN}", unfit=True, movable=True),
+    "corrupt": Check("cannot be decoded", f"Fetch it again. {_CLEAN}", unfit=True, movable=True),
+    "decoder_crash": Check("crashes the decoder", _CLEAN, unfit=True, movable=True),
+    "decoder_timeout": Check("takes too long to decode", _CLEAN, unfit=True, movable=True),
+    "decompression_bomb": Check(
+        "larger than the limits allow",
+        "Check the picture; raise validate.limits if it is meant.",
+        unfit=True,
+        movable=True,
+    ),
+    "unsupported_format": Check(
+        "format is not supported", "Convert it to PNG or JPEG.", unfit=True, movable=True
+    ),
+    "animated": Check("several pictures in one file", "Keep one picture of it.", movable=True),
+    "too_small": Check("smaller than the limit", "Leave it out, or lower the limit.", movable=True),
+    "constant": Check("one single colour", "Leave it out.", movable=True),
+    "duplicate_across_splits": Check(
+        "the same picture in several splits",
+        "Keep it in one split: the test would know its answers.",
+        movable=True,
+    ),
+    "duplicate_across_classes": Check(
+        "the same picture with several labels",
+        "Decide its class and remove it from the others.",
+        movable=True,
+    ),
+    "duplicate": Check("the same picture again", "Keep one of them.", movable=True),
+    "wrong_suffix": Check("name says another format", "Rename it to the suffix of its format.", movable=True),
+    "cmyk": Check("CMYK colours", "Convert it to RGB.", movable=True),
+    "sixteen_bit": Check(
+        "more than 8 bits a channel", "Scale it to 8 bits as your task needs.", movable=True
+    ),
+    "palette": Check("palette picture", "Convert it to RGB.", movable=True),
+    "alpha": Check("has transparency", "Flatten it on the background that your task needs.", movable=True),
+    "exif_orientation": Check("is turned by an EXIF tag", "Turn the pixels and drop the tag.", movable=True),
+    "odd_aspect": Check("very long or very wide", "Crop it.", movable=True),
+    "odd_size": Check("size unlike the rest of the set", "Look at it.", movable=True),
+    "dark": Check("almost black", "Look at it.", movable=True),
+    "bright": Check("almost white", "Look at it.", movable=True),
+    "low_information": Check("few grey levels", "Look at it.", movable=True),
+    "blurred": Check("blurred", "Look at it.", movable=True),
+    "grey_among_color": Check("grey among colour pictures", "Look at it.", movable=True),
+    "near_duplicate_across_splits": Check(
+        "nearly the same picture in several splits", "Keep it in one split.", movable=True
+    ),
+    "near_duplicate_across_classes": Check(
+        "nearly the same picture with several labels", "Decide its class.", movable=True
+    ),
+    "near_duplicate": Check(
+        "nearly the same picture again", "Keep one, or give both one group.", movable=True
+    ),
+    "foreign_file": Check("not an image", "Move it out of the folder.", movable=True),
+    "empty_folder": Check("empty folder", "Remove it."),
+    "too_few_classes": Check(
+        "fewer than two classes", "Lay images out as <class>/* or {train,test}/<class>/*."
+    ),
+    "empty_class": Check("class without a usable image", "Add images or remove the folder."),
+    "tiny_class": Check("class with few images", "Add images, or merge it with another class."),
+    "class_sets_differ": Check("split lacks a class", "Give every split the same class folders."),
+    "class_name_collision": Check("class names alike", "Merge the folders, or rename one."),
+    "metadata_invalid": Check("metadata.csv is not valid", "Mend the file: path, then columns, in UTF-8."),
+    "metadata_missing_row": Check("image without a row in metadata.csv", "Add a row."),
+    "metadata_extra_row": Check("row of metadata.csv without an image", "Remove the row or add the image."),
+    "metadata_duplicate_row": Check("several rows for one image", "Keep one row."),
+    "group_across_splits": Check("group in several splits", "Keep each group in one split."),
+    "imbalance": Check("classes of very different size", "Add images, or set class_weights: balanced."),
+    "label_shift": Check("class shares differ between splits", "Split again, stratified."),
+    "drift": Check("pictures differ between splits", "See whether the splits come from one source."),
+    "reference_label_shift": Check("class shares differ from the reference", "See what changed in the data."),
+    "reference_drift": Check("pictures differ from the reference", "See what changed in the data."),
+    "expectation": Check("expectation not met", "Mend the data or the suite."),
+}
+
+GRAVITY = {name: rank for rank, name in enumerate(CHECKS)}

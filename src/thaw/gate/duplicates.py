@@ -1,0 +1,65 @@
+"""Equal pictures: within a class, across classes (a label conflict), across splits (leakage)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from thaw.gate.findings import Findings
+from thaw.gate.rows import Rows
+
+_SPLIT_ORDER = {"test": 0, "validation": 1, "train": 2, "": 3}
+
+
+def exact_clusters(rows: Rows) -> list[np.ndarray]:
+    """Clusters of images with equal bytes or equal pixels, as indices in order of path."""
+    column = rows.table["pixels"].combine_chunks()
+    seen = np.flatnonzero(~column.is_null().to_numpy(zero_copy_only=False))
+    digests = np.array(column.take(seen).to_pylist(), dtype="S16") if len(seen) else np.zeros(0, "S16")
+    order = np.argsort(digests, kind="stable")
+    if not len(order):
+        return []
+    cuts = np.flatnonzero(digests[order][1:] != digests[order][:-1]) + 1
+    clusters = [np.sort(seen[part]) for part in np.split(order, cuts) if len(part) > 1]
+    return sorted(clusters, key=lambda cluster: int(cluster[0]))
+
+
+def report_clusters(
+    rows: Rows,
+    clusters: Sequence[np.ndarray],
+    prefix: str,
+    findings: Findings,
+    distances: Sequence[float] = (),
+) -> None:
+    """Report every image of each cluster under `prefix`, `prefix`_across_classes or `prefix`_across_splits.
+
+    Within a class and a split the first image stays; a cluster across both is reported under both.
+    """
+    for number, cluster in enumerate(clusters):
+        labels, splits = set(rows.labels[cluster]), set(rows.splits[cluster])
+        kinds = [
+            kind
+            for kind, values in (("across_splits", splits), ("across_classes", labels))
+            if len(values) > 1
+        ]
+        members = sorted(
+            cluster, key=lambda index: (_SPLIT_ORDER.get(rows.splits[index], 4), rows.paths[index])
+        )
+        distance = distances[number] if distances else None
+        for kind in kinds or [""]:
+            check = f"{prefix}_{kind}" if kind else prefix
+            for index in members if kind else members[1:]:
+                other = members[0] if index != members[0] else members[1]
+                findings.add(
+                    check,
+                    rows.paths[index],
+                    _tell(rows.paths[other], len(members), distance),
+                    f"cluster {number + 1}",
+                    distance,
+                    is_image=True,
+                )
+
+
+def _tell(other: str, size: int, distance: float | None) -> str:
+    rest = f" and {size - 2} more" if size > 2 else ""
+    alike = "equals" if distance is None else "looks like"
+    return f"{alike} {other}{rest}"

@@ -1,0 +1,111 @@
+"""What the gate found: rows, their severity, and the summary that decides."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from thaw.errors import ThawError
+from thaw.gate.checks import CHECKS, GRAVITY
+from thaw.params.gate import SeverityParams
+
+Scalar = str | float | int | None
+Status = Literal["pass", "warn", "block"]
+_RANK = {"block": 0, "quarantine": 1, "warn": 2, "off": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with one path ("." is the whole set; a folder ends in "/")."""
+
+    path: str
+    check: str
+    severity: str
+    value: Scalar
+    threshold: Scalar
+    reason: str
+    cure: str
+
+
+@dataclass
+class Findings:
+    """Collects findings; a check that is off leaves none, but an unfit image stays unfit."""
+
+    severities: SeverityParams
+    rows: list[Finding] = field(default_factory=list)
+    verdicts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """path -> (check, reason) of each image that may not train."""
+
+    def add(
+        self,
+        check: str,
+        path: str,
+        reason: str,
+        value: Scalar = None,
+        threshold: Scalar = None,
+        *,
+        is_image: bool = False,
+    ) -> None:
+        """Note that `path` failed `check`; `is_image` says that the path is a row of the manifest."""
+        severity = getattr(self.severities, check)
+        if severity != "off":
+            self.rows.append(Finding(path, check, severity, value, threshold, reason, CHECKS[check].cure))
+        if is_image:
+            self.mark(check, path, reason)
+
+    def mark(self, check: str, path: str, reason: str) -> None:
+        """Give the image `path` the verdict `check`, unless the check only warns or a graver verdict stands."""
+        if CHECKS[check].unfit or getattr(self.severities, check) in ("block", "quarantine"):
+            known = self.verdicts.get(path)
+            if known is None or GRAVITY[check] < GRAVITY[known[0]]:
+                self.verdicts[path] = (check, reason)
+
+    def sorted(self) -> list[Finding]:
+        """The rows by severity, gravity of the check, and path."""
+        return sorted(
+            self.rows, key=lambda row: (_RANK[row.severity], GRAVITY[row.check], row.path, row.reason)
+        )
+
+
+class GateError(ThawError):
+    """The data is not fit to train on; the reports are written."""
+
+
+def status(rows: Iterable[Finding]) -> Status:
+    """block, warn or pass: the gravest of `rows`; a quarantined image is a warning."""
+    severities = {row.severity for row in rows}
+    if "block" in severities:
+        return "block"
+    return "warn" if severities else "pass"
+
+
+def summarize(rows: list[Finding], totals: dict[str, Any]) -> dict[str, Any]:
+    """The content of `findings.json`: status, totals, counts by severity and by check, and every row."""
+    checks = Counter(row.check for row in rows)
+    severities = Counter(row.severity for row in rows)
+    return {
+        "status": status(rows),
+        "totals": totals,
+        "severities": {name: severities.get(name, 0) for name in ("block", "quarantine", "warn")},
+        "checks": {name: checks[name] for name in CHECKS if name in checks},
+        "findings": [{name: getattr(row, name) for name in Finding.__slots__} for row in rows],
+    }
+
+
+def raise_if_blocked(rows: list[Finding], report_path: str) -> None:
+    """Refuse the data.
+
+    Raises:
+        GateError: there is a blocking finding; names the first of them, their cures and the report.
+    """
+    blocking = [row for row in rows if row.severity == "block"]
+    if not blocking:
+        return
+    shown = "\n".join(f"  {row.path}: {row.reason}" for row in blocking[:5])
+    more = f"\n  and {len(blocking) - 5} more" if len(blocking) > 5 else ""
+    noun = "finding blocks" if len(blocking) == 1 else "findings block"
+    cures = dict.fromkeys(row.cure for row in blocking)
+    raise GateError(
+        f"{len(blocking)} {noun} the data:\n{shown}{more}",
+        f"{' '.join(list(cures)[:3])} The whole report: {report_path}",
+    )

@@ -1,0 +1,95 @@
+"""The whole inspection of a folder: scan, check, and what came of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thaw.errors import ThawError
+from thaw.gate import store
+from thaw.gate.duplicates import exact_clusters, report_clusters
+from thaw.gate.findings import Finding, Findings, summarize
+from thaw.gate.metadata import Metadata, check_metadata, read_metadata
+from thaw.gate.picture import Bounds
+from thaw.gate.pictures import check_files, check_formats, check_looks
+from thaw.gate.rows import Rows, gather
+from thaw.gate.structure import Counts, check_structure, count_images
+from thaw.gate.survey import Survey
+from thaw.params.gate import LimitParams, ValidateParams
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the gate knows of a folder."""
+
+    root: Path
+    rows: Rows
+    metadata: Metadata
+    findings: Findings
+    counts: Counts
+
+    @property
+    def found(self) -> list[Finding]:
+        """The findings, gravest first."""
+        return self.findings.sorted()
+
+    def summary(self) -> dict[str, Any]:
+        """The content of `findings.json`."""
+        fit = sum(images for labels in self.counts.values() for images in labels.values())
+        totals = {"images": len(self.rows), "fit": fit, "classes": self.counts}
+        return summarize(self.found, totals)
+
+
+def inspect_folder(
+    params: ValidateParams,
+    root: Path,
+    scratch_dir: Path,
+    on_progress: Callable[[int], None] = lambda count: None,
+) -> Inspection:
+    """Scan every image below `root` and run every check.
+
+    Args:
+        params: what is checked, and how hard.
+        root: the image folder, `<class>/*` or `<split>/<class>/*`.
+        scratch_dir: keeps the rows of this scan for the next one; never changes a result.
+        on_progress: called with the number of images scanned so far.
+
+    Raises:
+        ThawError: `root` is no folder that can be listed.
+    """
+    findings = Findings(params.severity)
+    survey = _survey(root, findings)
+    rows_path = scratch_dir / "rows.arrow"
+    limits = params.limits
+    for count in store.scan(
+        root, survey.files(), bounds(limits), rows_path, params.workers, limits.timeout_seconds
+    ):
+        on_progress(count)
+    rows = gather(store.read_rows(rows_path), survey.unread, survey.layout)
+    check_files(rows, findings)
+    check_formats(rows, limits, findings)
+    check_looks(rows, limits, findings)
+    report_clusters(rows, exact_clusters(rows), "duplicate", findings)
+    metadata = read_metadata(root, findings)
+    check_metadata(metadata, rows, findings)
+    counts = count_images(rows, survey.classes, findings)
+    check_structure(counts, limits, findings)
+    return Inspection(root, rows, metadata, findings, counts)
+
+
+def bounds(limits: LimitParams) -> Bounds:
+    """What the scan decodes at all."""
+    return Bounds(tuple(limits.formats), int(limits.max_megapixels * 1e6), int(limits.max_file_mb * 1e6))
+
+
+def _survey(root: Path, findings: Findings) -> Survey:
+    try:
+        return Survey(root, findings)
+    except FileNotFoundError:
+        raise ThawError(
+            f"{root}: no such folder", "Put images there as <class>/*, or run `thaw demo`."
+        ) from None
+    except NotADirectoryError:
+        raise ThawError(f"{root}: not a folder", "Name the folder that holds the class folders.") from None
+    except PermissionError:
+        raise ThawError(f"{root}: no permission to list it", "Give yourself permission to read it.") from None

@@ -1,0 +1,158 @@
+"""Where a path stands in the folder: split, class, and what its name alone says about it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+SPLITS = {
+    "train": "train",
+    "test": "test",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+}
+METADATA = "metadata.csv"
+IMAGE_SUFFIXES = {
+    "BMP": (".bmp", ".dib"),
+    "GIF": (".gif",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png", ".apng"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+"""Format, as Pillow names it, to the suffixes that promise it."""
+_OTHER_IMAGE_SUFFIXES = (
+    ".avif",
+    ".heic",
+    ".heif",
+    ".ico",
+    ".jp2",
+    ".pbm",
+    ".pgm",
+    ".pnm",
+    ".ppm",
+    ".psd",
+    ".svg",
+    ".tga",
+)
+_KNOWN_SUFFIXES = frozenset(s for group in IMAGE_SUFFIXES.values() for s in group) | set(
+    _OTHER_IMAGE_SUFFIXES
+)
+_JUNK_NAMES = {
+    "__macosx",
+    "@eadir",
+    "#recycle",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "__pycache__",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    "cvs",
+}
+_JUNK_PATTERN = re.compile(
+    r"(~|\.sw[a-p]|\.tmp|\.temp|\.part|\.partial|\.crdownload|\.download|\.bak|\.orig|\.lock|\.pyc)$|^~\$|^#.*#$"
+)
+
+
+class Place(NamedTuple):
+    """A path's split ("" without one) and class ("" outside of one), and the check that its place or name fails."""
+
+    split: str
+    label: str
+    check: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the folder is laid out: `<class>/*`, or `<split>/<class>/*`."""
+
+    has_splits: bool
+
+    @property
+    def depth(self) -> int:
+        """Folders above an image."""
+        return 2 if self.has_splits else 1
+
+    def place(self, path: str) -> Place:
+        """Where the file `path` stands. Its name's own fault goes before that of its place."""
+        parts = path.split("/")
+        split = SPLITS.get(parts[0].casefold(), "") if self.has_splits else ""
+        label = parts[self.depth - 1] if len(parts) > self.depth else ""
+        check, reason = name_fault(path)
+        if check:
+            return Place(split, label, check, reason)
+        if self.has_splits and not split and len(parts) > 1:
+            return Place("", label, "mixed_layout", f"{parts[0]}/ stands beside the splits")
+        if len(parts) <= self.depth:
+            return Place(split, "", "image_outside_class", "an image in no class folder")
+        if len(parts) > self.depth + 1:
+            folder = "/".join(parts[:-1])
+            return Place(split, label, "nested_folder", f"{folder}/ lies below class {label}")
+        return Place(split, label)
+
+
+def name_fault(path: str) -> tuple[str, str]:
+    """The check that a path's name fails (`hidden`, `junk`, `name_not_utf8`) and why; empty when none."""
+    for part in path.split("/"):
+        if part.startswith("."):
+            return "hidden", f"{part} is hidden"
+        if part.casefold() in _JUNK_NAMES or _JUNK_PATTERN.search(part.casefold()):
+            return "junk", f"{part} is left by a system, an editor or a download"
+    if not is_utf8(path):
+        return "name_not_utf8", "its name is not UTF-8"
+    return "", ""
+
+
+def is_utf8(path: str) -> bool:
+    """Whether the system's name for `path` decodes as UTF-8 (Python keeps other bytes as surrogates)."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(path: str) -> str:
+    r"""`path` with the bytes that are not UTF-8 written as `\xff`."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def is_image_name(path: str) -> bool:
+    """Whether the suffix promises an image."""
+    return PurePosixPath(path).suffix.casefold() in _KNOWN_SUFFIXES
+
+
+def promised_format(path: str) -> str:
+    """The format that the suffix promises, as Pillow names it; empty when none of them."""
+    suffix = PurePosixPath(path).suffix.casefold()
+    return next((name for name, suffixes in IMAGE_SUFFIXES.items() if suffix in suffixes), "")
+
+
+def loaders_say(path: str) -> str:
+    """What three common loaders make of a hidden or junk file (read in the sources of Keras 3.15 and torchvision)."""
+    folders, suffix = path.split("/")[:-1], PurePosixPath(path).suffix.casefold()
+    if not folders:
+        return "the common loaders pass it over"
+    top, crash = folders[0], PurePosixPath(path).name.startswith("._")
+    seen = "a broken image: decoding fails" if crash else "an image"
+    lists = {
+        "image_dataset_from_directory": (".bmp", ".gif", ".jpeg", ".jpg", ".png"),
+        "flow_from_directory": (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff"),
+        "ImageFolder": (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"),
+    }
+    says = []
+    for loader, suffixes in lists.items():
+        if loader == "image_dataset_from_directory" and top.startswith("."):
+            says.append(f"{loader} passes it over")
+        elif suffix in suffixes:
+            says.append(f"{loader} takes it for {seen} of class {top!r}")
+        elif name_fault(top)[0]:
+            says.append(f"{loader} takes {top!r} for a class")
+        else:
+            says.append(f"{loader} passes it over")
+    return "; ".join(says)

@@ -1,0 +1,132 @@
+"""`metadata.csv`: read, held against the images, and turned into columns of the manifest."""
+
+import csv
+import math
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from thaw.gate.findings import Findings
+from thaw.gate.layout import METADATA
+from thaw.gate.rows import Rows
+
+_NUMBERS = ("probability", "weight")
+
+
+@dataclass
+class Metadata:
+    """The columns of `metadata.csv` besides `path`, and its rows by path."""
+
+    columns: list[str] = field(default_factory=list)
+    values: dict[str, list[str]] = field(default_factory=dict)
+
+
+def read_metadata(root: Path, findings: Findings) -> Metadata:
+    """Read `metadata.csv`, where there is one; report what is wrong with it."""
+    path = root / METADATA
+    metadata = Metadata()
+    if path.is_symlink() or not path.is_file():
+        return metadata
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            _read(csv.reader(file), metadata, findings)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        findings.add("metadata_invalid", METADATA, f"cannot be read: {error}")
+        return Metadata()
+    return metadata
+
+
+def _read(lines: "csv._reader", metadata: Metadata, findings: Findings) -> None:
+    header = [name.strip() for name in next(lines, [])]
+    if "path" not in header or len(set(header)) != len(header) or "" in header:
+        findings.add(
+            "metadata_invalid", METADATA, "its first line must name each column once, `path` among them"
+        )
+        return
+    at = header.index("path")
+    metadata.columns = [name for name in header if name != "path"]
+    for cells in lines:
+        if not cells:
+            continue
+        if len(cells) != len(header):
+            reason = f"line {lines.line_num} has {len(cells)} values for {len(header)} columns"
+            findings.add("metadata_invalid", METADATA, reason, len(cells), len(header))
+            continue
+        name = cells[at].strip().removeprefix("./")
+        if name in metadata.values:
+            findings.add("metadata_duplicate_row", name, f"line {lines.line_num} of {METADATA} is its second")
+            continue
+        metadata.values[name] = cells[:at] + cells[at + 1 :]
+
+
+def check_metadata(metadata: Metadata, rows: Rows, findings: Findings) -> None:
+    """Report rows without image, images without row, numbers out of range, and groups across splits."""
+    if not metadata.columns:
+        return
+    known = set(rows.paths)
+    forms = {unicodedata.normalize("NFC", path): path for path in rows.paths}
+    for path in metadata.values:
+        if path not in known:
+            near = forms.get(unicodedata.normalize("NFC", path))
+            hint = f"; the file's name is another Unicode form: {near}" if near else ""
+            findings.add(
+                "metadata_extra_row", path, f"{METADATA} has a row for it, the folder has no such image{hint}"
+            )
+    for path in rows.paths:
+        if path not in metadata.values and path not in findings.verdicts:
+            findings.add("metadata_missing_row", path, f"{METADATA} has no row for it")
+    _check_numbers(metadata, findings)
+    _check_groups(metadata, rows, findings)
+
+
+def _check_numbers(metadata: Metadata, findings: Findings) -> None:
+    for name in _NUMBERS:
+        if name not in metadata.columns:
+            continue
+        at, top = metadata.columns.index(name), 1.0 if name == "probability" else math.inf
+        for path, values in metadata.values.items():
+            number = _number(values[at])
+            if values[at].strip() and not 0 <= number <= top:
+                findings.add(
+                    "metadata_invalid", path, f"{name} is {values[at]!r}, not a number from 0 to {top:g}"
+                )
+
+
+def _check_groups(metadata: Metadata, rows: Rows, findings: Findings) -> None:
+    if "group" not in metadata.columns:
+        return
+    at = metadata.columns.index("group")
+    splits: dict[str, dict[str, str]] = {}
+    for path, split in zip(rows.paths, rows.splits, strict=True):
+        group = metadata.values.get(path, [""] * (at + 1))[at]
+        if group and path not in findings.verdicts:
+            splits.setdefault(group, {}).setdefault(split, path)
+    for group, first in sorted(splits.items()):
+        if len(first) > 1:
+            for split, path in sorted(first.items()):
+                others = ", ".join(sorted(set(first) - {split}))
+                findings.add("group_across_splits", path, f"group {group!r} is in {others} too", group)
+
+
+def metadata_columns(metadata: Metadata, rows: Rows) -> dict[str, pa.Array]:
+    """`meta_<column>` for each column: `probability` and `weight` as float64, the rest as text; null without a row."""
+    columns = {}
+    for at, name in enumerate(metadata.columns):
+        cells = [metadata.values[path][at] if path in metadata.values else None for path in rows.paths]
+        if name in _NUMBERS:
+            numbers = [
+                None if cell is None or not math.isfinite(_number(cell)) else _number(cell) for cell in cells
+            ]
+            columns[f"meta_{name}"] = pa.array(numbers, pa.float64())
+        else:
+            columns[f"meta_{name}"] = pa.array(cells, pa.string())
+    return columns
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,210 @@
+"""Open one picture: verdict on the file, one decode, and its statistics on the way."""
+
+import io
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from thaw.gate.fingerprint import describe
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_ORIENTATION_TAG = 0x0112
+_BITS_PER_SAMPLE_TAG = 258
+_MAX_GREY_CHROMA = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is decoded at all."""
+
+    formats: tuple[str, ...]
+    max_pixels: int
+    max_bytes: int
+
+
+class Unfit(Exception):
+    """The file is no picture that can train; `args` are the check and the reason."""
+
+
+def inspect(data: bytes, bounds: Bounds) -> dict[str, Any]:
+    """Facts and statistics of the picture in `data`, the bytes of a whole file.
+
+    The picture is decoded once. Statistics are of its grey levels, 0 to 255: `brightness` (mean), `contrast` (standard
+    deviation), `low_level` (5th percentile), `high_level` (99th), `entropy` (bits), `sharpness` (standard
+    deviation of the Laplacian by contrast), `chroma` (mean distance between channels), `descriptor` (see
+    `thaw.gate.fingerprint`), and `pixels`, a digest of the decoded pixels. What goes wrong is told in `problem` and
+    `reason`; nothing is raised.
+    """
+    facts: dict[str, Any] = {"problem": "", "reason": ""}
+    if not data:
+        return facts | {"problem": "empty_file", "reason": "the file has no bytes"}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            _inspect(data, bounds, facts)
+    except Unfit as error:
+        facts["problem"], facts["reason"] = error.args
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        facts["problem"], facts["reason"] = "decompression_bomb", str(error)
+    except MemoryError:
+        facts["problem"], facts["reason"] = "corrupt", "it asks for more memory than a picture needs"
+    except Exception as error:  # a decoder may raise anything on a broken file
+        facts["problem"], facts["reason"] = _explain(error)
+    return facts
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    text = " ".join(str(error).split())[:200]
+    short = isinstance(error, EOFError) or any(
+        word in text.lower() for word in ("truncated", "unexpected end", "not enough", "ends too early")
+    )
+    return ("truncated" if short else "corrupt"), f"{type(error).__name__}: {text}" if text else type(
+        error
+    ).__name__
+
+
+def _inspect(data: bytes, bounds: Bounds, facts: dict[str, Any]) -> None:
+    with _open(data) as image:
+        facts.update(format=image.format, mode=image.mode, width=image.width, height=image.height)
+        if image.format not in bounds.formats:
+            raise Unfit("unsupported_format", f"{image.format} is not among {', '.join(bounds.formats)}")
+        if image.width * image.height > bounds.max_pixels:
+            raise Unfit("decompression_bomb", f"{image.width} x {image.height} pixels")
+        _check_container(data, image.format)
+        facts["frames"] = getattr(image, "n_frames", 1)
+        if facts["frames"] > 1:
+            image.seek(0)
+        image.load()
+        facts["bits"] = _bits(image, data)
+        facts["orientation"] = _orientation(image)
+        facts["alpha"] = image.has_transparency_data
+        _measure(_upright(image, facts["orientation"]), facts)
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        if data.startswith((_PNG_SIGNATURE, b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")) and len(data) < 1024:
+            raise Unfit("truncated", "the file ends within its header") from None
+        raise Unfit("corrupt", "no image format is recognised in it") from None
+
+
+def _check_container(data: bytes, image_format: str) -> None:
+    """Find damage that Pillow passes over and TensorFlow's decoders do not."""
+    if image_format == "PNG":
+        _check_png(data)
+    elif image_format == "JPEG" and b"\xff\xd9" not in data[-65536:]:
+        raise Unfit("truncated", "the JPEG's end marker is missing")
+
+
+def _check_png(data: bytes) -> None:
+    """Walk the chunks: sums must hold and the end must be there (PNG specification, sections 5.3 and 5.6)."""
+    at = len(_PNG_SIGNATURE)
+    view = memoryview(data)
+    while at + 12 <= len(data):
+        length = int.from_bytes(view[at : at + 4])
+        kind = bytes(view[at + 4 : at + 8])
+        end = at + 8 + length
+        if end + 4 > len(data):
+            raise Unfit("truncated", f"chunk {kind.decode('latin-1')!r} ends beyond the file")
+        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4]):
+            raise Unfit("corrupt", f"the checksum of chunk {kind.decode('latin-1')!r} is wrong")
+        if kind == b"IEND":
+            return
+        at = end + 4
+    raise Unfit("truncated", "the PNG's end chunk is missing")
+
+
+def _bits(image: Image.Image, data: bytes) -> int:
+    """Bits a channel in the file; Pillow itself brings 16-bit colour down to 8 without a word."""
+    if image.format == "PNG":
+        return data[24]
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE_TAG, (8,))
+        return int(max(bits)) if isinstance(bits, tuple) else int(bits)
+    return 32 if image.mode in ("I", "F") else 8
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format not in ("JPEG", "TIFF", "WEBP", "PNG") or (
+        image.format != "TIFF" and "exif" not in image.info
+    ):
+        return 1
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except (SyntaxError, ValueError, TypeError, struct.error, OSError):  # broken EXIF is no broken picture
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image if orientation == 1 else ImageOps.exif_transpose(image)
+
+
+def _measure(image: Image.Image, facts: dict[str, Any]) -> None:
+    color = _to_eight_bits(image)
+    facts["chroma"] = _chroma(color)
+    grey = color if color.mode == "L" else color.convert("L")
+    exact = grey if facts["chroma"] <= _MAX_GREY_CHROMA else color
+    header = f"{exact.mode} {exact.width} {exact.height} ".encode()
+    facts["pixels"] = sha256(header + exact.tobytes()).digest()[:16]
+    counts = np.asarray(grey.histogram(), np.float64)
+    _measure_levels(counts / counts.sum(), facts)
+    facts["sharpness"] = round(_laplacian_deviation(np.asarray(grey)) / max(facts["contrast"], 1.0), 4)
+    facts["descriptor"] = describe(grey)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """The picture as L or RGB; transparency is laid over black, levels beyond 8 bits are scaled."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        levels = np.asarray(image, np.float64)
+        top = 65535.0 if image.mode != "F" and levels.max(initial=0) > 255 else 255.0
+        return Image.fromarray(np.clip(np.nan_to_num(levels) * (255.0 / top), 0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        flat = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", flat.size, (0, 0, 0, 255)), flat).convert("RGB")
+    return image.convert("L" if image.mode in ("1", "LA") else "RGB")
+
+
+def _chroma(color: Image.Image) -> float:
+    if color.mode == "L":
+        return 0.0
+    small = np.asarray(color.resize((64, 64), Image.Resampling.BOX), np.int16)
+    return round(float(np.abs(np.diff(small, axis=2)).mean()), 3)
+
+
+def _measure_levels(shares: np.ndarray, facts: dict[str, Any]) -> None:
+    levels = np.arange(256)
+    mean = float(shares @ levels)
+    cumulative = np.cumsum(shares)
+    present = shares[shares > 0]
+    facts["brightness"] = round(mean, 3)
+    facts["contrast"] = round(float(np.sqrt(max(shares @ (levels - mean) ** 2, 0.0))), 3)
+    facts["low_level"] = int(np.searchsorted(cumulative, 0.05))
+    facts["high_level"] = int(np.searchsorted(cumulative, 0.99))
+    facts["entropy"] = round(float(-(present * np.log2(present)).sum()) + 0.0, 3)
+    facts["constant"] = len(present) == 1
+
+
+def _laplacian_deviation(grey: np.ndarray) -> float:
+    """Standard deviation of the 4-neighbour Laplacian at every second pixel of every second row, at native scale."""
+    if min(grey.shape) < 3:
+        return 0.0
+    rows, columns = (max(2, side // 256) for side in grey.shape)
+    inner = np.s_[1:-1:rows], np.s_[1:-1:columns]
+    edges = np.multiply(grey[inner[0], inner[1]], 4, dtype=np.int16)
+    edges -= grey[:-2:rows, 1:-1:columns]
+    edges -= grey[2::rows, 1:-1:columns]
+    edges -= grey[1:-1:rows, :-2:columns]
+    edges -= grey[1:-1:rows, 2::columns]
+    return float(edges.std())

@@ -1,0 +1,112 @@
+"""A shard of paths in, a shard of rows out: a pure function that a pool, or a cluster engine, maps."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from thaw.gate.fingerprint import DIMENSIONS
+from thaw.gate.picture import Bounds, inspect
+from thaw.gate.walking import Entry
+
+ROW = pa.schema(
+    [
+        ("path", pa.string()),
+        ("key", pa.binary(16)),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("problem", pa.string()),
+        ("reason", pa.string()),
+        ("format", pa.string()),
+        ("mode", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("frames", pa.int32()),
+        ("bits", pa.int32()),
+        ("orientation", pa.int32()),
+        ("alpha", pa.bool_()),
+        ("constant", pa.bool_()),
+        ("brightness", pa.float64()),
+        ("contrast", pa.float64()),
+        ("low_level", pa.int32()),
+        ("high_level", pa.int32()),
+        ("entropy", pa.float64()),
+        ("sharpness", pa.float64()),
+        ("chroma", pa.float64()),
+        ("pixels", pa.binary(16)),
+        ("descriptor", pa.binary(DIMENSIONS)),
+    ]
+)
+"""A row an image. What a file that cannot be decoded has no value for is null."""
+
+
+def scan_shard(
+    root: Path, entries: Sequence[Entry], bounds: Bounds, on_file: Callable[[int], None] = lambda index: None
+) -> pa.RecordBatch:
+    """Read and judge each of `entries` once; rows of schema `ROW` in their order. Raises nothing for a bad file.
+
+    Args:
+        root: the folder that the paths are relative to.
+        entries: files, with names in UTF-8.
+        bounds: what is decoded at all.
+        on_file: called with the index of each file before it is opened.
+    """
+    rows = []
+    for index, entry in enumerate(entries):
+        on_file(index)
+        rows.append(scan_file(root, entry, bounds))
+    return pa.RecordBatch.from_pylist(rows, schema=ROW)
+
+
+def scan_file(root: Path, entry: Entry, bounds: Bounds) -> dict[str, Any]:
+    """The row of one file."""
+    row: dict[str, Any] = {
+        "path": entry.path,
+        "key": key(entry),
+        "bytes": entry.size,
+        "problem": "",
+        "reason": "",
+    }
+    if entry.size > bounds.max_bytes:
+        return row | {"problem": "decompression_bomb", "reason": f"{entry.size:,} bytes"}
+    try:
+        data = read_inside(root, entry.path)
+    except OSError as error:
+        return row | {"problem": "unreadable", "reason": error.strerror or str(error)}
+    return row | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} | inspect(data, bounds)
+
+
+def failed_row(entry: Entry, problem: str, reason: str) -> dict[str, Any]:
+    """The row of a file that no worker lived to tell about."""
+    return {"path": entry.path, "key": key(entry), "bytes": entry.size, "problem": problem, "reason": reason}
+
+
+def key(entry: Entry) -> bytes:
+    """16 bytes that change when the file does: its path, size, times and inode."""
+    text = f"{entry.size} {entry.mtime_ns} {entry.ctime_ns} {entry.inode} {entry.path}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def read_inside(root: Path, path: str) -> bytes:
+    """The bytes of the regular file `path` below `root`; a link is followed only to a file inside.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or has become a link that leads out.
+    """
+    full = os.path.join(root, path)  # noqa: PTH118 - a name that is not UTF-8 passes
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        handle = os.open(full, flags)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        target, real_root = os.path.realpath(full), os.path.realpath(root)
+        if os.path.commonpath([target, real_root]) != real_root:
+            raise OSError(errno.EPERM, "the link leads out of the folder") from None
+        handle = os.open(target, flags)
+    with os.fdopen(handle, "rb") as file:
+        return file.read()

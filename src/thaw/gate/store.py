@@ -1,0 +1,121 @@
+"""The rows of the last scan, kept on disk: an unchanged file is not opened again."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL
+import pyarrow as pa
+
+from thaw.files import replacing
+from thaw.gate.picture import Bounds
+from thaw.gate.pool import scan_shards
+from thaw.gate.scanning import ROW, key
+from thaw.gate.walking import Entry
+
+_SHARD_FILES = 64
+_LOOKUP_FILES = 4096
+_ROWS_VERSION = "1"
+_SETTLED_NS = 20_000_000
+
+
+class Store:
+    """Rows of an earlier scan by key; they are mapped, not loaded."""
+
+    def __init__(self, path: Path, bounds: Bounds) -> None:
+        self.mark = f"{_ROWS_VERSION} {PIL.__version__} {bounds}".encode()
+        self.table = ROW.empty_table()
+        if path.is_file():
+            try:
+                table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+                if table.schema.equals(ROW) and (table.schema.metadata or {}).get(b"mark") == self.mark:
+                    self.table = table
+            except (pa.ArrowInvalid, OSError):  # a cache that cannot be read is no cache
+                pass
+        keys = _hashes(self.table["key"].combine_chunks())
+        self.order = np.argsort(keys, kind="stable")
+        self.keys = keys[self.order]
+
+    def divide(self, entries: Sequence[Entry], now_ns: int) -> tuple[pa.Table, list[Entry]]:
+        """The known rows of `entries`, and the entries that must be read: new, changed, or changed just now."""
+        if not len(self.keys):
+            return self.table, list(entries)
+        wanted = [key(entry) for entry in entries]
+        hashes = np.frombuffer(b"".join(wanted), "<u8")[::2]
+        at = np.minimum(np.searchsorted(self.keys, hashes), len(self.keys) - 1)
+        rows = self.order[at]
+        settled = np.array([max(entry.mtime_ns, entry.ctime_ns) < now_ns - _SETTLED_NS for entry in entries])
+        hit = (self.keys[at] == hashes) & settled
+        known = self.table.take(pa.array(rows[hit]))
+        same = np.array(known["key"].to_pylist()) == np.array(wanted)[hit] if hit.any() else np.zeros(0, bool)
+        hit[np.flatnonzero(hit)[~same]] = False
+        if not same.all():
+            known = known.filter(pa.array(same))
+        return known, [entry for entry, is_known in zip(entries, hit, strict=True) if not is_known]
+
+
+def _hashes(keys: pa.Array) -> np.ndarray:
+    """The first 8 of each key's 16 bytes."""
+    if not len(keys):
+        return np.zeros(0, "<u8")
+    return np.frombuffer(keys.buffers()[1], "<u8")[2 * keys.offset : 2 * (keys.offset + len(keys)) : 2]
+
+
+def scan(
+    root: Path,
+    entries: Iterable[Entry],
+    bounds: Bounds,
+    store_path: Path,
+    workers: int,
+    timeout_seconds: float,
+) -> Iterator[int]:
+    """Bring the rows of all `entries` to `store_path` (Arrow IPC file of schema `ROW`); yield how many are done.
+
+    Rows of the scan before are taken over where path, size, times and inode are equal. They stand in no useful order. A
+    file that changed within the last clock ticks is read again next time, since it may change once more unseen.
+    """
+    now_ns = time.time_ns()
+    store = Store(store_path, bounds)
+    schema = ROW.with_metadata({"mark": store.mark})
+    count = 0
+    store_path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(store_path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
+
+        def unknown() -> Iterator[list[Entry]]:
+            nonlocal count
+            pending: list[Entry] = []
+            for batch in _batches(entries, _LOOKUP_FILES):
+                known, missing = store.divide(batch, now_ns)
+                writer.write_table(known.replace_schema_metadata(schema.metadata))
+                count += len(known)
+                pending += missing
+                while len(pending) >= _SHARD_FILES:
+                    yield pending[:_SHARD_FILES]
+                    del pending[:_SHARD_FILES]
+            if pending:
+                yield pending
+
+        for rows in scan_shards(unknown(), root, bounds, workers or os.cpu_count() or 1, timeout_seconds):
+            writer.write_table(pa.Table.from_batches([rows]).replace_schema_metadata(schema.metadata))
+            count += len(rows)
+            yield count
+    yield count
+
+
+def read_rows(store_path: Path) -> pa.Table:
+    """All rows, by path; the bytes stay in the file until they are used."""
+    table = pa.ipc.open_file(pa.memory_map(str(store_path))).read_all()
+    return table.sort_by("path")
+
+
+def _batches(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
+    batch: list[Entry] = []
+    for entry in entries:
+        batch.append(entry)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

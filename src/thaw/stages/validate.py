@@ -1,0 +1,46 @@
+"""Check the images before compute is spent on them."""
+
+import logging
+from pathlib import Path
+
+from thaw.files import write_json
+from thaw.gate.findings import raise_if_blocked
+from thaw.gate.inspection import inspect_folder
+from thaw.gate.manifest import write_manifest
+from thaw.gate.report import write_markdown
+from thaw.params.gate import ValidateParams
+
+_log = logging.getLogger("thaw.validate")
+
+
+def validate(
+    params: ValidateParams,
+    raw_dir: Path,
+    manifest_path: Path,
+    findings_path: Path,
+    gate_path: Path,
+    scratch_dir: Path,
+) -> None:
+    """Inspect `raw_dir`, write the manifest, the findings and the report, and refuse data that is not fit.
+
+    Args:
+        params: what is checked, and how hard.
+        raw_dir: the images, `<class>/*` or `{train,test[,validation]}/<class>/*`, with or without metadata.csv.
+        manifest_path: Parquet, a row an image (docs/architecture.md).
+        findings_path: JSON: status, totals, counts by check, every finding.
+        gate_path: the report in Markdown.
+        scratch_dir: keeps what the scan saw; an unchanged file is not opened again.
+
+    Raises:
+        GateError: a finding blocks; all outputs are written.
+        ThawError: `raw_dir` cannot be listed.
+    """
+    inspection = inspect_folder(params, raw_dir, scratch_dir)
+    found = inspection.found
+    summary = inspection.summary()
+    write_manifest(manifest_path, inspection.rows, inspection.metadata, inspection.findings)
+    write_json(findings_path, summary)
+    write_markdown(gate_path, summary)
+    totals = summary["totals"]
+    _log.info("%s images, %s fit, %s findings", totals["images"], totals["fit"], len(found))
+    raise_if_blocked(found, str(gate_path))
