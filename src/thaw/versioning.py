@@ -23,6 +23,8 @@ class StageSpec:
         outputs: argument name to path.
         keys: top-level keys of `params.yaml` that it depends on.
         sources: the source files and folders that it depends on, relative to the root.
+        metrics: those of the outputs that hold metrics.
+        curves: those of the outputs that are to be plotted.
     """
 
     name: str
@@ -30,6 +32,8 @@ class StageSpec:
     outputs: dict[str, Path]
     keys: tuple[str, ...]
     sources: tuple[str, ...]
+    metrics: tuple[Path, ...]
+    curves: tuple[Path, ...]
 
 
 class Books:
@@ -84,7 +88,9 @@ class Books:
             else:
                 inputs[_argument(dep.fs_path)] = Path(dep.fs_path)
         outputs = {_argument(out.fs_path): Path(out.fs_path) for out in stage.outs}
-        return StageSpec(name, inputs, outputs, tuple(dict.fromkeys(keys)), tuple(sources))
+        metrics = tuple(Path(out.fs_path) for out in stage.outs if out.is_metric)
+        curves = tuple(Path(out.fs_path) for out in stage.outs if out.is_plot)
+        return StageSpec(name, inputs, outputs, tuple(dict.fromkeys(keys)), tuple(sources), metrics, curves)
 
     def downstream(self, name: str) -> list[str]:
         """The names of `name` and of every stage that depends on it, in order."""
@@ -123,8 +129,13 @@ class Books:
 
     def commit(self, name: str) -> None:
         """Book the stage's inputs and outputs in `dvc.lock`, and its outputs in the cache."""
-        with _explained():
-            self._repo.commit(name, force=True)
+        self._book(self._stages[name])
+
+    def _book(self, stage: Any) -> None:
+        with _explained(), self._repo.lock:
+            stage.save()
+            stage.commit()
+            stage.dump(update_pipeline=False)
 
     def commit_data(self) -> list[str]:
         """Book every changed `*.dvc` file that a stage reads (`data/raw.dvc`); their names."""
@@ -133,8 +144,7 @@ class Books:
             with _explained(), self._repo.lock:
                 changed = bool(source.changed())
             if changed:
-                with _explained():
-                    self._repo.commit(source.addressing, force=True)
+                self._book(source)
                 booked.append(source.relpath)
         return booked
 

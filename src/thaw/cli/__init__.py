@@ -1,9 +1,12 @@
 """The command line. Nothing heavy is imported before the command that needs it runs."""
 
+import importlib
+import pkgutil
 import sys
 
 import typer
 
+from thaw import telemetry
 from thaw.errors import ThawError
 
 app = typer.Typer(
@@ -11,14 +14,21 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Freeze a pretrained network, train a head, thaw it, and keep every step of how it got there.",
 )
 
 
 def main() -> None:
     """Run the command line; an error the user can mend is printed without a traceback."""
+    telemetry.switch_off()
     try:
         app()
     except ThawError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+# Each module of this package adds its commands to `app`.
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,11 +1,11 @@
 """`params.yaml`, read into frozen models that let no unknown and no missing key pass."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from thaw.errors import ThawError
 from thaw.params.base import Section
@@ -26,7 +26,7 @@ class Params(Section):
 
     seed: int = 1
     model: ModelParams = ModelParams()
-    validate_: ValidateParams = ValidateParams()
+    validate_: ValidateParams = Field(default_factory=ValidateParams, alias="validate")
     split: SplitParams = SplitParams()
     augment: AugmentParams = AugmentParams()
     extract: ExtractParams = ExtractParams()
@@ -35,8 +35,8 @@ class Params(Section):
     evaluate: EvaluateParams = EvaluateParams()
 
     def section(self, name: str) -> Any:
-        """The value of top-level key `name` (`validate` has another name in Python: pydantic owns that one)."""
-        return getattr(self, _attribute(name))
+        """The value of top-level key `name`. `validate` has another name in Python: pydantic owns that one."""
+        return getattr(self, "validate_" if name == "validate" else name)
 
 
 def load_params(path: Path) -> Params:
@@ -66,25 +66,16 @@ def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Para
     """
     _check_keys(values, Params, "", source)
     try:
-        return Params.model_validate({_attribute(key): value for key, value in values.items()})
+        return Params.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]).replace("validate_", "validate")
+        key = ".".join(str(part) for part in first["loc"])
         message = f"{source}: {key}: {first['msg'][0].lower()}{first['msg'][1:]} (is {first['input']!r})"
         raise ThawError(message, f"Give {key} a value that fits.") from None
 
 
-def _attribute(key: str) -> str:
-    return "validate_" if key == "validate" else key
-
-
-def _fields(section: type[Section]) -> Iterator[tuple[str, Any]]:
-    for name, field in section.model_fields.items():
-        yield ("validate" if name == "validate_" else name), field.annotation
-
-
 def _check_keys(values: Mapping[str, Any], section: type[Section], prefix: str, source: str) -> None:
-    known = dict(_fields(section))
+    known = {field.alias or name: field.annotation for name, field in section.model_fields.items()}
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)

@@ -1,1 +1,68 @@
 """One module a stage of `dvc.yaml`: typed parameters and files in, files out."""
+
+import importlib
+import inspect
+import logging
+from pathlib import Path
+from typing import Any, Protocol
+
+from thaw.errors import ThawError
+from thaw.params import load_params
+from thaw.project import scratch_dir
+
+
+class StageSpec(Protocol):
+    """What is needed of a stage's declaration (`thaw.versioning.StageSpec`)."""
+
+    name: str
+    inputs: dict[str, Path]
+    outputs: dict[str, Path]
+    keys: tuple[str, ...]
+
+
+def call_stage(spec: Any, root: Path) -> None:
+    """Call a stage's function with the arguments that its signature asks for.
+
+    Raises:
+        ThawError: an input is missing, or the function wants what `dvc.yaml` does not declare.
+    """
+    for name, path in spec.inputs.items():
+        if not path.exists():
+            cure = _cure_for_missing(name, root)
+            raise ThawError(f"{path.relative_to(root)}: stage {spec.name} needs it, and it is not there", cure)
+    params = load_params(root / "params.yaml")
+    function = getattr(importlib.import_module(f"thaw.stages.{spec.name}"), spec.name)
+    scratch = scratch_dir(root, spec.name)
+    scratch.mkdir(parents=True, exist_ok=True)
+    available: dict[str, Any] = {key: params.section(key) for key in spec.keys}
+    available |= {"params": available.pop(spec.name, None), "scratch_dir": scratch, **spec.inputs, **spec.outputs}
+    wanted = inspect.signature(function).parameters
+    undeclared = [name for name in wanted if name not in available]
+    if undeclared:
+        raise ThawError(f"stage {spec.name} wants {', '.join(undeclared)}", "Declare it in dvc.yaml.")
+    try:
+        function(**{name: available[name] for name in wanted})
+    except OSError as error:
+        raise _explain(error) from error
+
+
+def configure_logging() -> None:
+    """Send what stages say to standard error, one plain line a message."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
+    logging.getLogger("thaw").setLevel(logging.INFO)
+
+
+def _cure_for_missing(name: str, root: Path) -> str:
+    if name == "raw_dir":
+        return "Run `thaw demo` for the demo's images, or `thaw data add PATH` for your own."
+    return "Run `thaw run` or `dvc repro`, which make it first."
+
+
+def _explain(error: OSError) -> ThawError:
+    where = error.filename or "a file"
+    cures = {
+        13: "Give yourself the right to read and write there.",
+        28: "Make room on the disk and run again: what is done is kept.",
+        30: "The disk is read-only; run in a folder that is not.",
+    }
+    return ThawError(f"{where}: {error.strerror or error}", cures.get(error.errno or 0, "See the message above."))

@@ -122,6 +122,8 @@ class Store:
 
     def start_monitor(self, run_id: str) -> None:
         """Log the machine's load (GPUs' too, where there are any) to a run until it closes."""
+        if run_id in self._monitors:
+            return
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         monitor = SystemMetricsMonitor(run_id, sampling_interval=5, resume_logging=True, tracking_uri=self.uri)

@@ -1,0 +1,75 @@
+"""`python -m flows run|serve JSON`: what `thaw run` and `thaw deploy` start."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from thaw import telemetry
+from thaw.errors import ThawError
+from thaw.project import find_root
+
+
+def main() -> None:
+    """Run or serve the flow. Exit code 0: done; 2: for the user to mend; 1: a failure; 130, 143: ended by a signal."""
+    telemetry.switch_off()
+    signal.signal(signal.SIGTERM, _end)
+    command, parameters, *flags = sys.argv[1:]
+    values = json.loads(parameters)
+    try:
+        if command == "serve":
+            from flows.serving import serve
+
+            serve(find_root(), **values)
+        else:
+            _run(values, "--json" in flags)
+    except ThawError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        from flows.processes import StageFailed, StageKilled
+
+        if not isinstance(error, StageFailed | StageKilled):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _end(_signal: int, _frame: Any) -> None:
+    sys.exit(143)
+
+
+def _run(values: dict[str, Any], as_json: bool) -> None:
+    root = find_root()
+    if not values.pop("wait"):
+        os.environ["THAW_NO_WAIT"] = "1"
+    from flows.pipeline import pipeline
+
+    run_id = pipeline(**values)
+    if as_json:
+        metrics_path = root / "reports" / "metrics.json"
+        metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if metrics_path.exists() else None
+        print(json.dumps({"run_id": run_id, "metrics": metrics}, ensure_ascii=False, indent=2))
+        return
+    _show(root)
+
+
+def _show(root: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from flows.results import result_rows
+
+    table = Table("metric", "test", "interval", title="Result on the held-out test split")
+    for row in result_rows(root):
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    console.print("Look further: [bold]thaw ui[/bold] (MLflow and Prefect), [bold]reports/[/bold], [bold]thaw runs[/bold]")
+
+
+main()

@@ -1,0 +1,70 @@
+"""The Prefect flow: one task a stage, in the order of DVC's graph, booked in `dvc.lock`, recorded in MLflow.
+
+`thaw run` runs it; `thaw deploy` serves it, so that a run is triggered from Prefect.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+from prefect.states import Completed, State
+
+from flows.processes import StageKilled
+from flows.results import gate_summary, result_table, run_link
+from flows.run import Run, start_run
+from thaw.project import find_root
+from thaw.versioning import StageSpec
+
+
+@flow(name="thaw", persist_result=False)
+def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, Any] | None = None) -> str:
+    """Run the stages that are out of date.
+
+    Args:
+        only: run this stage and no other.
+        force: run stages that are up to date too.
+        overrides: values to write into `params.yaml` first, by dotted key (`fine_tune.learning_rate`).
+
+    Returns:
+        MLflow's id of the run; empty while tracking is down.
+    """
+    root = find_root(Path(__file__).parent)
+    logger = get_run_logger()
+    with start_run(root, overrides or {}, flow_run.get_name() or "run", flow_run.get_id() or "", logger) as run:
+        for spec in run.plan(only):
+            _run_stage(run, spec, force)
+    ids = run.run_ids()
+    link = run_link(root, ids)
+    create_markdown_artifact(key="result", markdown=f"{result_table(root)}\n\n{link}", description="Test metrics")
+    logger.info("%s", link)
+    return ids.get("pipeline", "")
+
+
+def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:
+    @task(
+        name=spec.name,
+        task_run_name=spec.name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=1,
+        retry_delay_seconds=1,
+        retry_condition_fn=_retry_helps,
+    )
+    def stage() -> State[Any]:
+        try:
+            outcome = run.stage(spec, force)
+        finally:
+            summary = gate_summary(spec)
+            if summary:
+                create_markdown_artifact(key="gate", markdown=summary, description="What the data gate found")
+        return Completed(name="Completed" if outcome == "ran" else "Cached", message=outcome)
+
+    stage()
+
+
+def _retry_helps(_task: Any, _task_run: Any, state: State[Any]) -> bool:
+    """A process that was killed may have memory enough the next time; a wrong input stays wrong."""
+    return isinstance(state.result(raise_on_failure=False), StageKilled)

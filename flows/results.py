@@ -1,0 +1,57 @@
+"""What a run shows at its end: a table of test metrics, and where to look further."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from thaw.files import read_json
+from thaw.tracking.records import flatten
+
+UI_PATH = Path(".thaw") / "ui.json"
+_DEFAULT_MLFLOW_URL = "http://127.0.0.1:5000"
+
+
+def result_rows(root: Path) -> list[tuple[str, str, str]]:
+    """Metric, value and interval of each headline metric of `reports/metrics.json`; none where there is no such file."""
+    path = root / "reports" / "metrics.json"
+    if not path.exists():
+        return []
+    values = flatten(read_json(path))
+    return [
+        (name, _number(value), _interval(values, name))
+        for name, value in values.items()
+        if "." not in name and isinstance(value, int | float)
+    ]
+
+
+def result_table(root: Path) -> str:
+    """The headline metrics as a Markdown table."""
+    rows = result_rows(root)
+    lines = [f"| {name} | {value} | {interval} |" for name, value, interval in rows]
+    return "\n".join(["| metric | test | interval |", "|---|---|---|", *lines]) if rows else "No metrics yet."
+
+
+def gate_summary(spec: Any) -> str:
+    """The gate's report, where the stage writes one."""
+    path = spec.outputs.get("gate_path")
+    return path.read_text(encoding="utf-8") if path and path.exists() else ""
+
+
+def run_link(root: Path, run_ids: dict[str, str]) -> str:
+    """Where MLflow's UI shows the run."""
+    if "pipeline" not in run_ids:
+        return "MLflow does not have this run yet."
+    base = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not base.startswith("http"):
+        ui = root / UI_PATH
+        base = read_json(ui)["mlflow"] if ui.exists() else _DEFAULT_MLFLOW_URL
+    return f"MLflow run: {base}/#/experiments/{run_ids['experiment']}/runs/{run_ids['pipeline']} (`thaw ui` serves it)"
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4f}"
+
+
+def _interval(values: dict[str, Any], name: str) -> str:
+    low, high = values.get(f"intervals.{name}.low"), values.get(f"intervals.{name}.high")
+    return f"{low:.4f} to {high:.4f}" if isinstance(low, float) and isinstance(high, float) else ""

@@ -1,0 +1,219 @@
+"""One run of the pipeline: the books of DVC, the outbox to MLflow and the stages' processes, held together.
+
+Knows nothing of Prefect: the flow wraps each call of `Run.stage` in a task.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from flows.processes import StageKilled, StageProcess, needs_tensorflow, warm_up
+from thaw.errors import ThawError
+from thaw.files import digest
+from thaw.params import load_params, override_params
+from thaw.project import scratch_dir
+from thaw.tracking import records
+from thaw.tracking.follower import JournalFollower
+from thaw.tracking.outbox import create_outbox, find_unfinished
+from thaw.tracking.shipment import Shipment
+from thaw.versioning import Books, StageSpec
+
+REGISTERED_MODEL = "thaw"
+_POLL_SECONDS = 0.3
+
+
+@contextlib.contextmanager
+def start_run(
+    root: Path, overrides: dict[str, Any], name: str, flow_run_id: str, logger: Any
+) -> Iterator["Run"]:
+    """Hold the workspace for a whole run: parameters are changed, stages run and booked by one at a time.
+
+    Raises:
+        ThawError: another run holds the workspace, and `THAW_NO_WAIT` is set, or a parameter is wrong.
+    """
+    with _workspace(root, "THAW_NO_WAIT" not in os.environ, logger):
+        if overrides:
+            override_params(root / "params.yaml", overrides)
+        run = Run(root, name, flow_run_id, logger)
+        try:
+            yield run
+        except Exception as error:
+            run.close("FAILED" if not isinstance(error, StageKilled) else None)
+            raise
+        except BaseException:
+            run.close(None)
+            raise
+        run.close("FINISHED")
+
+
+@contextlib.contextmanager
+def _workspace(root: Path, wait: bool, logger: Any) -> Iterator[None]:
+    (root / ".thaw").mkdir(exist_ok=True)
+    lock = FileLock(root / ".thaw" / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise ThawError(
+                "another run of this project is at work", "Wait for it (without --no-wait), or end it."
+            ) from None
+        logger.info("another run of this project is at work; waiting for it to end")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Run:
+    """The run in progress. Made by `start_run`."""
+
+    def __init__(self, root: Path, name: str, flow_run_id: str, logger: Any) -> None:
+        self.root = root
+        self.logger = logger
+        self.params = load_params(root / "params.yaml")
+        self.books = Books(root)
+        self._name, self._flow_run_id = name, flow_run_id
+        self.outbox = find_unfinished(root, "pipeline", self._fingerprint()) or create_outbox(root)
+        self._open()
+        self._shipment = Shipment(root, self.outbox)
+        if any(needs_tensorflow(spec) and self.books.changed(spec.name) for spec in self.books.stages()):
+            warm_up()
+
+    def _fingerprint(self) -> str:
+        return records.fingerprint(self.root, self.books.data_version())
+
+    def _open(self) -> None:
+        """Open the run in the outbox, or say what it stands on now: after a kill it is found by this fingerprint."""
+        tags = records.describe_run(self.root) | {"prefect.flow_run_id": self._flow_run_id}
+        params = records.flatten(self.params.model_dump(by_alias=True))
+        self.outbox.open_run("pipeline", self._name, tags=tags, params=params, fingerprint=self._fingerprint())
+
+    def plan(self, only: str | None = None) -> list[StageSpec]:
+        """The stages to look at, in order."""
+        return [self.books.stage(only)] if only else self.books.stages()
+
+    def stage(self, spec: StageSpec, force: bool = False) -> str:
+        """Bring a stage up to date and record it: `unchanged`, `restored` (from DVC's run cache) or `ran`.
+
+        Raises:
+            ThawError: the stage refuses its input.
+            StageFailed, StageKilled: it did not end well.
+        """
+        if not force and not self.books.changed(spec.name):
+            outcome = "unchanged"
+        elif not force and self.books.restore(spec.name):
+            outcome = "restored"
+        else:
+            self._work(spec)
+            outcome = "ran"
+        self._record(spec, outcome)
+        return outcome
+
+    def _work(self, spec: StageSpec) -> None:
+        scratch = scratch_dir(self.root, spec.name)
+        scratch.mkdir(parents=True, exist_ok=True)
+        journal_path, log_path = scratch / "journal.jsonl", scratch / "log.txt"
+        if not self.outbox.opened(spec.name):
+            journal_path.unlink(missing_ok=True)
+        log_path.write_bytes(b"")
+        self.outbox.open_run(spec.name, spec.name, "pipeline", params=records.section_params(self.root, spec.name))
+        self.books.clear(spec.name)
+        first_step = records.epochs_before(self.books.stages(), spec.name)
+        status: str | None = "FAILED"
+        try:
+            with JournalFollower(self.outbox, (spec.name, "pipeline"), journal_path, first_step), _tail(log_path, self.logger):
+                StageProcess(spec, self.root, log_path).result()
+            self.books.commit(spec.name)
+            records.record_outputs(self.outbox, [spec.name], spec.name, spec.outputs.values(), spec.metrics)
+            status = "FINISHED"
+        except (StageKilled, KeyboardInterrupt, SystemExit):
+            status = None
+            raise
+        finally:
+            self._record_gate(spec)
+            if status:
+                self.outbox.close_run(spec.name, status)
+
+    def _record_gate(self, spec: StageSpec) -> None:
+        findings_path = spec.outputs.get("findings_path")
+        if findings_path and findings_path.exists():
+            records.record_findings(self.outbox, [spec.name, "pipeline"], findings_path)
+
+    def _record(self, spec: StageSpec, outcome: str) -> None:
+        """What the stage's outputs say goes to the pipeline's run, whether the stage ran or not."""
+        if spec.name == "validate":
+            for path in self.books.commit_data():
+                self.logger.info("%s: new data version booked", path)
+            self._open()
+            for name, version in self.books.data_version().items():
+                self.outbox.log_dataset("pipeline", name, version, name, "training")
+                self.outbox.log_tags("pipeline", {f"data.{name}": version})
+        if outcome != "ran":
+            first_step = records.epochs_before(self.books.stages(), spec.name)
+            for path in spec.curves:
+                records.record_curve(self.outbox, "pipeline", path, first_step)
+        records.record_outputs(self.outbox, ["pipeline"], spec.name, spec.outputs.values(), spec.metrics)
+        hashes = {f"dvc.{path}": value for path, value in self.books.output_hashes(spec.name).items()}
+        self.outbox.log_tags("pipeline", {f"stage.{spec.name}": outcome, **hashes})
+        model_dir = spec.outputs.get("fine_tuned_dir")
+        if model_dir:
+            self.outbox.log_model("pipeline", model_dir, Path(__file__).parents[1] / "src" / "thaw", REGISTERED_MODEL)
+
+    def close(self, status: str | None) -> None:
+        """End the run in MLflow, and wait until everything is there; where tracking is down, say so and go on.
+
+        Args:
+            status: None for a run that was killed: it stays open in the outbox, so that the next run goes on with it.
+                The shipper, which outlives this process, marks it as killed in MLflow.
+        """
+        self.books.close()
+        if status is None:
+            return
+        for name in (spec.name for spec in self.books.stages()):
+            if self.outbox.opened(name):
+                self.outbox.close_run(name, status)
+        lock = self.root / "dvc.lock"
+        if lock.exists():
+            self.outbox.log_tags("pipeline", {"dvc.lock.sha256": digest(lock)})
+        self.outbox.close_run("pipeline", status)
+        self.outbox.finish()
+        problem = self._shipment.wait()
+        if problem:
+            self.logger.warning("tracking is behind (%s); the next run uploads what is left", problem)
+
+    def run_ids(self) -> dict[str, str]:
+        """MLflow's run ids (`thaw.tracking.outbox.Outbox.run_ids`)."""
+        return self.outbox.run_ids()
+
+
+@contextlib.contextmanager
+def _tail(log_path: Path, logger: Any) -> Iterator[None]:
+    """Hand the lines that a stage prints to `logger`, as they come."""
+    done = threading.Event()
+    thread = threading.Thread(target=_follow_lines, args=(log_path, logger, done), name="log", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _follow_lines(log_path: Path, logger: Any, done: threading.Event) -> None:
+    rest = b""
+    with log_path.open("rb") as file:
+        while True:
+            last_round = done.wait(_POLL_SECONDS)
+            *lines, rest = (rest + file.read()).split(b"\n")
+            for line in [*lines, rest] if last_round else lines:
+                text = line.decode(errors="replace").rstrip().rsplit("\r", 1)[-1]
+                if text:
+                    logger.info("%s", text)
+            if last_round:
+                return

@@ -1,0 +1,45 @@
+"""Serve the flow as a Prefect deployment: triggered from Prefect's UI, its command line, a schedule, or changed data."""
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+from thaw.errors import ThawError
+
+DEPLOYMENT = "pipeline"
+_SETTLE_MS = 2000
+
+log = logging.getLogger("thaw.serving")
+
+
+def serve(root: Path, cron: str | None = None, watch: bool = False) -> None:
+    """Serve until interrupted. One run at a time; triggered ones wait in a queue.
+
+    Args:
+        cron: a schedule.
+        watch: start a run when a file below `data/raw` has changed and two seconds have passed.
+
+    Raises:
+        ThawError: there is no Prefect server.
+    """
+    if "PREFECT_API_URL" not in os.environ:
+        raise ThawError("no Prefect server to serve to", "Start one with `thaw ui`, or set PREFECT_API_URL.")
+    from flows.pipeline import pipeline
+
+    if watch:
+        threading.Thread(target=_watch, args=(root / "data" / "raw",), name="watch", daemon=True).start()
+    pipeline.serve(name=DEPLOYMENT, cron=cron, limit=1, description="thaw's pipeline: the stages that are out of date")
+
+
+def _watch(raw_dir: Path) -> None:
+    from prefect.deployments import run_deployment
+    from watchfiles import watch
+
+    raw_dir.mkdir(parents=True, exist_ok=True)
+    for changes in watch(raw_dir, debounce=_SETTLE_MS, step=_SETTLE_MS // 2, watch_filter=None):
+        print(f"{len(changes)} files changed in {raw_dir.name}; starting a run", flush=True)
+        try:
+            run_deployment(f"thaw/{DEPLOYMENT}", timeout=0, tags=["data-changed"])
+        except Exception as error:
+            print(f"the run could not be started: {error}", flush=True)

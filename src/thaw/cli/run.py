@@ -1,0 +1,128 @@
+"""`thaw run` and `thaw runs`."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from thaw.cli import app
+from thaw.errors import ThawError
+from thaw.params import load_params
+from thaw.params.editing import parse_overrides
+from thaw.project import find_root
+
+_STARTUP_SECONDS = "120"
+
+
+@app.command()
+def run(
+    only: Annotated[str | None, typer.Option(help="Run this stage and no other.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that are up to date too.")] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set-param", "-S", help="key=value: write it into params.yaml first.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for a run of this project that is at work, or refuse.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else on stdout.")] = False,
+) -> None:
+    """Bring every stage that is out of date up to date, as a Prefect flow recorded in MLflow.
+
+    [bold]Examples[/bold]
+
+      thaw run
+      thaw run -S fine_tune.learning_rate=5e-6 -S fine_tune.epochs=5
+      thaw run --only evaluate --force
+    """
+    root = find_root()
+    load_params(root / "params.yaml")
+    parameters = {"only": only, "force": force, "overrides": parse_overrides(overrides or []), "wait": wait}
+    execute_flow(root, ["run", json.dumps(parameters), *(["--json"] if as_json else [])])
+
+
+def execute_flow(root: Path, arguments: list[str]) -> None:
+    """Become the flow's process: signals and the exit code are its own."""
+    if not (root / "flows" / "__main__.py").exists():
+        raise ThawError(f"{root}: no flows/ beside dvc.yaml", "Run thaw in a clone of its repository.")
+    environment = flow_environment(root)
+    os.chdir(root)
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, "-m", "flows", *arguments], environment)  # noqa: S606
+
+
+def flow_environment(root: Path) -> dict[str, str]:
+    """The environment of a flow: where its code is, and Prefect set so that nothing but the flow is waited for."""
+    environment = {
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": _STARTUP_SECONDS,
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")]),
+    }
+    url = running_prefect(root)
+    return {**environment, "PREFECT_API_URL": url} if url else environment
+
+
+def running_prefect(root: Path) -> str:
+    """The address of the Prefect server to use: `PREFECT_API_URL`, else the one `thaw ui` started; empty without one."""
+    if "PREFECT_API_URL" in os.environ:
+        return os.environ["PREFECT_API_URL"]
+    path = root / ".thaw" / "ui.json"
+    if not path.exists():
+        return ""
+    url = f"{json.loads(path.read_text(encoding='utf-8'))['prefect']}/api"
+    return url if answers(f"{url}/health") else ""
+
+
+def answers(url: str) -> bool:
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """List pipeline runs, newest first.
+
+    [bold]Examples[/bold]
+
+      thaw runs
+      thaw runs -n 3 --json
+    """
+    from thaw.tracking.store import Store
+
+    found = Store(find_root()).pipeline_runs(limit)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    _print_runs(found)
+
+
+def _print_runs(found: list[dict[str, Any]]) -> None:
+    from datetime import datetime
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("run", "name", "started", "status", "accuracy", "data", "ran")
+    for item in found:
+        ran = [key.removeprefix("stage.") for key, value in item["tags"].items() if value == "ran" and "stage." in key]
+        data = next((value[:8] for key, value in item["tags"].items() if key.startswith("data.")), "")
+        accuracy = item["metrics"].get("accuracy")
+        table.add_row(
+            item["run_id"][:8],
+            item["name"],
+            f"{datetime.fromtimestamp(item['start_ms'] / 1000):%Y-%m-%d %H:%M}",
+            item["status"],
+            "" if accuracy is None else f"{accuracy:.4f}",
+            data,
+            ", ".join(ran),
+        )
+    Console().print(table if found else "No runs yet. `thaw run` makes the first.")
