@@ -38,6 +38,8 @@ class StoredViews:
     shard_images: int
     offsets: tuple[int, ...]
     """Where the pixels begin in each shard, in bytes."""
+    resize: str
+    """How pictures were brought to this shape; a model must be given others the same way."""
 
     def gather(self, images: Sequence[int] | np.ndarray, views: Sequence[int] | np.ndarray) -> np.ndarray:
         """The pixels of view `views[i]` of image `images[i]`, uint8 `(n, height, width, channels)`.
@@ -77,6 +79,11 @@ class FreshViews:
     def count(self) -> int:
         """Images."""
         return self.stored.count
+
+    @property
+    def resize(self) -> str:
+        """How pictures were brought to this shape."""
+        return self.params.resize
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -121,13 +128,16 @@ def open_views(views_dir: Path, split: Literal["train", "validation"]) -> Stored
         )
         for n in range(shards)
     )
-    stored = StoredViews(views_dir, split, count, views, shape, index["shard_images"], offsets)
+    params = AugmentParams.model_validate(index["policy"])
+    stored = StoredViews(
+        views_dir, split, count, views, shape, index["shard_images"], offsets, params.resize
+    )
     if not fresh:
         return stored
     keys = np.load(views_dir / KEYS, allow_pickle=False)
     if keys.shape != (count, KEY_BYTES):
         raise ThawError(f"{views_dir / KEYS}: is {keys.shape}, not {(count, KEY_BYTES)}", _CURE)
-    return FreshViews(stored, AugmentParams.model_validate(index["policy"]), keys)
+    return FreshViews(stored, params, keys)
 
 
 def _pixel_offset(path: Path, shape: tuple[int, ...]) -> int:

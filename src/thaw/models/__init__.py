@@ -1,7 +1,7 @@
 """Networks: built, frozen, cut, saved.
 
 Names are looked up when they are used, so that the TensorFlow-free ones (`architectures`, `check_architecture`,
-`pretrained_digest`) stay free of it.
+`load_config`, `pretrained_digest`) stay free of it.
 """
 
 from importlib import import_module

@@ -1,21 +1,21 @@
 """Save and load a network: `model.json` (configuration) and `model.weights.h5`, the same bytes for the same network."""
 
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from thaw import files
 from thaw.errors import ThawError
-from thaw.models.network import build
 from thaw.params import ModelParams
+
+if TYPE_CHECKING:
+    import keras
 
 _CONFIG = "model.json"
 _WEIGHTS = "model.weights.h5"
 _FORMAT = 1
 
 
-def save(model: keras.Model, model_dir: Path, config: dict[str, Any]) -> None:
+def save(model: "keras.Model", model_dir: Path, config: dict[str, Any]) -> None:
     """Write `model` into `model_dir`.
 
     Args:
@@ -42,12 +42,14 @@ def save(model: keras.Model, model_dir: Path, config: dict[str, Any]) -> None:
     files.write_json(model_dir / _CONFIG, kept | {"weights_sha256": files.digest(weights_path)})
 
 
-def load(model_dir: Path) -> tuple[keras.Model, dict[str, Any]]:
+def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":
     """Build the network that `save` wrote; gives it and its configuration.
 
     Raises:
         ThawError: a file is missing, torn, changed, or does not fit the other.
     """
+    from thaw.models.network import build
+
     config = load_config(model_dir)
     weights_path = model_dir / _WEIGHTS
     if not weights_path.is_file():

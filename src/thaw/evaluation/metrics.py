@@ -1,0 +1,118 @@
+"""The metrics, over many weightings of the images at once: a bootstrap sample is a weighting by counts.
+
+Definitions as in scikit-learn (a test holds them equal). Where a metric is not defined, it is NaN.
+"""
+
+import numpy as np
+
+from thaw.evaluation.judgement import Judgement
+
+LOWEST_PROBABILITY = 1e-15  # log loss of a sure mistake stays finite
+
+UNDEFINED = {
+    "precision": "no image was predicted to be positive",
+    "recall": "no positive image",
+    "f1": "no image is positive or predicted to be",
+    "roc_auc": "needs images of two classes",
+    "average_precision": "no positive image",
+    "confidence_weighted_accuracy": "every label has confidence 0",
+}
+"""Why a metric is missing."""
+
+
+def measure(judgement: Judgement, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Each metric by name, float64 `(weightings,)`, NaN where undefined.
+
+    `precision`, `recall`, `f1`, `roc_auc`, `average_precision` are of the positive class when there are two;
+    else the plain mean over the classes present (macro average), each class against the rest. A class that is
+    present and never predicted counts there with precision 0.
+
+    Args:
+        weights: `(weightings, images)`, not negative.
+    """
+    total = weights.sum(axis=1)
+    measured = {"accuracy": _ratio(weights @ judgement.correct, total)}
+    support, predicted, hits = _class_counts(judgement, weights)
+    recall, precision = _ratio(hits, support), _ratio(hits, predicted)
+    f1 = _ratio(2 * hits, support + predicted)
+    measured["balanced_accuracy"] = _mean(recall)
+    if len(judgement.classes) == 2:
+        measured |= {"precision": precision[:, 1], "recall": recall[:, 1], "f1": f1[:, 1]}
+        positives, scores = [judgement.labels == 1], [judgement.probabilities[:, 1]]
+    else:
+        present = np.where(support > 0, 1.0, np.nan)
+        measured |= {
+            "precision": _mean(np.nan_to_num(precision) * present),
+            "recall": _mean(recall),
+            "f1": _mean(f1 * present),
+        }
+        positives = [judgement.labels == number for number in range(len(judgement.classes))]
+        scores = list(judgement.probabilities.T)
+    ranked = [_rank_metrics(*pair, weights) for pair in zip(positives, scores, strict=True)]
+    measured["roc_auc"] = _mean(np.stack([auc for auc, _ in ranked], axis=1))
+    measured["average_precision"] = _mean(np.stack([precision for _, precision in ranked], axis=1))
+    surprise = -np.log(np.maximum(judgement.true_probability, LOWEST_PROBABILITY))
+    measured["log_loss"] = _ratio(weights @ surprise, total)
+    if (judgement.confidence != 1).any():
+        confident = weights * judgement.confidence
+        measured["confidence_weighted_accuracy"] = _ratio(
+            confident @ judgement.correct, confident.sum(axis=1)
+        )
+    return measured
+
+
+def measure_classes(judgement: Judgement) -> list[dict[str, float]]:
+    """Images, precision, recall and F1 of each class, NaN where undefined."""
+    support, predicted, hits = (
+        counts[0] for counts in _class_counts(judgement, np.ones((1, len(judgement))))
+    )
+    columns = {
+        "images": support,
+        "precision": _ratio(hits, predicted),
+        "recall": _ratio(hits, support),
+        "f1": _ratio(2 * hits, support + predicted),
+    }
+    return [{name: float(column[i]) for name, column in columns.items()} for i in range(len(support))]
+
+
+def confusion(judgement: Judgement) -> np.ndarray:
+    """Counts, int `(classes, classes)`: a row a true class, a column a predicted one."""
+    size = len(judgement.classes)
+    return np.bincount(judgement.labels * size + judgement.predicted, minlength=size * size).reshape(
+        size, size
+    )
+
+
+def _class_counts(judgement: Judgement, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weight of each class's images, predictions and hits, `(weightings, classes)` each."""
+    each = np.eye(len(judgement.classes))
+    hit = each[judgement.labels] * judgement.correct[:, None]
+    return weights @ each[judgement.labels], weights @ each[judgement.predicted], weights @ hit
+
+
+def _rank_metrics(
+    positive: np.ndarray, scores: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """ROC-AUC and average precision of each weighting, images of equal score taken together."""
+    order = np.argsort(-scores, kind="stable")
+    if not len(order):
+        return np.full(len(weights), np.nan), np.full(len(weights), np.nan)
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(scores[order]) != 0]))
+    ordered = weights[:, order]
+    hits = np.add.reduceat(ordered * positive[order], starts, axis=1)
+    misses = np.add.reduceat(ordered * ~positive[order], starts, axis=1)
+    all_hits, all_misses = hits.cumsum(axis=1), misses.cumsum(axis=1)
+    auc = ((all_hits - hits / 2) * misses).sum(axis=1)
+    precision = _ratio(all_hits, all_hits + all_misses)
+    average = (hits * np.nan_to_num(precision)).sum(axis=1)
+    return _ratio(auc, all_hits[:, -1] * all_misses[:, -1]), _ratio(average, all_hits[:, -1])
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+
+
+def _mean(columns: np.ndarray) -> np.ndarray:
+    """The mean over the last axis of what is defined."""
+    defined = ~np.isnan(columns)
+    return _ratio(np.nan_to_num(columns).sum(axis=-1), defined.sum(axis=-1))

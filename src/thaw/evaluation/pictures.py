@@ -1,0 +1,172 @@
+"""Pictures of a judgement and of the training before it: PNG files, the same bytes for the same numbers."""
+
+import csv
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from thaw.evaluation.judgement import Judgement
+from thaw.evaluation.metrics import confusion
+from thaw.files import replacing
+
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+
+_MOST_CURVES = 12
+_MOST_NUMBERED_CLASSES = 20
+_BINS = 10
+_TRAIN, _VALIDATION, _FAINT = "#2166ac", "#d6604d", "#999999"
+
+
+def draw_learning_curves(frozen_curve_path: Path, fine_tuned_curve_path: Path, picture_path: Path) -> None:
+    """Loss, its logarithm and accuracy over both phases, on one axis of epochs."""
+    phases = [_read_curve(frozen_curve_path), _read_curve(fine_tuned_curve_path)]
+    thaw_epoch = len(phases[0]["loss"])
+    figure = Figure(figsize=(15, 4.4), layout="constrained")
+    panels = figure.subplots(1, 3)
+    for axes, metric, scale in zip(
+        panels, ("loss", "loss", "accuracy"), ("linear", "log", "linear"), strict=True
+    ):
+        for column, colour, label in (
+            (metric, _TRAIN, "train"),
+            (f"validation_{metric}", _VALIDATION, "validation"),
+        ):
+            values = np.concatenate([phase[column] for phase in phases])
+            known = np.flatnonzero(np.isfinite(values))
+            if len(known):
+                axes.plot(known + 1, values[known], color=colour, label=label, marker=".")
+        axes.set(xlabel="epoch", ylabel=metric, title=f"{metric} ({scale})", yscale=scale)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if 0 < thaw_epoch < thaw_epoch + len(phases[1]["loss"]):
+            axes.axvline(thaw_epoch + 0.5, color=_FAINT, linestyle="--", label="thawed")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
+        axes.grid(alpha=0.3)
+    _save(figure, picture_path)
+
+
+def draw_judgement(judgement: Judgement, pictures_dir: Path) -> None:
+    """Write `roc.png`, `precision_recall.png`, `confusion.png` and `reliability.png`."""
+    for name, draw in (
+        ("roc", _draw_roc),
+        ("precision_recall", _draw_precision_recall),
+        ("confusion", _draw_confusion),
+        ("reliability", _draw_reliability),
+    ):
+        side = 5.2 if name != "confusion" else float(np.clip(3.4 + 0.45 * len(judgement.classes), 4.6, 14))
+        figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+        draw(judgement, figure.subplots())
+        _save(figure, pictures_dir / f"{name}.png")
+
+
+def _draw_roc(judgement: Judgement, axes: Axes) -> None:
+    axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")
+    for name, hits, misses, _ in _rankings(judgement):
+        if hits[-1] and misses[-1]:
+            rates = misses / misses[-1], hits / hits[-1]
+            axes.plot(*rates, label=f"{_literal(name)}: area {np.trapezoid(rates[1], rates[0]):.3f}")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate (recall)", title="ROC")
+    _finish(axes, "lower right")
+
+
+def _draw_precision_recall(judgement: Judgement, axes: Axes) -> None:
+    for name, hits, misses, share in _rankings(judgement):
+        if hits[-1]:
+            precision, recall = hits[1:] / (hits[1:] + misses[1:]), hits[1:] / hits[-1]
+            average = float(np.sum(np.diff(recall, prepend=0) * precision))
+            line = axes.step(
+                np.append(0, recall),
+                np.append(precision[0], precision),
+                where="pre",
+                label=f"{_literal(name)}: average precision {average:.3f}",
+            )
+            axes.axhline(share, color=line[0].get_color(), linestyle=":", alpha=0.6)
+    axes.set(xlabel="recall", ylabel="precision", title="Precision and recall (dotted: by chance)")
+    _finish(axes, "lower left")
+
+
+def _draw_confusion(judgement: Judgement, axes: Axes) -> None:
+    counts = confusion(judgement)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    numbers = range(len(judgement.classes))
+    names = [_shortened(name) for name in judgement.classes]
+    steep = len(names) > 3 or max(map(len, names)) > 14
+    axes.set_xticks(numbers, names, rotation=90 if steep else 0, parse_math=False)
+    axes.set_yticks(numbers, names, parse_math=False)
+    if len(names) <= _MOST_NUMBERED_CLASSES:
+        for row, column in np.ndindex(*counts.shape):
+            share = f"\n{shares[row, column]:.1%}" if len(names) <= 8 else ""
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{counts[row, column]}{share}", ha="center", va="center", color=colour)
+    axes.set(xlabel="predicted", ylabel="true", title="Confusion (shares of the true class)")
+
+
+def _draw_reliability(judgement: Judgement, axes: Axes) -> None:
+    """Predicted probability against observed share, by bins (Niculescu-Mizil and Caruana 2005)."""
+    if len(judgement.classes) == 2:
+        said, true = judgement.probabilities[:, 1], judgement.labels == 1
+        about = f"{_literal(judgement.classes[1])}"
+    else:
+        said, true = (
+            judgement.probabilities.max(axis=1),
+            judgement.probabilities.argmax(axis=1) == judgement.labels,
+        )
+        about = "the likeliest class"
+    bins = np.minimum((said * _BINS).astype(int), _BINS - 1)
+    sizes = np.bincount(bins, minlength=_BINS)
+    filled = sizes > 0
+    observed = np.bincount(bins, true, minlength=_BINS)[filled] / sizes[filled]
+    middle = np.bincount(bins, said, minlength=_BINS)[filled] / sizes[filled]
+    axes.bar((np.arange(_BINS) + 0.5) / _BINS, sizes / sizes.sum(), width=0.95 / _BINS, color="#dddddd",
+             label="share of the images")  # fmt: skip
+    axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")
+    axes.plot(middle, observed, marker="o", color=_TRAIN, label="observed")
+    axes.set(xlabel=f"predicted probability of {about}", ylabel="observed share", title="Reliability")
+    _finish(axes, "upper left")
+
+
+def _rankings(judgement: Judgement) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
+    """Of each class drawn: name, hits and misses among the first 0, 1, ... images by score, and share."""
+    numbers = (
+        [1] if len(judgement.classes) == 2 else np.argsort(-np.bincount(judgement.labels), kind="stable")
+    )
+    for number in numbers[:_MOST_CURVES]:
+        scores, positive = judgement.probabilities[:, number], judgement.labels == number
+        order = np.argsort(-scores, kind="stable")
+        ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # equal scores go together
+        hits = np.append(0, positive[order].cumsum()[ends])
+        yield judgement.classes[number], hits, np.append(0, ends + 1) - hits, float(positive.mean())
+
+
+def _finish(axes: Axes, corner: str) -> None:
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc=corner, fontsize="small")
+
+
+def _read_curve(path: Path) -> dict[str, np.ndarray]:
+    """Columns of a curve, NaN where a cell is empty."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ("loss", "validation_loss", "accuracy", "validation_accuracy")
+    return {name: np.array([float(row.get(name) or "nan") for row in rows], np.float64) for name in names}
+
+
+def _literal(name: str) -> str:
+    """A class's name as a label that Matplotlib neither typesets as mathematics nor hides."""
+    return ("\u200b" if name.startswith("_") else "") + _shortened(name).replace("$", r"\$")
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 28 else name[:27] + "…"
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})

@@ -1,0 +1,123 @@
+"""Stage `evaluate`: judge the model on the held-out test split."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from thaw import images
+from thaw.engines import compile_kept, content_key
+from thaw.errors import ThawError
+from thaw.evaluation import Judgement, report_metrics
+from thaw.evaluation.inference import judge_files
+from thaw.evaluation.mistakes import draw_mistakes
+from thaw.evaluation.pictures import draw_judgement, draw_learning_curves
+from thaw.files import digest, read_json, write_json, write_text
+from thaw.models import load, load_config
+from thaw.params import EvaluateParams, ExtractParams
+from thaw.splitting import FIXED_COLUMNS, read_split
+
+log = logging.getLogger("thaw.evaluate")
+
+_SAMPLE_IMAGES = 16
+PROBABILITY = "probability_"
+"""Prefix of the columns of `predictions.csv` that hold the probability of a class."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained model, ready to judge files."""
+
+    classes: list[str]
+    judge: Callable[[Sequence[Path]], tuple[np.ndarray, dict[int, ThawError]]]
+    """As `thaw.evaluation.inference.judge_files`: probabilities, and what went wrong with which file."""
+
+
+def evaluate(
+    params: EvaluateParams,
+    seed: int,
+    extract: ExtractParams,
+    raw_dir: Path,
+    test_path: Path,
+    classes_path: Path,
+    fine_tuned_dir: Path,
+    frozen_curve_path: Path,
+    fine_tuned_curve_path: Path,
+    metrics_path: Path,
+    predictions_path: Path,
+    pictures_dir: Path,
+    scratch_dir: Path,
+) -> None:
+    """Write the metrics, the prediction of each test image, and the pictures.
+
+    Raises:
+        ThawError: there are no test images, one cannot be read, or the model was trained on other classes.
+    """
+    rows, classes = read_split(test_path), read_json(classes_path)
+    if rows.empty:
+        raise ThawError(f"{test_path}: no test images", "Set split.test_fraction above 0.")
+    files = [images.inside(raw_dir, path) for path in rows["path"]]
+    classifier = open_classifier(fine_tuned_dir, extract, scratch_dir, files[:_SAMPLE_IMAGES])
+    if classifier.classes != classes:
+        raise ThawError(
+            f"{fine_tuned_dir}: trained on {classifier.classes}, the data has {classes}",
+            "Train again: `thaw run`.",
+        )
+    probabilities, failures = classifier.judge(files)
+    for error in failures.values():
+        raise error
+    judgement = Judgement(
+        classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), params.threshold
+    )
+    write_predictions(predictions_path, rows, judgement)
+    slices = {name: rows[name].to_numpy(str) for name in rows.columns if name not in FIXED_COLUMNS}
+    metrics = report_metrics(judgement, slices, params.bootstrap_samples, params.confidence, seed)
+    write_json(metrics_path, metrics)
+    log.info("accuracy %.4f on %d images", metrics["accuracy"], len(rows))
+    draw_learning_curves(frozen_curve_path, fine_tuned_curve_path, pictures_dir / "learning_curves.png")
+    draw_judgement(judgement, pictures_dir)
+    draw_mistakes(
+        judgement,
+        list(rows["path"]),
+        lambda path: images.decode(images.inside(raw_dir, path), 3, at_least=(160, 160), resize="pad"),
+        pictures_dir / "mistakes.png",
+    )
+
+
+def open_classifier(
+    model_dir: Path, extract: ExtractParams, scratch_dir: Path, sample_files: Sequence[Path] = ()
+) -> Classifier:
+    """Make a saved model ready; without TensorFlow where an engine has it compiled.
+
+    Args:
+        sample_files: images on which the engine is held against Keras; none: it is not.
+
+    Raises:
+        ThawError: the model is missing or damaged, a sample cannot be read, or no engine runs the model.
+    """
+    config = load_config(model_dir)
+    height, width, channels = config["input_shape"]
+    shape, resize = (height, width, channels), config.get("resize", "stretch")
+    sample = np.stack([images.load(file, *shape, resize) for file in sample_files]) if sample_files else None
+    key = content_key("classifier", digest(model_dir / "model.json"))  # which holds the digest of the weights
+    engine = compile_kept(key, lambda: load(model_dir)[0], extract, scratch_dir, sample)
+
+    def judge(files: Sequence[Path]) -> tuple[np.ndarray, dict[int, ThawError]]:
+        return judge_files(engine, files, shape, resize, extract.batch_size)
+
+    return Classifier(list(config["classes"]), judge)
+
+
+def write_predictions(path: Path, rows: pd.DataFrame, judgement: Judgement) -> None:
+    """Write a CSV: path, class, predicted class, then the probability of each class."""
+    names = np.array(judgement.classes, object)
+    table = pd.DataFrame(
+        {"path": rows["path"], "class": rows["class"], "predicted": names[judgement.predicted]}
+    )
+    for number, name in enumerate(judgement.classes):
+        table[PROBABILITY + name] = np.round(judgement.probabilities[:, number], 6)
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
