@@ -18,7 +18,6 @@ FIXED_COLUMNS = ("path", "class", "label", "target", "weight", "confidence", "gr
 """Columns of a split's CSV before the slices."""
 _METADATA = "meta_"
 _NOT_A_SLICE = {*FIXED_COLUMNS, "probability", "group", "split"}
-_GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _SLICE_VALUES = range(2, 21)
 
 
@@ -81,7 +80,7 @@ def label_images(images: pd.DataFrame, params: SplitParams) -> tuple[pd.DataFram
         "target": target,
         "weight": _numbers(images, "weight", 0.0, np.inf).fillna(1.0),
         "confidence": confidence,
-        "grey": images["mode"].map(lambda mode: int(mode in _GREY_MODES or mode.startswith("I;16"))),
+        "grey": images["grey"].astype(int),
     }
     slices = {name: images[_METADATA + name] for name in slice_columns(images, params.slices)}
     return pd.DataFrame({**rows, **slices}), classes

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from thaw import images
 from thaw.augmentation.policy import make_view, picture_key
@@ -39,15 +39,14 @@ def draw_contact_sheet(
         pen.text((_left(0), top), _shortened(path, width - 2 * _GAP), _INK, _font(13))
         file = images.inside(raw_dir, path)
         original = images.decode(file, 3, at_least=(_TILE, _TILE), resize="pad")
-        original.thumbnail((_TILE, _TILE))
-        sheet.paste(original, (_left(0), top + _CAPTION))
+        sheet.paste(ImageOps.contain(original, (_TILE, _TILE)), (_left(0), top + _CAPTION))
         size = params.image_size
         picture = images.load(file, size, size, channels, params.resize)
         key = picture_key(seed, path)
         for view in range(views):
             sheet.paste(_tile(make_view(picture, params, key, view)), (_left(view + 1), top + _CAPTION))
     with replacing(sheet_path) as temporary:
-        sheet.save(temporary, "PNG", optimize=True, pnginfo=PngImagePlugin.PngInfo())
+        sheet.save(temporary, "PNG", optimize=True)
 
 
 def _choose(rows: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -129,9 +129,7 @@ def open_views(views_dir: Path, split: Literal["train", "validation"]) -> Stored
         for n in range(shards)
     )
     params = AugmentParams.model_validate(index["policy"])
-    stored = StoredViews(
-        views_dir, split, count, views, shape, index["shard_images"], offsets, params.resize
-    )
+    stored = StoredViews(views_dir, split, count, views, shape, index["shard_images"], offsets, params.resize)
     if not fresh:
         return stored
     keys = np.load(views_dir / KEYS, allow_pickle=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from thaw.evaluation.judgement import Judgement
 from thaw.files import replacing
@@ -38,9 +38,7 @@ def draw_mistakes(
     for place, image in enumerate(worst):
         row, column = divmod(place, _COLUMNS)
         left, top = _GAP + column * step, _HEADER + row * (step + _CAPTION)
-        thumbnail = decode(paths[image])
-        thumbnail.thumbnail((_TILE, _TILE))
-        sheet.paste(thumbnail, (left, top))
+        sheet.paste(ImageOps.contain(decode(paths[image]), (_TILE, _TILE)), (left, top))
         said, true = judgement.predicted[image], judgement.labels[image]
         lines = (
             f"is {judgement.classes[true]}",

@@ -2,13 +2,14 @@
 
 import csv
 import logging
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from thaw.evaluation.judgement import Judgement
 from thaw.evaluation.metrics import confusion
@@ -41,6 +42,10 @@ def draw_learning_curves(frozen_curve_path: Path, fine_tuned_curve_path: Path, p
                 axes.plot(known + 1, values[known], color=colour, label=label, marker=".")
         axes.set(xlabel="epoch", ylabel=metric, title=f"{metric} ({scale})", yscale=scale)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if scale == "log":
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
         if 0 < thaw_epoch < thaw_epoch + len(phases[1]["loss"]):
             axes.axvline(thaw_epoch + 0.5, color=_FAINT, linestyle="--", label="thawed")
         if axes.get_legend_handles_labels()[0]:
@@ -168,5 +173,8 @@ def _shortened(name: str) -> str:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing"
+        )  # a name in a script the font lacks is drawn as boxes
         figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})

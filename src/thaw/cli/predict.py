@@ -1,0 +1,163 @@
+"""`thaw predict`: what the model says of images."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thaw.cli import app
+from thaw.errors import ThawError
+from thaw.project import find_root, home_dir, scratch_dir
+
+if TYPE_CHECKING:
+    from thaw.stages.evaluate import Classifier
+
+_MOST_COLUMNS = 5
+
+
+@app.command()
+def predict(
+    sources: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Images, or folders of images.")],
+    run_id: Annotated[str | None, typer.Option("--run", help="Take the model of this MLflow run.")] = None,
+    csv_path: Annotated[Path | None, typer.Option("--csv", help="Write the table to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
+) -> None:
+    """Say what the model takes images for. Ends with exit code 1 when one could not be read.
+
+    [bold]Examples[/bold]
+
+      thaw predict photo.jpg
+      thaw predict holiday/ --csv classes.csv
+      thaw predict photo.jpg --run 0a1b2c3d4e5f60718293a4b5c6d7e8f9 --json
+    """
+    root = find_root()
+    files = list(_files(sources))
+    classifier, threshold = _open(root, run_id)
+    rows = _judge(classifier, threshold, files)
+    if csv_path:
+        from thaw.files import write_text
+
+        write_text(csv_path, _as_csv(rows, classifier.classes))
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        _print(rows, classifier.classes, csv_path)
+    if any(row["error"] for row in rows):
+        raise typer.Exit(1)
+
+
+def _files(sources: list[Path]) -> Iterator[Path]:
+    from thaw.gate.layout import is_image_name
+
+    for source in sources:
+        if not source.is_dir():
+            yield source
+            continue
+        found = [
+            path
+            for path in sorted(source.rglob("*"))
+            if is_image_name(path.name)
+            and path.is_file()
+            and not any(part.startswith(".") for part in path.relative_to(source).parts)
+        ]
+        if not found:
+            raise ThawError(
+                f"{source}: no images in this folder", "Name images, or a folder that holds some."
+            )
+        yield from found
+
+
+def _open(root: Path, run_id: str | None) -> "tuple[Classifier, float]":
+    """The classifier, and the threshold of two classes."""
+    from thaw.params import load_params
+    from thaw.stages.evaluate import open_classifier
+
+    params = load_params(root / "params.yaml")
+    model_dir = _download(root, run_id) if run_id else root / "models" / "fine_tuned"
+    if not model_dir.is_dir():
+        raise ThawError(
+            f"{model_dir}: no trained model", "Train one with `thaw run`, or name a run: --run ID."
+        )
+    # The scratch of `evaluate` holds the network compiled, so that nothing waits for TensorFlow.
+    classifier = open_classifier(model_dir, params.extract, scratch_dir(root, "evaluate"))
+    return classifier, params.evaluate.threshold
+
+
+def _download(root: Path, run_id: str) -> Path:
+    if not run_id.isalnum():
+        raise ThawError(f"{run_id!r} is no id of a run", "`thaw runs` lists them.")
+    target_dir = scratch_dir(root, "predict") / run_id
+    found = sorted(target_dir.rglob("model.json"))
+    if found:
+        return found[0].parent
+    from thaw.tracking.store import Store
+
+    target_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        return Store(home_dir(root)).download_model(run_id, target_dir)
+    except Exception as error:  # MLflow and its stores raise many kinds
+        reason = str(error) or type(error).__name__
+        raise ThawError(f"run {run_id}: no model: {reason}", "`thaw runs` lists the runs.") from None
+
+
+def _judge(classifier: "Classifier", threshold: float, files: list[Path]) -> list[dict[str, Any]]:
+    from thaw.evaluation.judgement import predict_labels
+    from thaw.gate.layout import printable
+
+    probabilities, failures = classifier.judge(files)
+    judged = len(failures) < len(files)
+    labels = predict_labels(probabilities, threshold).tolist() if judged else []
+    rows = []
+    for number, file in enumerate(files):
+        row: dict[str, Any] = {
+            "path": printable(str(file)),
+            "predicted": None,
+            "probability": None,
+            "error": None,
+        }
+        if number in failures:
+            row["error"] = printable(failures[number].reason.removeprefix(f"{file}: "))
+        else:
+            row["predicted"] = classifier.classes[labels[number]]
+            shares = (round(float(share), 6) for share in probabilities[number])
+            row["probability"] = dict(zip(classifier.classes, shares, strict=True))
+        rows.append(row)
+    return rows
+
+
+def _as_csv(rows: list[dict[str, Any]], classes: list[str]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "predicted", *(f"probability_{name}" for name in classes), "error"])
+    for row in rows:
+        shares = [row["probability"][name] for name in classes] if row["probability"] else [""] * len(classes)
+        writer.writerow([row["path"], row["predicted"], *shares, row["error"]])
+    return text.getvalue()
+
+
+def _print(rows: list[dict[str, Any]], classes: list[str], csv_path: Path | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    failed = sum(row["error"] is not None for row in rows)
+    if csv_path:
+        console.print(
+            f"{csv_path}: {len(rows)} images, {failed} of them unreadable", markup=False, soft_wrap=True
+        )
+        return
+    shown = classes if len(classes) <= _MOST_COLUMNS else []
+    table = Table("image", "class", *(map(escape, shown) if shown else ["probability"]))
+    for row in rows:
+        if row["error"]:
+            table.add_row(escape(row["path"]), f"[red]{escape(row['error'])}[/red]")
+        else:
+            named = shown or [row["predicted"]]
+            shares = (f"{row['probability'][name]:.3f}" for name in named)
+            table.add_row(escape(row["path"]), escape(row["predicted"]), *shares)
+    console.print(table)
