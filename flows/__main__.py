@@ -49,11 +49,14 @@ def _run(values: dict[str, Any], as_json: bool) -> None:
         os.environ["THAW_NO_WAIT"] = "1"
     from flows.pipeline import pipeline
 
-    run_id = pipeline(**values)
+    state = pipeline(**values, return_state=True)
+    outcome = state.result(raise_on_failure=False)
+    if isinstance(outcome, BaseException):
+        raise outcome
     if as_json:
         metrics_path = root / "reports" / "metrics.json"
         metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if metrics_path.exists() else None
-        print(json.dumps({"run_id": run_id, "metrics": metrics}, ensure_ascii=False, indent=2))
+        print(json.dumps({"run_id": outcome, "metrics": metrics}, ensure_ascii=False, indent=2))
         return
     _show(root)
 
@@ -72,4 +75,5 @@ def _show(root: Path) -> None:
     console.print("Look further: [bold]thaw ui[/bold] (MLflow and Prefect), [bold]reports/[/bold], [bold]thaw runs[/bold]")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -10,17 +10,18 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
-from prefect.states import Completed, State
+from prefect.states import Completed, Failed, State
 
-from flows.processes import StageKilled
+from flows.processes import StageFailed, StageKilled
 from flows.results import gate_summary, result_table, run_link
 from flows.run import Run, start_run
+from thaw.errors import ThawError
 from thaw.project import find_root
 from thaw.versioning import StageSpec
 
 
 @flow(name="thaw", persist_result=False)
-def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, Any] | None = None) -> str:
+def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, Any] | None = None) -> Any:
     """Run the stages that are out of date.
 
     Args:
@@ -29,13 +30,16 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
         overrides: values to write into `params.yaml` first, by dotted key (`fine_tune.learning_rate`).
 
     Returns:
-        MLflow's id of the run; empty while tracking is down.
+        MLflow's id of the run, empty while tracking is down; or a failed state that carries the error.
     """
     root = find_root(Path(__file__).parent)
     logger = get_run_logger()
-    with start_run(root, overrides or {}, flow_run.get_name() or "run", flow_run.get_id() or "", logger) as run:
-        for spec in run.plan(only):
-            _run_stage(run, spec, force)
+    try:
+        with start_run(root, overrides or {}, flow_run.get_name() or "run", flow_run.get_id() or "", logger) as run:
+            for spec in run.plan(only):
+                _run_stage(run, spec, force)
+    except (ThawError, StageFailed, StageKilled) as error:
+        return _failed(error)
     ids = run.run_ids()
     link = run_link(root, ids)
     create_markdown_artifact(key="result", markdown=f"{result_table(root)}\n\n{link}", description="Test metrics")
@@ -56,13 +60,22 @@ def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:
     def stage() -> State[Any]:
         try:
             outcome = run.stage(spec, force)
+        except (ThawError, StageFailed) as error:
+            return _failed(error)
         finally:
             summary = gate_summary(spec)
             if summary:
                 create_markdown_artifact(key="gate", markdown=summary, description="What the data gate found")
         return Completed(name="Completed" if outcome == "ran" else "Cached", message=outcome)
 
-    stage()
+    state = stage(return_state=True)
+    if not state.is_completed():
+        raise state.result(raise_on_failure=False)
+
+
+def _failed(error: Exception) -> State[Any]:
+    """A failed state with the error's own words: raised, Prefect would print its traceback."""
+    return Failed(message=str(error), data=error)
 
 
 def _retry_helps(_task: Any, _task_run: Any, state: State[Any]) -> bool:

@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 from flows.processes import StageKilled, StageProcess, needs_tensorflow, warm_up
 from thaw.errors import ThawError
 from thaw.files import digest
-from thaw.params import load_params, override_params
+from thaw.params import load_params
+from thaw.params.editing import override_params
 from thaw.project import scratch_dir
 from thaw.tracking import records
 from thaw.tracking.follower import JournalFollower

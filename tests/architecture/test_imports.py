@@ -1,0 +1,61 @@
+"""Who may import what, beyond what import-linter holds."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted([*(ROOT / "src" / "thaw").rglob("*.py"), *(ROOT / "flows").glob("*.py")])
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names of all modules that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize(
+    ("library", "owner"),
+    [("mlflow", "thaw/tracking"), ("dvc", "thaw/versioning"), ("great_expectations", "thaw/gate"), ("prefect", "flows")],
+)
+def test_a_platform_is_imported_in_one_place(library: str, owner: str) -> None:
+    places = {str(path.relative_to(ROOT)) for path in SOURCES if library in imported(path)}
+    assert places, f"nothing imports {library} any more"
+    if library == "prefect":
+        assert all(place.startswith("flows/") for place in places)
+    else:
+        assert len(places) == 1, places
+        assert owner in places.pop()
+
+
+def test_networks_use_keras_only() -> None:
+    """Keras on another backend has to stay possible: no TensorFlow in models, heads, losses."""
+    places = [str(path) for path in (ROOT / "src/thaw/models").rglob("*.py") if "tensorflow" in imported(path)]
+    assert places == []
+
+
+@pytest.mark.parametrize("command", [["-c", "import thaw"], ["-m", "thaw", "--help"]])
+def test_light_commands_load_nothing_heavy(command: list[str]) -> None:
+    code = [sys.executable, "-X", "importtime", *command]
+    done = subprocess.run(
+        code, capture_output=True, text=True, cwd=ROOT, env={"PYTHONPATH": "src", "PATH": ""}, check=True, timeout=60
+    )
+    loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert not loaded & {"tensorflow", "keras", "mlflow", "great_expectations", "dvc", "prefect", "pandas", "numpy"}
+
+
+def test_no_module_has_grown_out_of_hand() -> None:
+    long = {str(path.relative_to(ROOT)): lines for path in SOURCES if (lines := _lines(path)) > 400}
+    assert long == {}
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
