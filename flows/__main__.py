@@ -72,7 +72,9 @@ def _show(root: Path) -> None:
         table.add_row(*row)
     console = Console()
     console.print(table)
-    console.print("Look further: [bold]thaw ui[/bold] (MLflow and Prefect), [bold]reports/[/bold], [bold]thaw runs[/bold]")
+    console.print(
+        "Look further: [bold]thaw ui[/bold] (MLflow and Prefect), [bold]reports/[/bold], [bold]thaw runs[/bold]"
+    )
 
 
 if __name__ == "__main__":

@@ -35,14 +35,18 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
     root = find_root(Path(__file__).parent)
     logger = get_run_logger()
     try:
-        with start_run(root, overrides or {}, flow_run.get_name() or "run", flow_run.get_id() or "", logger) as run:
+        with start_run(
+            root, overrides or {}, flow_run.get_name() or "run", flow_run.get_id() or "", logger
+        ) as run:
             for spec in run.plan(only):
                 _run_stage(run, spec, force)
     except (ThawError, StageFailed, StageKilled) as error:
         return _failed(error)
     ids = run.run_ids()
     link = run_link(root, ids)
-    create_markdown_artifact(key="result", markdown=f"{result_table(root)}\n\n{link}", description="Test metrics")
+    create_markdown_artifact(
+        key="result", markdown=f"{result_table(root)}\n\n{link}", description="Test metrics"
+    )
     logger.info("%s", link)
     return ids.get("pipeline", "")
 

@@ -55,7 +55,7 @@ class StageProcess:
     """
 
     def __init__(self, spec: Any, root: Path, log_path: Path) -> None:
-        context = multiprocessing.get_context("forkserver" if needs_tensorflow(spec) else "spawn")
+        context: Any = multiprocessing.get_context("forkserver" if needs_tensorflow(spec) else "spawn")
         self.name = spec.name
         self._receiver, sender = context.Pipe(duplex=False)
         # Not a daemon: a stage may start processes of its own. It dies with its parent all the same.

@@ -93,7 +93,9 @@ class Run:
         """Open the run in the outbox, or say what it stands on now: after a kill it is found by this fingerprint."""
         tags = records.describe_run(self.root) | {"prefect.flow_run_id": self._flow_run_id}
         params = records.flatten(self.params.model_dump(by_alias=True))
-        self.outbox.open_run("pipeline", self._name, tags=tags, params=params, fingerprint=self._fingerprint())
+        self.outbox.open_run(
+            "pipeline", self._name, tags=tags, params=params, fingerprint=self._fingerprint()
+        )
 
     def plan(self, only: str | None = None) -> list[StageSpec]:
         """The stages to look at, in order."""
@@ -123,12 +125,17 @@ class Run:
         if not self.outbox.opened(spec.name):
             journal_path.unlink(missing_ok=True)
         log_path.write_bytes(b"")
-        self.outbox.open_run(spec.name, spec.name, "pipeline", params=records.section_params(self.root, spec.name))
+        self.outbox.open_run(
+            spec.name, spec.name, "pipeline", params=records.section_params(self.root, spec.name)
+        )
         self.books.clear(spec.name)
         first_step = records.epochs_before(self.books.stages(), spec.name)
         status: str | None = "FAILED"
         try:
-            with JournalFollower(self.outbox, (spec.name, "pipeline"), journal_path, first_step), _tail(log_path, self.logger):
+            with (
+                JournalFollower(self.outbox, (spec.name, "pipeline"), journal_path, first_step),
+                _tail(log_path, self.logger),
+            ):
                 StageProcess(spec, self.root, log_path).result()
             self.books.commit(spec.name)
             records.record_outputs(self.outbox, [spec.name], spec.name, spec.outputs.values(), spec.metrics)
@@ -149,8 +156,8 @@ class Run:
     def _record(self, spec: StageSpec, outcome: str) -> None:
         """What the stage's outputs say goes to the pipeline's run, whether the stage ran or not."""
         if spec.name == "validate":
-            for path in self.books.commit_data():
-                self.logger.info("%s: new data version booked", path)
+            for booked in self.books.commit_data():
+                self.logger.info("%s: new data version booked", booked)
             self._open()
             for name, version in self.books.data_version().items():
                 self.outbox.log_dataset("pipeline", name, version, name, "training")
@@ -164,7 +171,9 @@ class Run:
         self.outbox.log_tags("pipeline", {f"stage.{spec.name}": outcome, **hashes})
         model_dir = spec.outputs.get("fine_tuned_dir")
         if model_dir:
-            self.outbox.log_model("pipeline", model_dir, Path(__file__).parents[1] / "src" / "thaw", REGISTERED_MODEL)
+            self.outbox.log_model(
+                "pipeline", model_dir, Path(__file__).parents[1] / "src" / "thaw", REGISTERED_MODEL
+            )
 
     def close(self, status: str | None) -> None:
         """End the run in MLflow, and wait until everything is there; where tracking is down, say so and go on.

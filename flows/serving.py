@@ -29,7 +29,9 @@ def serve(root: Path, cron: str | None = None, watch: bool = False) -> None:
 
     if watch:
         threading.Thread(target=_watch, args=(root / "data" / "raw",), name="watch", daemon=True).start()
-    pipeline.serve(name=DEPLOYMENT, cron=cron, limit=1, description="thaw's pipeline: the stages that are out of date")
+    pipeline.serve(
+        name=DEPLOYMENT, cron=cron, limit=1, description="thaw's pipeline: the stages that are out of date"
+    )
 
 
 def _watch(raw_dir: Path) -> None:

@@ -16,7 +16,9 @@ def machine_facts() -> dict[str, str]:
 
     facts = {
         "cpu": _cpu_name(),
-        "cpu.cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "cpu.cores": str(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        ),
         "cpu.memory_gib": f"{psutil.virtual_memory().total / _GIB:.1f}",
         "os": platform.platform(terse=True),
         "python": platform.python_version(),

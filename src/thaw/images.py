@@ -1,17 +1,24 @@
 """Read a picture as an array of pixels, upright, at the size asked for. Pillow and numpy only."""
 
+import warnings
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
-from PIL import Image
+from PIL import (
+    AvifImagePlugin,  # noqa: F401  (a plugin that is not imported is not tried)
+    Image,
+    Jpeg2KImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    WebPImagePlugin,  # noqa: F401
+)
 
 from thaw.errors import ThawError
 
 Resize = Literal["stretch", "crop", "pad"]
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
-"""What is opened; Pillow's other plugins read vector formats or start programs."""
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+"""What is opened (MPO as JPEG); Pillow's other plugins read vector formats or start programs."""
 
 MAX_PIXELS = 89_478_485
 """A larger header is refused before anything is decoded: a quarter of a gigabyte of RGB, as Pillow has it."""
@@ -26,6 +33,8 @@ _TURN = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
 _PAPER = 255  # what shows through transparent pixels
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 

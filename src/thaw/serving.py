@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from thaw.evaluation.judgement import probabilities_from_logits
+from thaw.evaluation.judgement import probabilities_of
 from thaw.models import load
 
 
@@ -24,7 +24,7 @@ class ServedModel:
         """
         pixels = np.asarray(data["pixels"] if isinstance(data, dict) else data)
         logits = self._model.predict(pixels, verbose=0)
-        return probabilities_from_logits(logits).astype(np.float32)
+        return probabilities_of(logits).astype(np.float32)
 
 
 def _load_pyfunc(path: str) -> ServedModel:

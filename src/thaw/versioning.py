@@ -57,13 +57,17 @@ class Books:
                 self._repo = Repo(str(root))
                 self._graph = self._repo.index.graph
             except DvcException as error:
-                raise ThawError(f"{root}: {error}", "Mend dvc.yaml, or run `dvc init` in a new project.") from error
+                raise ThawError(
+                    f"{root}: {error}", "Mend dvc.yaml, or run `dvc init` in a new project."
+                ) from error
         self._stages: dict[str, Any] = {stage.addressing: stage for stage in self._ordered()}
 
     def _ordered(self) -> list[Any]:
         import networkx
 
-        order = networkx.lexicographical_topological_sort(self._graph.reverse(), key=lambda stage: stage.addressing)
+        order = networkx.lexicographical_topological_sort(
+            self._graph.reverse(), key=lambda stage: stage.addressing
+        )
         return [stage for stage in order if stage.cmd]
 
     def stages(self) -> list[StageSpec]:
@@ -154,7 +158,9 @@ class Books:
     def data_version(self) -> dict[str, str]:
         """Path of each versioned data folder (relative to the root) to the hash that `*.dvc` holds."""
         return {
-            out.def_path if source.wdir == str(self.root) else str(Path(out.fs_path).relative_to(self.root)): value
+            out.def_path
+            if source.wdir == str(self.root)
+            else str(Path(out.fs_path).relative_to(self.root)): value
             for source in sorted(self._data_sources(), key=lambda stage: stage.relpath)
             for out in source.outs
             if (value := _hash(out))
@@ -191,8 +197,12 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except LockError as error:
-        raise ThawError("DVC's lock is held by another command", "Wait for it to end, or end it, and try again.") from error
+        raise ThawError(
+            "DVC's lock is held by another command", "Wait for it to end, or end it, and try again."
+        ) from error
     except OSError as error:
-        raise ThawError(f"{error.filename or 'DVC'}: {error.strerror or error}", "Make room or give the right.") from error
+        raise ThawError(
+            f"{error.filename or 'DVC'}: {error.strerror or error}", "Make room or give the right."
+        ) from error
     except DvcException as error:
         raise ThawError(f"DVC: {error}", "See `dvc status -v`.") from error

@@ -12,13 +12,28 @@ from thaw.versioning import Books, StageSpec
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 # The base says how errors look and where files lie; parameters are dependencies of their own. None changes an output.
-BASE = ("errors.py", "files.py", "project.py", "processes.py", "telemetry.py", "devices.py", "params/", "__init__.py")
+BASE = (
+    "errors.py",
+    "files.py",
+    "project.py",
+    "processes.py",
+    "telemetry.py",
+    "devices.py",
+    "params/",
+    "__init__.py",
+)
 SPECS = Books(ROOT).stages()
 
 
 def module_file(name: str) -> Path | None:
     path = SRC / Path(*name.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py") if path.with_suffix(".py").exists() else None
+    return (
+        path / "__init__.py"
+        if path.is_dir()
+        else path.with_suffix(".py")
+        if path.with_suffix(".py").exists()
+        else None
+    )
 
 
 def imports_of(path: Path) -> set[Path]:
@@ -50,18 +65,34 @@ def used_by(stage: str) -> set[str]:
 def test_a_stage_depends_on_the_source_files_it_uses(spec: StageSpec) -> None:
     declared = [source.removeprefix("src/thaw/") for source in spec.sources]
     used = used_by(spec.name)
-    missing = [name for name in used if not any(name == source or name.startswith(f"{source}/") for source in declared)]
-    idle = [source for source in declared if not any(name == source or name.startswith(f"{source}/") for name in used)]
+    missing = [
+        name
+        for name in used
+        if not any(name == source or name.startswith(f"{source}/") for source in declared)
+    ]
+    idle = [
+        source
+        for source in declared
+        if not any(name == source or name.startswith(f"{source}/") for name in used)
+    ]
     assert (sorted(missing), idle) == ([], [])
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_a_stage_is_a_module_a_function_and_a_section(spec: StageSpec) -> None:
     path = SRC / "thaw" / "stages" / f"{spec.name}.py"
-    functions = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
+    functions = [
+        node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)
+    ]
     function = next(node for node in functions if node.name == spec.name)
     arguments = {argument.arg for argument in [*function.args.args, *function.args.kwonlyargs]}
-    available = {"params", "scratch_dir", *spec.inputs, *spec.outputs, *(key for key in spec.keys if key != spec.name)}
+    available = {
+        "params",
+        "scratch_dir",
+        *spec.inputs,
+        *spec.outputs,
+        *(key for key in spec.keys if key != spec.name),
+    }
     assert arguments <= available
     assert set(spec.outputs) <= arguments, "an output that the stage is not told of"
     assert spec.name in spec.keys
@@ -78,4 +109,3 @@ def test_each_stage_runs_the_same_command() -> None:
     text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
     for spec in SPECS:
         assert f"cmd: PYTHONPATH=src python -m thaw stage {spec.name}\n" in text
-

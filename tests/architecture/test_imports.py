@@ -24,7 +24,12 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("library", "owner"),
-    [("mlflow", "thaw/tracking"), ("dvc", "thaw/versioning"), ("great_expectations", "thaw/gate"), ("prefect", "flows")],
+    [
+        ("mlflow", "thaw/tracking"),
+        ("dvc", "thaw/versioning"),
+        ("great_expectations", "thaw/gate"),
+        ("prefect", "flows"),
+    ],
 )
 def test_a_platform_is_imported_in_one_place(library: str, owner: str) -> None:
     places = {str(path.relative_to(ROOT)) for path in SOURCES if library in imported(path)}
@@ -38,7 +43,9 @@ def test_a_platform_is_imported_in_one_place(library: str, owner: str) -> None:
 
 def test_networks_use_keras_only() -> None:
     """Keras on another backend has to stay possible: no TensorFlow in models, heads, losses."""
-    places = [str(path) for path in (ROOT / "src/thaw/models").rglob("*.py") if "tensorflow" in imported(path)]
+    places = [
+        str(path) for path in (ROOT / "src/thaw/models").rglob("*.py") if "tensorflow" in imported(path)
+    ]
     assert places == []
 
 
@@ -46,10 +53,25 @@ def test_networks_use_keras_only() -> None:
 def test_light_commands_load_nothing_heavy(command: list[str]) -> None:
     code = [sys.executable, "-X", "importtime", *command]
     done = subprocess.run(
-        code, capture_output=True, text=True, cwd=ROOT, env={"PYTHONPATH": "src", "PATH": ""}, check=True, timeout=60
+        code,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"PYTHONPATH": "src", "PATH": ""},
+        check=True,
+        timeout=60,
     )
     loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
-    assert not loaded & {"tensorflow", "keras", "mlflow", "great_expectations", "dvc", "prefect", "pandas", "numpy"}
+    assert not loaded & {
+        "tensorflow",
+        "keras",
+        "mlflow",
+        "great_expectations",
+        "dvc",
+        "prefect",
+        "pandas",
+        "numpy",
+    }
 
 
 def test_no_module_has_grown_out_of_hand() -> None:

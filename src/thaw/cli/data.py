@@ -19,10 +19,16 @@ app.add_typer(data, name="data")
 
 @data.command()
 def add(
-    path: Annotated[Path, typer.Argument(help="A folder: <class>/* or {train,test[,val]}/<class>/*, metadata.csv if any.")],
+    path: Annotated[
+        Path, typer.Argument(help="A folder: <class>/* or {train,test[,val]}/<class>/*, metadata.csv if any.")
+    ],
     name: Annotated[str, typer.Option(help="Its name below data/; the pipeline reads data/raw.")] = "raw",
-    link: Annotated[bool, typer.Option("--link/--copy", help="Hard links, where the disk is the same, or copies.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Move a folder of that name aside first.")] = False,
+    link: Annotated[
+        bool, typer.Option("--link/--copy", help="Hard links, where the disk is the same, or copies.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Move a folder of that name aside first.")
+    ] = False,
 ) -> None:
     """Put a folder of images in its place and under DVC. The original is not touched.
 
@@ -37,7 +43,9 @@ def add(
     target = _target(root, path.resolve(), name)
     if target.exists() and any(target.iterdir()):
         if not replace:
-            raise ThawError(f"{target.relative_to(root)}: holds data already", "Use --replace to move it aside first.")
+            raise ThawError(
+                f"{target.relative_to(root)}: holds data already", "Use --replace to move it aside first."
+            )
         typer.echo(f"moved the old folder to {_move_aside(target).relative_to(root)}")
     count = _bring_in(path.resolve(), target, link)
     from thaw.versioning import Books
@@ -45,17 +53,27 @@ def add(
     books = Books(root)
     books.add(target)
     books.close()
-    typer.echo(f"{count} files in {target.relative_to(root)}, version in {target.relative_to(root)}.dvc\nNext:")
+    typer.echo(
+        f"{count} files in {target.relative_to(root)}, version in {target.relative_to(root)}.dvc\nNext:"
+    )
     typer.echo(f"  thaw validate {target.relative_to(root)}   see what the gate says")
-    typer.echo(f"  thaw run                  train on it\n  git add {target.relative_to(root)}.dvc   keep the version in git")
+    typer.echo(
+        f"  thaw run                  train on it\n  git add {target.relative_to(root)}.dvc   keep the version in git"
+    )
 
 
 def _target(root: Path, source: Path, name: str) -> Path:
     if not name or name.startswith(".") or any(part in name for part in ("/", "\\", "\0")):
         raise ThawError(f"--name {name}: not a folder's name", "Use letters, digits, - and _.")
     target = root / "data" / name
-    if source == target.resolve() or target.resolve().is_relative_to(source) or source.is_relative_to(target.resolve()):
-        raise ThawError(f"{source}: is where it should go, or around it", "Name a folder outside the project's data.")
+    if (
+        source == target.resolve()
+        or target.resolve().is_relative_to(source)
+        or source.is_relative_to(target.resolve())
+    ):
+        raise ThawError(
+            f"{source}: is where it should go, or around it", "Name a folder outside the project's data."
+        )
     return target
 
 
@@ -92,7 +110,9 @@ def _link(source: str, target: str) -> str:
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
-        raise ThawError(f"{source}: cannot be linked ({error.strerror})", "Leave --link out to copy it.") from error
+        raise ThawError(
+            f"{source}: cannot be linked ({error.strerror})", "Leave --link out to copy it."
+        ) from error
     return target
 
 

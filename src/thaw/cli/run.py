@@ -22,10 +22,15 @@ def run(
     only: Annotated[str | None, typer.Option(help="Run this stage and no other.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that are up to date too.")] = False,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set-param", "-S", help="key=value: write it into params.yaml first.")
+        list[str] | None,
+        typer.Option("--set-param", "-S", help="key=value: write it into params.yaml first."),
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Wait for a run of this project that is at work, or refuse.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else on stdout.")] = False,
+    wait: Annotated[
+        bool, typer.Option(help="Wait for a run of this project that is at work, or refuse.")
+    ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON, and nothing else on stdout.")
+    ] = False,
 ) -> None:
     """Bring every stage that is out of date up to date, as a Prefect flow recorded in MLflow.
 
@@ -113,7 +118,11 @@ def _print_runs(found: list[dict[str, Any]]) -> None:
 
     table = Table("run", "name", "started", "status", "accuracy", "data", "ran")
     for item in found:
-        ran = [key.removeprefix("stage.") for key, value in item["tags"].items() if value == "ran" and "stage." in key]
+        ran = [
+            key.removeprefix("stage.")
+            for key, value in item["tags"].items()
+            if value == "ran" and "stage." in key
+        ]
         data = next((value[:8] for key, value in item["tags"].items() if key.startswith("data.")), "")
         accuracy = item["metrics"].get("accuracy")
         table.add_row(

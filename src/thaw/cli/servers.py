@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,9 +24,15 @@ _START_SECONDS = 120
 
 @app.command()
 def ui(
-    host: Annotated[str, typer.Option(help="Address to listen on; the servers know no passwords.")] = _LOOPBACK,
-    mlflow_port: Annotated[int, typer.Option(help="MLflow's port; the next free one where it is taken.")] = 5000,
-    prefect_port: Annotated[int, typer.Option(help="Prefect's port; the next free one where it is taken.")] = 4200,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the servers know no passwords.")
+    ] = _LOOPBACK,
+    mlflow_port: Annotated[
+        int, typer.Option(help="MLflow's port; the next free one where it is taken.")
+    ] = 5000,
+    prefect_port: Annotated[
+        int, typer.Option(help="Prefect's port; the next free one where it is taken.")
+    ] = 4200,
 ) -> None:
     """Start MLflow's and Prefect's servers, print their addresses, and stop them with Ctrl-C.
 
@@ -41,9 +48,12 @@ def ui(
     logs.mkdir(parents=True, exist_ok=True)
     servers = [
         _start(_mlflow_command(root, mlflow_url), logs / "mlflow.txt", {}),
-        _start(_prefect_command(prefect_url), logs / "prefect.txt", {"PREFECT_API_URL": f"{prefect_url}/api"}),
+        _start(
+            _prefect_command(prefect_url), logs / "prefect.txt", {"PREFECT_API_URL": f"{prefect_url}/api"}
+        ),
     ]
     state = root / ".thaw" / "ui.json"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _wait_until_up(f"{mlflow_url}/health", servers[0], logs / "mlflow.txt")
         _wait_until_up(f"{prefect_url}/api/health", servers[1], logs / "prefect.txt")

@@ -16,8 +16,17 @@ from thaw.params.model import ModelParams
 from thaw.params.training import ExtractParams, FineTuneParams, FitParams
 
 __all__ = [
-    "AugmentParams", "EvaluateParams", "ExtractParams", "FineTuneParams", "FitParams", "ModelParams", "Params",
-    "SplitParams", "ValidateParams", "load_params", "parse_params",
+    "AugmentParams",
+    "EvaluateParams",
+    "ExtractParams",
+    "FineTuneParams",
+    "FitParams",
+    "ModelParams",
+    "Params",
+    "SplitParams",
+    "ValidateParams",
+    "load_params",
+    "parse_params",
 ]
 
 
@@ -50,7 +59,9 @@ def load_params(path: Path) -> Params:
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ThawError(f"{path}: no such file", "Run thaw in the project's folder, beside dvc.yaml.") from None
+        raise ThawError(
+            f"{path}: no such file", "Run thaw in the project's folder, beside dvc.yaml."
+        ) from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise ThawError(f"{path}: not YAML: {error}", "Mend the line it names.") from None
     if not isinstance(values, dict):
@@ -83,7 +94,9 @@ def _check_keys(values: Mapping[str, Any], section: type[Section], prefix: str, 
             raise ThawError(f"{source}: unknown key {prefix}{key}", hint)
     for key, kind in known.items():
         if key not in values:
-            raise ThawError(f"{source}: missing key {prefix}{key}", f"Add {prefix}{key}; docs/params.md explains it.")
+            raise ThawError(
+                f"{source}: missing key {prefix}{key}", f"Add {prefix}{key}; docs/params.md explains it."
+            )
         if isinstance(kind, type) and issubclass(kind, Section):
             value = values[key]
             if not isinstance(value, Mapping):

@@ -30,32 +30,47 @@ def render_yaml() -> str:
             nested = _section_of(field)
             lines[key] = section(nested, values[key], indent + 2) if nested else values[key]
             if field.description:
-                lines.yaml_set_comment_before_after_key(key, before=_wrap(field.description, indent), indent=indent)
+                lines.yaml_set_comment_before_after_key(
+                    key, before=_wrap(field.description, indent), indent=indent
+                )
             elif nested and not indent:
-                lines.yaml_set_comment_before_after_key(key, before="\n" + (nested.__doc__ or "").splitlines()[0])
+                lines.yaml_set_comment_before_after_key(
+                    key, before="\n" + (nested.__doc__ or "").splitlines()[0]
+                )
         return lines
 
     yaml = YAML()
     yaml.width = _WIDTH
     text = io.StringIO()
-    text.write("# Every parameter of the pipeline. An unknown or a missing key is refused. docs/params.md tells the values.\n")
+    text.write(
+        "# Every parameter of the pipeline. An unknown or a missing key is refused. docs/params.md tells the values.\n"
+    )
     yaml.dump(section(Params, Params().model_dump(by_alias=True), 0), text)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 def render_markdown() -> str:
     """`docs/params.md`: a table for each section."""
-    lines = ["# Parameters", "", "Written by `python -m thaw.params`. Change one for a run with `thaw run -S key=value`.", ""]
+    lines = [
+        "# Parameters",
+        "",
+        "Written by `python -m thaw.params`. Change one for a run with `thaw run -S key=value`.",
+        "",
+    ]
     _describe(Params, "", lines)
     return "\n".join(lines) + "\n"
 
 
 def _describe(model: type[Section], prefix: str, lines: list[str]) -> None:
-    plain = {field.alias or name: field for name, field in model.model_fields.items() if not _section_of(field)}
+    plain = {
+        field.alias or name: field for name, field in model.model_fields.items() if not _section_of(field)
+    }
     if plain:
         lines += ["| key | default | values | meaning |", "|---|---|---|---|"]
         for key, field in plain.items():
-            default = "" if field.default == "" else f"`{_yaml(field.get_default(call_default_factory=True))}`"
+            default = (
+                "" if field.default == "" else f"`{_yaml(field.get_default(call_default_factory=True))}`"
+            )
             meaning = " ".join((field.description or "").split()).replace("|", "\\|")
             lines.append(f"| `{prefix}{key}` | {default} | {_values(field)} | {meaning} |")
         lines.append("")
@@ -80,7 +95,12 @@ def _values(field: FieldInfo) -> str:
         choices = typing.get_args(option) if typing.get_origin(option) is typing.Literal else ()
         words += [f"`{choice}`" for choice in choices] or [str(getattr(option, "__name__", option))]
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-    bounds = [f"{signs[name]} {getattr(item, name)}" for item in field.metadata for name in signs if hasattr(item, name)]
+    bounds = [
+        f"{signs[name]} {getattr(item, name)}"
+        for item in field.metadata
+        for name in signs
+        if hasattr(item, name)
+    ]
     return ", ".join([*words, *bounds]).replace("|", "\\|")
 
 

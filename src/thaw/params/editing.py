@@ -22,7 +22,9 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, sign, value = assignment.partition("=")
         if not sign:
-            raise ThawError(f"-S {assignment}: no value", "Write -S key=value, such as -S fine_tune.epochs=5.")
+            raise ThawError(
+                f"-S {assignment}: no value", "Write -S key=value, such as -S fine_tune.epochs=5."
+            )
         overrides[key.strip()] = YAML(typ="safe", pure=True).load(value)
     return overrides
 

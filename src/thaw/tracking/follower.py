@@ -21,7 +21,9 @@ class JournalFollower:
         first_step: added to the epoch, so that the phases of a pipeline share one axis.
     """
 
-    def __init__(self, outbox: Outbox, keys: tuple[str, ...], journal_path: Path, first_step: int = 0) -> None:
+    def __init__(
+        self, outbox: Outbox, keys: tuple[str, ...], journal_path: Path, first_step: int = 0
+    ) -> None:
         self._outbox = outbox
         self._journal_path = journal_path
         self._first_step = first_step

@@ -66,15 +66,25 @@ class Outbox:
         """Begin run `key`, or go on with it when it was begun before and never closed."""
         values = {name: str(value) for name, value in (params or {}).items()}
         self._append(
-            op="open", run=key, name=name, parent=parent, tags=dict(tags or {}), params=values, fingerprint=fingerprint
+            op="open",
+            run=key,
+            name=name,
+            parent=parent,
+            tags=dict(tags or {}),
+            params=values,
+            fingerprint=fingerprint,
         )
 
     def log_tags(self, key: str, tags: Mapping[str, str]) -> None:
         self._append(op="tags", run=key, tags=dict(tags))
 
-    def log_metrics(self, key: str, values: Mapping[str, float], step: int = 0, time_ms: int | None = None) -> None:
+    def log_metrics(
+        self, key: str, values: Mapping[str, float], step: int = 0, time_ms: int | None = None
+    ) -> None:
         """Log finite numbers at `step`."""
-        self._append(op="metrics", run=key, values=dict(values), step=step, **({"time": time_ms} if time_ms else {}))
+        self._append(
+            op="metrics", run=key, values=dict(values), step=step, **({"time": time_ms} if time_ms else {})
+        )
 
     def log_file(self, key: str, path: Path, folder: str = "") -> None:
         """Log a file as it is now: a copy is kept until it is shipped."""
@@ -94,7 +104,11 @@ class Outbox:
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(model_dir, kept)
         self._append(
-            op="model", run=key, path=str(kept.relative_to(self.folder)), source=str(source_dir), name=registered_name
+            op="model",
+            run=key,
+            path=str(kept.relative_to(self.folder)),
+            source=str(source_dir),
+            name=registered_name,
         )
 
     def close_run(self, key: str, status: str = "FINISHED") -> None:
@@ -137,7 +151,9 @@ class Outbox:
 
     def last_step(self, key: str) -> int:
         """The highest step at which a metric of run `key` was logged; -1 before the first."""
-        steps = (event["step"] for _, event in self.events() if event["op"] == "metrics" and event["run"] == key)
+        steps = (
+            event["step"] for _, event in self.events() if event["op"] == "metrics" and event["run"] == key
+        )
         return max(steps, default=-1)
 
     def run_ids(self) -> dict[str, str]:

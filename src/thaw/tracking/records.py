@@ -53,7 +53,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def record_outputs(outbox: Outbox, runs: Iterable[str], stage: str, outputs: Iterable[Path], metrics: Iterable[Path]) -> None:
+def record_outputs(
+    outbox: Outbox, runs: Iterable[str], stage: str, outputs: Iterable[Path], metrics: Iterable[Path]
+) -> None:
     """Log a stage's outputs to runs: pictures and reports as files below its name, metric files as metrics.
 
     Args:
@@ -112,7 +114,11 @@ def _read_curve(path: Path) -> list[dict[str, str]]:
 
 def _numbers(path: Path) -> dict[str, float]:
     flat = flatten(read_json(path))
-    numeric = {name: value for name, value in flat.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+    numeric = {
+        name: value
+        for name, value in flat.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
     return {_metric_name(name): float(value) for name, value in numeric.items() if math.isfinite(value)}
 
 
@@ -131,7 +137,12 @@ def _is_number(text: str) -> bool:
 def _git(root: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(  # noqa: S603
-            ["git", *arguments], cwd=root, capture_output=True, text=True, timeout=20, check=False  # noqa: S607
+            ["git", *arguments],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

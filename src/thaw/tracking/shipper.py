@@ -79,7 +79,9 @@ class Shipper:
         for key, run_id in reversed(self.outbox.run_ids().items()):
             if key != "experiment" and self.outbox.opened(key):
                 now_ms = time.time_ns() // 1_000_000
-                self.store.apply(run_id, {"op": "close", "status": "KILLED", "time": now_ms}, self.outbox.folder)
+                self.store.apply(
+                    run_id, {"op": "close", "status": "KILLED", "time": now_ms}, self.outbox.folder
+                )
 
 
 def run_shipper(home: Path, outbox: Outbox) -> None:

@@ -66,7 +66,9 @@ class Store:
         from mlflow.entities import Metric
 
         metrics = [
-            Metric(name, value, event["time"], event["step"]) for event in events for name, value in event["values"].items()
+            Metric(name, value, event["time"], event["step"])
+            for event in events
+            for name, value in event["values"].items()
         ]
         for start in range(0, len(metrics), 900):
             self.client.log_batch(run_id, metrics=metrics[start : start + 900])
@@ -77,7 +79,9 @@ class Store:
             case "tags":
                 from mlflow.entities import RunTag
 
-                self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in event["tags"].items()])
+                self.client.log_batch(
+                    run_id, tags=[RunTag(key, value) for key, value in event["tags"].items()]
+                )
             case "file":
                 self.client.log_artifact(run_id, str(folder / event["path"]), event["folder"] or None)
             case "dataset":
@@ -92,7 +96,9 @@ class Store:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(event["name"], event["version"][:36], "dvc", f'{{"uri": "{event["source"]}"}}')
-        self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", event["context"])])])
+        self.client.log_inputs(
+            run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", event["context"])])]
+        )
 
     def _log_model(self, run_id: str, event: Event, folder: Path) -> None:
         import mlflow
@@ -113,7 +119,13 @@ class Store:
                 loader_module="thaw.serving",
                 data_path=str(model_dir),
                 code_paths=[event["source"]],
-                pip_requirements=["tensorflow==2.21.0", "keras==3.15.1", "pydantic>=2.12", "pillow>=12", "numpy>=2"],
+                pip_requirements=[
+                    "tensorflow==2.21.0",
+                    "keras==3.15.1",
+                    "pydantic>=2.12",
+                    "pillow>=12",
+                    "numpy>=2",
+                ],
                 signature=signature,
                 input_example={"pixels": np.zeros((1, *shape), np.uint8)},
                 registered_model_name=event["name"],
@@ -126,7 +138,9 @@ class Store:
             return
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        monitor = SystemMetricsMonitor(run_id, sampling_interval=5, resume_logging=True, tracking_uri=self.uri)
+        monitor = SystemMetricsMonitor(
+            run_id, sampling_interval=5, resume_logging=True, tracking_uri=self.uri
+        )
         monitor.start()
         self._monitors[run_id] = monitor
 
@@ -138,7 +152,10 @@ class Store:
     def pipeline_runs(self, limit: int) -> list[dict[str, Any]]:
         """The newest pipeline runs, newest first: id, name, status, start (ms), metrics, params and tags."""
         runs = self.client.search_runs(
-            [self.experiment_id], "tags.`thaw.run` = 'pipeline'", max_results=limit, order_by=["attributes.start_time DESC"]
+            [self.experiment_id],
+            "tags.`thaw.run` = 'pipeline'",
+            max_results=limit,
+            order_by=["attributes.start_time DESC"],
         )
         return [
             {
