@@ -39,7 +39,13 @@ class _Pickler(pickle._Pickler):  # the Python one: `save` can be taken over
 
 class _Tensor:
     def __init__(self, storage, offset, size, stride, function=GLOBALS["tensor"]):
-        self.storage, self.offset, self.size, self.stride, self.function = storage, offset, size, stride, function
+        self.storage, self.offset, self.size, self.stride, self.function = (
+            storage,
+            offset,
+            size,
+            stride,
+            function,
+        )
 
 
 def _write(path: Path, tensors: dict, storages: dict[str, np.ndarray]) -> Path:
@@ -94,7 +100,9 @@ def test_a_pickle_that_would_run_a_command_does_not(tmp_path):
 
 @pytest.mark.parametrize("length", [0, 1, 30, 120, -1])
 def test_a_torn_file_is_refused(tmp_path, length):
-    path = _write(tmp_path / "w.pth", {"a": _Tensor(_Storage("7", 4), 0, (4,), (1,))}, {"7": np.zeros(4, "f4")})
+    path = _write(
+        tmp_path / "w.pth", {"a": _Tensor(_Storage("7", 4), 0, (4,), (1,))}, {"7": np.zeros(4, "f4")}
+    )
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(ThawError, match="cannot be read"):
         read_state(path)

@@ -1,7 +1,7 @@
 """Networks: built, frozen, cut, saved.
 
-Names are looked up when they are used, so that the TensorFlow-free ones (`architectures`, `check_architecture`,
-`load_config`, `pretrained_digest`) stay free of it.
+Names are looked up when they are used, so that the TensorFlow-free ones (`architectures`,
+`check_architecture`, `load_config`, `pretrained_digest`) stay free of it.
 """
 
 from importlib import import_module
@@ -16,15 +16,27 @@ if TYPE_CHECKING:
     from thaw.models.saving import load, load_config, save
 
 __all__ = [
-    "architectures", "block_names", "build", "check_architecture", "cut", "freeze", "frozen_digest",
-    "imagenet_classifier", "lite0", "load", "load_config", "pretrained_digest", "save", "set_statistics",
+    "architectures",
+    "block_names",
+    "build",
+    "check_architecture",
+    "cut",
+    "freeze",
+    "frozen_digest",
+    "imagenet_classifier",
+    "lite0",
+    "load",
+    "load_config",
+    "pretrained_digest",
+    "save",
+    "set_statistics",
 ]
 
 _MODULE = {
     "architectures": "catalog", "check_architecture": "catalog", "cut": "cutting", "block_names": "freezing",
     "freeze": "freezing", "frozen_digest": "freezing", "build": "network", "imagenet_classifier": "network",
-    "lite0": "network", "set_statistics": "network", "pretrained_digest": "pretrained", "load": "saving", "load_config": "saving",
-    "save": "saving",
+    "lite0": "network", "set_statistics": "network", "pretrained_digest": "pretrained", "load": "saving",
+    "load_config": "saving", "save": "saving",
 }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from thaw.models.pretrained import load_given_weights
 def application(x: Any, architecture: str, weights: str) -> Any:
     """The feature maps of scaled pixels `(batch, height, width, 3)`, without the classifier.
 
-    Dropout inside the backbone is switched off: a frozen network is deterministic, and the head has dropout of its own.
+    Dropout inside the backbone is switched off: a frozen network is deterministic, and the head has dropout
+    of its own.
 
     Args:
         weights: `imagenet`, `none` or a `.weights.h5` file of the backbone without its top.
@@ -37,7 +38,7 @@ def application(x: Any, architecture: str, weights: str) -> Any:
 
 
 def _name_layers(layers: list[keras.layers.Layer]) -> None:
-    """Number automatic names such as `conv2d_7` from this backbone's first: Keras counts on through the process."""
+    """Number automatic names such as `conv2d_7` anew: Keras counts on through the process."""
     counts: dict[str, int] = {}
     for layer in layers:
         kind = re.sub("([a-z])([A-Z])", r"\1_\2", type(layer).__name__).lower()

@@ -57,7 +57,7 @@ BACKBONES = LITES | APPLICATIONS
 
 
 def scratch_networks() -> list[str]:
-    """The networks trained from scratch: a module of `thaw.models.networks` each, with a function of its name."""
+    """The networks trained from scratch: each a module of `thaw.models.networks`."""
     return sorted(module.name for module in pkgutil.iter_modules(networks.__path__))
 
 

@@ -10,12 +10,13 @@ from thaw.models.graph import calls
 def cut(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
     """Divide `model` at the latest single tensor before which all is frozen and deterministic.
 
-    Nothing before it has a trainable weight, draws a random number or is a BatchNorm in training mode, and whatever
-    comes after depends on what comes before through this tensor only. Both parts share their layers with `model`.
+    Nothing before it has a trainable weight, draws a random number or is a BatchNorm in training mode, and
+    whatever comes after depends on what comes before through this tensor only. Both parts share their layers
+    with `model`.
 
     Returns:
-        Prefix and suffix, with `suffix(prefix(x)) == model(x)`; no prefix where it would hold no weight at all: then
-        the suffix is `model` itself.
+        Prefix and suffix, with `suffix(prefix(x)) == model(x)`; no prefix where it would hold no weight at
+        all: then the suffix is `model` itself.
     """
     tensor = _latest_cut(model)
     if tensor is None:
@@ -29,8 +30,8 @@ def cut(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
 def _latest_cut(model: keras.Model) -> Any | None:
     """Walk the graph once; a tensor is a cut when, right after its call, no other tensor is still to be used.
 
-    Each call lies on a way from the input to the output, so whatever is walked by then is an ancestor of that tensor, in
-    whichever order the graph is walked.
+    Each call lies on a way from the input to the output, so whatever is walked by then is an ancestor of that
+    tensor, in whichever order the graph is walked.
     """
     graph = calls(model)
     uses: dict[int, int] = {}

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite: EfficientNet (Tan and Le 2019, arXiv 1905.11946) without squeeze-and-excitation, with ReLU6.
+"""EfficientNet-Lite: EfficientNet (Tan and Le 2019) without squeeze-and-excitation, with ReLU6.
 
-Stem and head, and the depth of the first and last stage, are not scaled. Layers: `stem_...`, `block0_...` to
+From arXiv 1905.11946. Stem and head, and the depth of the first and last stage, are not scaled. Layers: `stem_...`, `block0_...` to
 `blockN_...`, `top_...`.
 """
 
@@ -53,7 +53,7 @@ def classifier(x: Any) -> Any:
 
 
 def load_imagenet(model: keras.Model, architecture: str) -> None:
-    """Set the weights of all Lite layers of `model`, the `logits` of `classifier` included where they are there.
+    """Set the weights of all Lite layers of `model`, and of `classifier` where it is there.
 
     Raises:
         ThawError: the weights are not installed, or do not fit.

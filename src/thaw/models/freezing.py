@@ -25,11 +25,12 @@ def freeze(
     """Set which layers of `model` train. Compile the model afterwards.
 
     Args:
-        strategy: `head`: the classifier alone; `partial`: the layer or block `from_layer` and all that depends on it;
-            `full`: all; `scratch`: all, BatchNorm always included: there are no statistics to keep.
+        strategy: `head`: the classifier alone; `partial`: the layer or block `from_layer` and all that
+            depends on it; `full`: all; `scratch`: all, BatchNorm always included: there are no statistics to
+            keep.
         from_layer: a layer's name, or a block's: `block11` stands for `block11_expand_conv` and its fellows.
-        batch_norm: `frozen`: no BatchNorm layer trains, and all use the statistics they have; `train`: those among
-            thawed layers train, and update their statistics.
+        batch_norm: `frozen`: no BatchNorm layer trains, and all use the statistics they have; `train`: those
+            among thawed layers train, and update their statistics.
 
     Raises:
         ThawError: no layer or block has this name.
@@ -49,7 +50,9 @@ def freeze(
 
 def block_names(model: keras.Model) -> list[str]:
     """The names that `from_layer` takes for whole blocks, in the network's order."""
-    return list(dict.fromkeys(_block(layer.name) for layer in model.layers if layer.name not in _INPUT_LAYERS))
+    return list(
+        dict.fromkeys(_block(layer.name) for layer in model.layers if layer.name not in _INPUT_LAYERS)
+    )
 
 
 def frozen_digest(model: keras.Model) -> str:

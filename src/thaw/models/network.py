@@ -21,7 +21,11 @@ from thaw.params import ModelParams
 
 
 def build(
-    params: ModelParams, input_shape: tuple[int, int, int], num_classes: int, seed: int, pretrained: bool = True
+    params: ModelParams,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    seed: int,
+    pretrained: bool = True,
 ) -> keras.Model:
     """Build the network that `params` describes.
 
@@ -32,7 +36,8 @@ def build(
         pretrained: False leaves the backbone's random weights, for weights that are loaded afterwards.
 
     Returns:
-        A flat functional model with float32 logits `(batch, outputs)`. Mixed precision follows Keras's global policy.
+        A flat functional model with float32 logits `(batch, outputs)`. Mixed precision follows Keras's global
+        policy.
 
     Raises:
         ThawError: unknown name, input too small, weights that cannot be had or do not fit.
@@ -67,15 +72,17 @@ def set_statistics(model: keras.Model, mean: np.ndarray, variance: np.ndarray) -
 
 
 def lite0(input_shape: tuple[int, int, int]) -> keras.Model:
-    """EfficientNet-Lite0 with its ImageNet weights and no top, on pixels already scaled by (x - 127) / 128."""
+    """EfficientNet-Lite0 with its ImageNet weights and no top, on pixels scaled by (x - 127) / 128."""
     inputs = keras.Input(input_shape, name="scaled_pixels")
-    model = keras.Model(inputs, efficientnet_lite.efficientnet_lite(inputs, "efficientnet_lite0"), name="lite0")
+    model = keras.Model(
+        inputs, efficientnet_lite.efficientnet_lite(inputs, "efficientnet_lite0"), name="lite0"
+    )
     efficientnet_lite.load_imagenet(model, "efficientnet_lite0")
     return model
 
 
 def imagenet_classifier(architecture: str = "efficientnet_lite0", side: int = 224) -> keras.Model:
-    """The EfficientNet-Lite `architecture` as it was trained: pixels 0 to 255, RGB, to ImageNet's 1,000 logits."""
+    """The EfficientNet-Lite as it was trained: RGB pixels 0 to 255 to ImageNet's 1,000 logits."""
     if architecture not in LITES:
         raise ThawError(f"{architecture} has no classifier here", f"Take one of {', '.join(LITES)}.")
     pixels = keras.Input((side, side, 3), name="pixels", dtype="float32")
@@ -133,7 +140,7 @@ def _load_lite(part: keras.Model, architecture: str, weights: str) -> None:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Determine what Keras draws in the block: initialisers and dropout take seeds from Python's generator."""
+    """Determine what Keras draws in the block: it takes seeds from Python's generator."""
     state = random.getstate()
     random.seed(seed)
     try:

@@ -37,8 +37,9 @@ _AFFINE: dict[str, _Affine] = {
 def normalize(pixels: Any, normalization: str, scaling: Scaling) -> Any:
     """Scale pixels 0 to 255 as `normalization` says; `scaling` is what the network's weights expect.
 
-    - `auto`: `scaling` itself: `lite` (x - 127) / 128; `half_range` x / 127.5 - 1; `mean_std` x / 255, then ImageNet's
-      mean and deviation; `bgr_mean` BGR less ImageNet's mean; `unit` x / 255; `built_in` as the network does it.
+    - `auto`: `scaling` itself: `lite` (x - 127) / 128; `half_range` x / 127.5 - 1; `mean_std` x / 255, then
+      ImageNet's mean and deviation; `bgr_mean` BGR less ImageNet's mean; `unit` x / 255; `built_in` as the
+      network does it.
     - `unit`: x / 255.
     - `samplewise`: each picture less its own mean, in the units that `scaling` has.
     - `featurewise`: each channel less the train split's mean over its deviation (`set_statistics`).
@@ -48,7 +49,7 @@ def normalize(pixels: Any, normalization: str, scaling: Scaling) -> Any:
     """
     if scaling == "built_in":
         if normalization != "auto":
-            raise ThawError(f"model.normalization: this network scales pixels by itself, so {normalization} cannot be had",
+            raise ThawError(f"model.normalization: {normalization} cannot be had: this network scales by itself",
                             "Set model.normalization to auto.")  # fmt: skip
         return pixels
     if normalization == "featurewise":

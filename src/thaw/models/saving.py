@@ -1,4 +1,4 @@
-"""Save and load a network: `model.json` (configuration) and `model.weights.h5`, the same bytes for the same network."""
+"""Save and load a network: `model.json` and `model.weights.h5`, the same bytes for the same network."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,8 @@ def save(model: "keras.Model", model_dir: Path, config: dict[str, Any]) -> None:
     """Write `model` into `model_dir`.
 
     Args:
-        config: what `model.json` keeps. `load` needs `model` (a dump of `ModelParams`), `input_shape` and `classes`
-            (names in the order of the labels). Of a weight file's path only the name is kept.
+        config: what `model.json` keeps. `load` needs `model` (a dump of `ModelParams`), `input_shape` and
+            `classes` (names in the order of the labels). Of a weight file's path only the name is kept.
 
     Raises:
         ThawError: `config` lacks one of them, or describes another network.
@@ -30,7 +30,9 @@ def save(model: "keras.Model", model_dir: Path, config: dict[str, Any]) -> None:
     if params.weights not in ("imagenet", "none"):
         kept["model"] = params.model_dump() | {"weights": Path(params.weights).name}
     if kept["input_shape"] != list(model.input_shape[1:]):
-        raise ThawError(f"{model_dir}: config says input {kept['input_shape']}, the network has {model.input_shape[1:]}")
+        raise ThawError(
+            f"{model_dir}: config says input {kept['input_shape']}, the network has {model.input_shape[1:]}"
+        )
     weights_path = model_dir / _WEIGHTS
     with files.replacing(weights_path) as temporary:
         written = temporary.with_name(f"{temporary.name}.weights.h5")  # Keras insists on this ending
@@ -62,7 +64,9 @@ def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":
     try:
         model.load_weights(weights_path)
     except (OSError, ValueError, KeyError) as error:
-        raise ThawError(f"{weights_path}: does not fit {_CONFIG}: {str(error)[:300]}", "Train again.") from None
+        raise ThawError(
+            f"{weights_path}: does not fit {_CONFIG}: {str(error)[:300]}", "Train again."
+        ) from None
     return model, config
 
 
@@ -78,7 +82,9 @@ def load_config(model_dir: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ThawError(f"{path}: no such file", "Name the folder of a trained model.") from None
     except ValueError as error:
-        raise ThawError(f"{path}: not JSON: {error}", "Train again, or fetch it with `dvc checkout`.") from None
+        raise ThawError(
+            f"{path}: not JSON: {error}", "Train again, or fetch it with `dvc checkout`."
+        ) from None
     if not isinstance(config, dict) or config.get("format") != _FORMAT:
         raise ThawError(f"{path}: written by another version of thaw", "Train again.")
     _params(config, model_dir)

@@ -1,7 +1,7 @@
-"""Read a legacy PyTorch state file (before 1.6: pickles, then raw storages) without PyTorch and without trust.
+"""Read a legacy PyTorch state file (before 1.6) without PyTorch and without trust.
 
-The file holds four pickles (magic number, protocol, system facts, state), a fifth with the storages' keys, and then
-each storage as a little-endian int64 count and its raw numbers, in the order of the keys.
+The file holds four pickles (magic number, protocol, system facts, state), a fifth with the storages' keys,
+and then each storage as a little-endian int64 count and its raw numbers, in the order of the keys.
 """
 
 import pickle
@@ -37,7 +37,8 @@ class _Tensor:
 def read_state(path: Path) -> dict[str, np.ndarray]:
     """Read the tensors of a legacy PyTorch state file, each as a contiguous array of its own.
 
-    Only what a state dictionary needs is let through; any other name in the pickle is refused before it is looked up.
+    Only what a state dictionary needs is let through; any other name in the pickle is refused before it is
+    looked up.
 
     Raises:
         ThawError: the file is not such a file, is cut short, or asks for anything else.
@@ -54,7 +55,9 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
         return {name: _strided(tensor, storages) for name, tensor in state.items()}
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, ImportError,
             pickle.UnpicklingError) as error:  # fmt: skip
-        raise ThawError(f"{path}: cannot be read as PyTorch weights: {error}", "Install its package again.") from None
+        raise ThawError(
+            f"{path}: cannot be read as PyTorch weights: {error}", "Install its package again."
+        ) from None
 
 
 class _Unpickler(pickle.Unpickler):
@@ -92,7 +95,7 @@ def _read_storages(file: BinaryIO, keys: list[str], state: dict[str, _Tensor]) -
 
 
 def _strided(tensor: _Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
-    """The tensor's numbers in the order of its shape: in these files many tensors are transposed in storage."""
+    """The tensor's numbers in the order of its shape: many are transposed in storage."""
     numbers = storages[tensor.storage.key]
     steps = list(zip(tensor.shape, tensor.strides, strict=True))
     last = tensor.offset + sum((size - 1) * stride for size, stride in steps)

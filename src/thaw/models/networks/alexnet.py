@@ -1,7 +1,8 @@
 """AlexNet (Krizhevsky et al. 2012) on one device: five convolutions, three dense layers.
 
-Its two halves were split over two GPUs; here every convolution sees all channels of the one before. Local response
-normalisation, which later networks dropped, is left out. The paper's 224 pixels give 55 maps only with a border of
+Its two halves were split over two GPUs; here every convolution sees all channels of the one before. Local
+response normalisation, which later networks dropped, is left out. The paper's 224 pixels give 55 maps only
+with a border of
 three: it is added here.
 """
 
@@ -13,7 +14,7 @@ SMALLEST = 64
 
 
 def alexnet(x: Any, outputs: int) -> Any:
-    """Logits of scaled pixels `(batch, 224, 224, 3)`: maps of 55, 27, 27, 13, 13, 13, 13 and 6; other sizes do too."""
+    """Logits of scaled pixels `(batch, 224, 224, 3)`: maps of 55, 27, 27, 13, 13, 13, 13 and 6."""
     x = keras.layers.ZeroPadding2D(((1, 2), (1, 2)), name="border")(x)
     x = keras.layers.Conv2D(96, 11, 4, activation="relu", name="block0_conv")(x)
     x = keras.layers.MaxPooling2D(3, 2, name="block0_pool")(x)

@@ -1,4 +1,4 @@
-"""The network of the facial-keypoint lessons: dropout grows from block to block, then two wide dense layers."""
+"""The network of the facial-keypoint lessons: dropout that grows, two wide dense layers."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ SMALLEST = 16
 
 
 def conv_dropout(x: Any, outputs: int) -> Any:
-    """Linear outputs (coordinates or logits) of scaled pixels `(batch, 96, 96, 1)`: maps of 94, 47, 46, 23, 22, 11."""
+    """Coordinates or logits of scaled pixels `(batch, 96, 96, 1)`: maps of 94, 47, 46, 23, 22, 11."""
     for block, (filters, kernel, rate) in enumerate(((32, 3, 0.1), (64, 2, 0.2), (128, 2, 0.3))):
         x = keras.layers.Conv2D(filters, kernel, activation="relu", name=f"block{block}_conv")(x)
         x = keras.layers.MaxPooling2D(2, name=f"block{block}_pool")(x)

@@ -10,7 +10,7 @@ _PADDED_BELOW = 32
 
 
 def lenet5(x: Any, outputs: int) -> Any:
-    """Logits of `(batch, 28, 28, channels)` (maps of 28, 14, 10, 5 and 1) or of 32x32, unpadded (28, 14, 10, 5, 1)."""
+    """Logits of `(batch, 28, 28, channels)`, maps of 28, 14, 10, 5, 1; or of 32x32, the same unpadded."""
     padding = "same" if min(x.shape[1:3]) < _PADDED_BELOW else "valid"
     x = keras.layers.Conv2D(6, 5, padding=padding, activation="tanh", name="block0_conv")(x)
     x = keras.layers.AveragePooling2D(2, name="block0_pool")(x)

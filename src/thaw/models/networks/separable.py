@@ -1,4 +1,4 @@
-"""Three blocks of a convolution and a depthwise separable one (Chollet 2017, arXiv 1610.02357), each pooled."""
+"""Three pooled blocks of a convolution and a depthwise separable one (Chollet 2017)."""
 
 from typing import Any
 
