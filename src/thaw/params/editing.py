@@ -1,5 +1,6 @@
 """Change values of `params.yaml` in place, comments and order kept, as `dvc exp run -S` does."""
 
+import difflib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,7 +46,10 @@ def override_params(path: Path, overrides: Mapping[str, Any]) -> None:
         *parents, last = key.split(".")
         section = document
         for parent in parents:
-            section = section.setdefault(parent, {}) if isinstance(section, dict) else {}
+            section = section.get(parent)
+            if not isinstance(section, dict):
+                near = difflib.get_close_matches(parent, document, n=1)
+                raise ThawError(f"-S {key}: no section {parent}", f"Did you mean {near[0]}?" if near else "See params.yaml.")
         section[last] = value
     parse_params(document, "-S")
     text = io.StringIO()

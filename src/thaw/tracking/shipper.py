@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import time
+from collections import deque
 from itertools import groupby
 from pathlib import Path
 
@@ -118,10 +119,8 @@ def run_shipper(home: Path, outbox: Outbox) -> None:
 
 
 def _is_finished(outbox: Outbox) -> bool:
-    last = None
-    for _, last in outbox.events():
-        pass
-    return last is not None and last["op"] == "finish"
+    last = deque((event["op"] for _, event in outbox.events()), maxlen=1)
+    return list(last) == ["finish"]
 
 
 def _ship_leftovers(home: Path, current: Outbox, store: Store) -> None:

@@ -1,0 +1,79 @@
+"""`params.yaml`: read strictly, changed in place."""
+
+from pathlib import Path
+
+import pytest
+
+from thaw.errors import ThawError
+from thaw.params import Params, load_params
+from thaw.params.__main__ import render_yaml
+from thaw.params.editing import override_params, parse_overrides
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "params.yaml"
+    path.write_text(render_yaml(), encoding="utf-8")
+    return path
+
+
+def test_every_default_is_read_back(path: Path) -> None:
+    assert load_params(path) == Params()
+
+
+def test_an_unknown_key_names_the_nearest(path: Path) -> None:
+    path.write_text(path.read_text().replace("  learning_rate: ", "  learning_rat: ", 1))
+    with pytest.raises(ThawError, match=r"unknown key train_frozen\.learning_rat\n.*train_frozen\.learning_rate"):
+        load_params(path)
+
+
+def test_a_missing_key_is_named(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("seed")]
+    path.write_text("\n".join(lines))
+    with pytest.raises(ThawError, match="missing key seed"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "seed: [\n", "model: 3\n"])
+def test_what_is_no_parameter_file_is_refused(path: Path, text: str) -> None:
+    path.write_text(text)
+    with pytest.raises(ThawError):
+        load_params(path)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ThawError, match=r"beside dvc\.yaml"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_numbers_as_dvc_writes_them_are_numbers(path: Path) -> None:
+    override_params(path, {"fine_tune.learning_rate": 1e-3})
+    text = path.read_text()
+    head, tail = text.split("\nfine_tune:", 1)
+    path.write_text(f"{head}\nfine_tune:{tail.replace('learning_rate: 0.001', 'learning_rate: 5e-06', 1)}")
+    assert load_params(path).fine_tune.learning_rate == 5e-6
+
+
+def test_an_override_changes_one_value_and_keeps_comments(path: Path) -> None:
+    before = path.read_text().splitlines()
+    override_params(path, parse_overrides(["fine_tune.epochs=7"]))
+    after = path.read_text().splitlines()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 1
+    assert changed[0][1].strip() == "epochs: 7"
+    assert load_params(path).fine_tune.epochs == 7
+
+
+@pytest.mark.parametrize(
+    "assignment", ["fine_tune.epoch=7", "fine_tune.epochs=-1", "fine_tune.epochs=many", "nothing.at.all=1", "seed.x=1"]
+)
+def test_a_wrong_override_leaves_the_file_alone(path: Path, assignment: str) -> None:
+    before = path.read_bytes()
+    with pytest.raises(ThawError):
+        override_params(path, parse_overrides([assignment]))
+    assert path.read_bytes() == before
+
+
+def test_an_override_without_a_value_is_refused() -> None:
+    with pytest.raises(ThawError, match="key=value"):
+        parse_overrides(["fine_tune.epochs"])
