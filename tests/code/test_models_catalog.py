@@ -50,7 +50,7 @@ def test_wrong_weights_are_refused(weights, reason):
 
 def test_names_and_digests_load_no_tensorflow():
     code = (
-        "import sys; from thaw.models import architectures, pretrained_digest; "
+        "import sys; from thaw.models import architectures, load, load_config, pretrained_digest; "
         "from thaw.params import ModelParams; architectures(); pretrained_digest(ModelParams()); "
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )

@@ -1,7 +1,7 @@
 """EfficientNet-Lite: EfficientNet (Tan and Le 2019) without squeeze-and-excitation, with ReLU6.
 
-From arXiv 1905.11946. Stem and head, and the depth of the first and last stage, are not scaled. Layers: `stem_...`, `block0_...` to
-`blockN_...`, `top_...`.
+From arXiv 1905.11946. Stem and head, and the depth of the first and last stage, are not scaled. Layers: `stem_...`,
+`block0_...` to `blockN_...`, `top_...`.
 """
 
 import math
