@@ -52,8 +52,6 @@ def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":
     """
     from thaw.models.network import build
 
-    from thaw.models.network import build  # here, so that a configuration is read without TensorFlow
-
     config = load_config(model_dir)
     weights_path = model_dir / _WEIGHTS
     if not weights_path.is_file():
