@@ -108,7 +108,7 @@ def read_split(path: Path) -> pd.DataFrame:
     for name in ("label", "grey"):
         rows[name] = rows[name].astype(np.int64)
     for name in ("target", "weight", "confidence"):
-        rows[name] = pd.to_numeric(rows[name].replace("", "nan")).astype(np.float64)
+        rows[name] = pd.to_numeric(rows[name].where(rows[name] != "")).astype(np.float64)
     return rows
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from thaw import images
 from thaw.errors import ThawError
-from thaw.evaluation.judgement import probabilities_from_logits
+from thaw.evaluation.judgement import probabilities_of
 
 _BATCH_BYTES = 64 * 2**20
 _READERS = 2
@@ -45,7 +45,7 @@ def judge_files(
             pixels = _collect(reading, start, failures)
             if pixels:
                 judged |= zip(
-                    pixels, probabilities_from_logits(run(np.stack(list(pixels.values())))), strict=True
+                    pixels, probabilities_of(run(np.stack(list(pixels.values())))), strict=True
                 )
     classes = len(next(iter(judged.values()))) if judged else 0
     probabilities = np.full((len(files), classes), np.nan)

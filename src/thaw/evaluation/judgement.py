@@ -50,7 +50,7 @@ class Judgement:
         )
 
 
-def probabilities_from_logits(logits: np.ndarray) -> np.ndarray:
+def probabilities_of(logits: np.ndarray) -> np.ndarray:
     """Float64 `(images, classes)` from a network's output: the positive class's logit, or one a class."""
     logits = np.asarray(logits, np.float64).reshape(len(logits), -1)
     if logits.shape[1] == 1:

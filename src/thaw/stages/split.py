@@ -36,7 +36,7 @@ def split(
     images = images[images["verdict"] == "ok"].sort_values("path", ignore_index=True)
     if images["class"].nunique() < 2:
         raise ThawError(
-            f"{manifest_path}: {images['class'].nunique()} classes with images fit to use, 2 are needed",
+            f"{manifest_path}: fewer than two classes have images fit to use",
             "Lay the images out as data/raw/<class>/<image>.",
         )
     images["split"] = images["split"].fillna("")

@@ -1,0 +1,218 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from thaw.errors import ThawError
+from thaw.params import SplitParams
+from thaw.splitting import assign_splits, label_images, read_split
+from thaw.stages.split import split
+
+
+def manifest(counts, **columns):
+    """A manifest of `counts[class]` images; `columns` are lists over all images, in the order of the classes."""
+    rows = [(f"{name}/{i:04d}.png", name) for name, count in counts.items() for i in range(count)]
+    table = pd.DataFrame(rows, columns=["path", "class"])
+    table = table.assign(split="", sha256=table["path"], grey=True, verdict="ok")
+    return table.assign(**columns)
+
+
+def test_shares_are_exact_in_total_and_in_each_stratum():
+    kinds = ["mono"] * 400 + ["poly"] * 203 + ["mono"] * 101 + ["poly"] * 100
+    images = manifest({"bad": 603, "good": 201}, meta_type=kinds)
+    splits = assign_splits(images, SplitParams(), seed=1)
+    assert (splits == "test").sum() == 201
+    assert (splits == "validation").sum() == round(0.1 * 0.75 * 804)
+    for _, members in images.groupby(["class", "meta_type"]):
+        assert abs((splits[members.index] == "test").sum() - len(members) / 4) <= 1
+
+
+def test_the_seed_decides_and_nothing_else_does():
+    images = manifest({"a": 60, "b": 40})
+    first = assign_splits(images, SplitParams(), seed=1)
+    shuffled = images.sample(frac=1, random_state=3)
+    assert assign_splits(shuffled, SplitParams(), seed=1).sort_index().equals(first)
+    assert not assign_splits(images, SplitParams(), seed=2).equals(first)
+
+
+def test_a_new_image_moves_few_of_the_others():
+    before = manifest({"a": 500, "b": 300})
+    after = manifest({"a": 501, "b": 300})
+    moved = before.set_index("path")["class"].to_frame()
+    moved["before"] = assign_splits(before, SplitParams(), 1).to_numpy()
+    moved["after"] = pd.Series(assign_splits(after, SplitParams(), 1).to_numpy(), after["path"])
+    assert (moved["before"] != moved["after"]).sum() <= 5
+
+
+def test_groups_stay_together_and_shares_stay_close():
+    random = np.random.default_rng(0)
+    groups = random.integers(0, 120, 900).astype(str)
+    groups[::7] = ""  # some images have no group
+    images = manifest({"a": 600, "b": 300}, meta_group=groups)
+    splits = assign_splits(images, SplitParams(), seed=1)
+    grouped = images["meta_group"] != ""
+    assert splits[grouped].groupby(images["meta_group"][grouped]).nunique().max() == 1
+    shares = splits.groupby(images["class"]).value_counts(normalize=True).unstack()
+    assert (shares["test"] - 0.25).abs().max() < 0.03
+    assert (shares["validation"] - 0.075).abs().max() < 0.03
+
+
+def test_equal_bytes_link_groups():
+    images = manifest({"a": 30, "b": 30}, meta_group=[str(i) for i in range(60)])
+    images.loc[[1, 2], "sha256"] = "same"
+    images.loc[[2, 3], "meta_group"] = "one"
+    for seed in range(5):
+        assert assign_splits(images, SplitParams(), seed)[[1, 2, 3]].nunique() == 1
+
+
+@pytest.mark.parametrize("given", [("train", "test"), ("train", "validation", "test")])
+def test_given_splits_are_kept(given):
+    images = manifest({"a": 40, "b": 60})
+    images["split"] = np.resize(given, 100)
+    splits = assign_splits(images, SplitParams(), seed=1)
+    held_out = images["split"].isin(["validation", "test"])
+    assert (splits[held_out] == images["split"][held_out]).all()
+    assert (splits == "test").sum() == (images["split"] == "test").sum()
+    if "validation" in given:
+        assert (splits[~held_out] == "train").all()
+    else:
+        assert (splits[~held_out] == "validation").sum() == round(0.1 * (~held_out).sum())
+
+
+def test_a_folder_with_train_alone_gets_the_other_splits():
+    images = manifest({"a": 40, "b": 40}).assign(split="train")
+    assert assign_splits(images, SplitParams(), 1).value_counts().to_dict() == {
+        "train": 54, "test": 20, "validation": 6,
+    }  # fmt: skip
+
+
+def test_small_classes_are_in_every_split():
+    images = manifest({"rare": 3, "scarce": 4, "common": 400})
+    counts = assign_splits(images, SplitParams(), 1).groupby(images["class"]).value_counts().unstack()
+    assert (counts.fillna(0) >= 1).all().all()
+
+
+def test_zero_fractions_leave_splits_empty():
+    images = manifest({"a": 4, "b": 4})
+    assert set(assign_splits(images, SplitParams(validation_fraction=0), 1)) == {"train", "test"}
+    nothing_held_out = SplitParams(validation_fraction=0, test_fraction=0)
+    assert set(assign_splits(images, nothing_held_out, 1)) == {"train"}
+
+
+def test_too_few_images_is_an_error_that_names_the_class():
+    with pytest.raises(ThawError, match="class 'rare' has 1 image, and test and train and validation"):
+        assign_splits(manifest({"rare": 1, "common": 50}), SplitParams(), 1)
+    groups = ["g"] * 20 + [str(i) for i in range(50)]
+    with pytest.raises(ThawError, match="class 'rare' has 20 images in 1 group"):
+        assign_splits(manifest({"rare": 20, "common": 50}, meta_group=groups), SplitParams(), 1)
+
+
+def test_unknown_columns_name_the_nearest():
+    images = manifest({"a": 10, "b": 10}, meta_type=["x", "y"] * 10)
+    with pytest.raises(ThawError, match=r"split\.stratify.*'typ'") as caught:
+        assign_splits(images, SplitParams(stratify=["typ"]), 1)
+    assert "'type'" in caught.value.cure
+    with pytest.raises(ThawError, match=r"split\.slices.*'kind'"):
+        label_images(images, SplitParams(slices=["kind"]))
+
+
+def test_slices_are_columns_of_few_values():
+    images = manifest(
+        {"a": 30, "b": 30},
+        meta_type=["x", "y"] * 30, meta_id=[str(i) for i in range(60)], meta_constant=["z"] * 60,
+        meta_probability=[0.0, 1.0] * 30, meta_group=["1", "2", "3"] * 20, meta_label=["0", "1"] * 30,
+    )  # fmt: skip
+    rows, _ = label_images(images, SplitParams())
+    assert list(rows.columns)[7:] == ["type"]
+
+
+def test_targets_and_confidence_follow_the_probability():
+    images = manifest({"functional": 3, "defective": 3}, meta_probability=[0, 1 / 3, 0, 1, 2 / 3, 1])
+    rows, classes = label_images(images, SplitParams())
+    assert classes == ["functional", "defective"]
+    assert list(rows["label"]) == [0, 0, 0, 1, 1, 1]
+    assert rows["target"].to_numpy() == pytest.approx([0, 1 / 3, 0, 1, 2 / 3, 1])
+    assert rows["confidence"].to_numpy() == pytest.approx([1, 2 / 3, 1, 1, 2 / 3, 1])
+    turned, classes = label_images(images, SplitParams(positive_class="functional"))
+    assert classes == ["defective", "functional"]
+    assert turned["target"].to_numpy() == pytest.approx([1, 2 / 3, 1, 0, 1 / 3, 0])
+    assert turned["confidence"].to_numpy() == pytest.approx([1, 2 / 3, 1, 1, 2 / 3, 1])
+
+
+def test_without_metadata_the_last_class_is_positive():
+    rows, classes = label_images(manifest({"bo": 2, "not_bo": 2}), SplitParams())
+    assert classes == ["bo", "not_bo"]
+    assert rows["target"].isna().all()
+    assert (rows["weight"] == 1).all()
+    assert (rows["confidence"] == 1).all()
+
+
+def test_of_many_classes_the_probability_is_confidence():
+    images = manifest({"a": 1, "b": 1, "c": 1}, meta_probability=["0.5", "", "1"], meta_weight=["2", "", "0"])
+    rows, classes = label_images(images, SplitParams())
+    assert classes == ["a", "b", "c"]
+    assert rows["target"].isna().all()
+    assert list(rows["confidence"]) == [0.5, 1, 1]
+    assert list(rows["weight"]) == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("probability", "1.5"), ("probability", "much"), ("weight", "-1")]
+)
+def test_numbers_out_of_range_name_image_and_value(column, value):
+    images = manifest({"a": 2, "b": 2}, **{f"meta_{column}": ["0.5", "0.5", value, "0.5"]})
+    with pytest.raises(ThawError, match=rf"b/0000\.png: {column} is '{value}'"):
+        label_images(images, SplitParams())
+
+
+def test_an_unknown_positive_class_names_the_nearest():
+    with pytest.raises(ThawError, match="positive_class: no class 'defectiv'") as caught:
+        label_images(manifest({"functional": 2, "defective": 2}), SplitParams(positive_class="defectiv"))
+    assert "'defective'" in caught.value.cure
+
+
+def run_stage(folder, images, status="pass", params=None):
+    images.to_parquet(folder / "manifest.parquet")
+    (folder / "findings.json").write_text(json.dumps({"status": status}))
+    names = ("train.csv", "validation.csv", "test.csv", "classes.json")
+    split(
+        params or SplitParams(),
+        1,
+        folder / "manifest.parquet",
+        folder / "findings.json",
+        *(folder / name for name in names),
+    )
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def test_the_stage_writes_the_same_bytes_again_and_leaves_unfit_images_out(tmp_path):
+    images = manifest({"NA": 30, 'ja, "nein"': 30, "猫": 30}, meta_type=["x", "y", "null"] * 30)
+    images.loc[5, "verdict"] = "truncated"
+    first = run_stage(tmp_path, images)
+    assert run_stage(tmp_path, images.sample(frac=1, random_state=0)) == first
+    parts = [read_split(tmp_path / f"{name}.csv") for name in ("train", "validation", "test")]
+    rows = pd.concat(parts)
+    assert sorted(rows["path"]) == sorted(set(images["path"]) - {images.loc[5, "path"]})
+    assert all(part["path"].is_monotonic_increasing for part in parts)
+    assert set(rows["class"]) == set(json.loads((tmp_path / "classes.json").read_text()))
+    assert set(rows["type"]) == {"x", "y", "null"}
+    assert rows["label"].dtype == np.int64
+    assert rows["target"].isna().all()
+
+
+def test_the_stage_refuses_what_the_gate_refused(tmp_path):
+    with pytest.raises(ThawError, match="gate is shut"):
+        run_stage(tmp_path, manifest({"a": 20, "b": 20}), status="block")
+    assert not (tmp_path / "train.csv").exists()
+
+
+def test_the_stage_needs_two_classes(tmp_path):
+    with pytest.raises(ThawError, match="fewer than two classes"):
+        run_stage(tmp_path, manifest({"a": 20}))
+
+
+def test_an_empty_split_is_a_csv_with_a_header(tmp_path):
+    files = run_stage(tmp_path, manifest({"a": 20, "b": 20}), params=SplitParams(validation_fraction=0))
+    assert files["validation.csv"] == b"path,class,label,target,weight,confidence,grey\n"
+    assert read_split(tmp_path / "validation.csv").empty
