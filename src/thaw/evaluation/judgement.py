@@ -52,7 +52,9 @@ class Judgement:
 
 def probabilities_of(logits: np.ndarray) -> np.ndarray:
     """Float64 `(images, classes)` from a network's output: the positive class's logit, or one a class."""
-    logits = np.asarray(logits, np.float64).reshape(len(logits), -1)
+    logits = np.asarray(logits, np.float64)
+    if logits.ndim == 1:
+        logits = logits[:, None]
     if logits.shape[1] == 1:
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from thaw.evaluation import Judgement
+from thaw.evaluation.judgement import probabilities_of
+from thaw.evaluation.mistakes import draw_mistakes
+from thaw.evaluation.pictures import draw_judgement, draw_learning_curves
+
+HEADER = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n"
+AWKWARD = ["_hidden", "$x^$", "猫", "a name so long that it would not fit anywhere at all", "e", "f"]
+
+
+def judge(classes, count):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, classes, count)
+    return Judgement(
+        AWKWARD[:classes], labels, probabilities_of(random.normal(size=(count, classes))), np.ones(count)
+    )
+
+
+def curves(folder, frozen, fine_tuned):
+    for name, rows in (("frozen", frozen), ("fine", fine_tuned)):
+        (folder / f"{name}.csv").write_text(HEADER + "".join(f"{row}\n" for row in rows))
+    return folder / "frozen.csv", folder / "fine.csv", folder / "curves.png"
+
+
+def pictures(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.png")}
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6])
+def test_pictures_are_the_same_bytes_again_and_carry_no_metadata(tmp_path, classes):
+    judgement = judge(classes, 100)
+    for name in ("one", "two"):
+        draw_judgement(judgement, tmp_path / name)
+    assert pictures(tmp_path / "one") == pictures(tmp_path / "two")
+    assert set(pictures(tmp_path / "one")) == {
+        "roc.png", "precision_recall.png", "confusion.png", "reliability.png",
+    }  # fmt: skip
+    for path in (tmp_path / "one").iterdir():
+        image = Image.open(path)
+        assert "Software" not in image.info
+        assert np.asarray(image.convert("L")).std() > 10
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.zeros(1, int), np.ones(3, int), np.zeros(5, int)],
+    ids=["one image", "positives", "negatives"],
+)
+def test_degenerate_splits_are_drawn_all_the_same(tmp_path, labels):
+    shares = np.tile([0.5, 0.5], (len(labels), 1))
+    draw_judgement(Judgement(["a", "b"], labels, shares, np.ones(len(labels))), tmp_path)
+    assert len(pictures(tmp_path)) == 4
+
+
+def test_a_hundred_classes_are_drawn(tmp_path):
+    random = np.random.default_rng(0)
+    shares = probabilities_of(random.normal(size=(300, 100)))
+    names = [f"class {i}" for i in range(100)]
+    draw_judgement(Judgement(names, random.integers(0, 100, 300), shares, np.ones(300)), tmp_path)
+    assert max(Image.open(tmp_path / "confusion.png").size) < 2000
+
+
+def rows(count, start=1.0):
+    return [
+        f"{i + 1},{start * 0.9**i},{1 - 0.5 * 0.9**i},{start * 0.95**i},{1 - 0.5 * 0.95**i},0.001"
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("frozen", "fine_tuned"),
+    [
+        (rows(8), rows(5, 0.5)),
+        (rows(3), []),
+        ([], rows(3)),
+        ([], []),
+        (["1,0.5,0.8,,,0.1", "2,0.4,0.9,,,0.1"], ["1,0,1,,,0.1"]),
+        (["1,nan,0.8,inf,,0.1"], []),
+    ],
+    ids=["both", "frozen alone", "fine-tuned alone", "none", "no validation", "not finite"],
+)
+def test_learning_curves_of_any_training_are_drawn(tmp_path, frozen, fine_tuned):
+    paths = curves(tmp_path, frozen, fine_tuned)
+    draw_learning_curves(*paths)
+    first = paths[2].read_bytes()
+    draw_learning_curves(*paths)
+    assert paths[2].read_bytes() == first
+
+
+def test_curves_run_on_over_both_phases(tmp_path, monkeypatch):
+    from thaw.evaluation import pictures as module
+
+    figures = []
+    monkeypatch.setattr(module, "_save", lambda figure, path: figures.append(figure))
+    draw_learning_curves(*curves(tmp_path, rows(8), rows(5)))
+    linear, log, accuracy = figures[0].axes
+    assert (linear.get_yscale(), log.get_yscale()) == ("linear", "log")
+    for axes in (linear, log, accuracy):
+        assert list(axes.lines[0].get_xdata()) == list(range(1, 14))
+        assert [line.get_label() for line in axes.lines] == ["train", "validation", "thawed"]
+        assert axes.lines[2].get_xdata()[0] == 8.5
+
+
+def test_the_worst_mistake_stands_first(tmp_path):
+    shares = np.array([[0.9, 0.1], [0.05, 0.95], [0.4, 0.6], [0.2, 0.8]])
+    judgement = Judgement(["a", "b"], np.array([0, 0, 0, 1]), shares, np.ones(4))
+    asked = []
+
+    def decode(path):
+        asked.append(path)
+        return Image.new("RGB", (8, 8), (255, 0, 0))
+
+    draw_mistakes(judgement, ["right", "worst", "bad", "right too"], decode, tmp_path / "mistakes.png")
+    assert asked == ["worst", "bad"]
+    pixels = np.asarray(Image.open(tmp_path / "mistakes.png"))
+    red = (pixels == (255, 0, 0)).all(axis=2)
+    assert red.sum() == 2 * 160 * 160  # small pictures are enlarged
+    first = (tmp_path / "mistakes.png").read_bytes()
+    draw_mistakes(judgement, ["right", "worst", "bad", "right too"], decode, tmp_path / "mistakes.png")
+    assert (tmp_path / "mistakes.png").read_bytes() == first
+
+
+def test_a_model_without_mistakes_has_a_sheet(tmp_path):
+    judgement = Judgement(["a", "b"], np.array([0]), np.array([[0.9, 0.1]]), np.ones(1))
+    draw_mistakes(judgement, ["x"], lambda path: Image.new("RGB", (8, 8)), tmp_path / "mistakes.png")
+    assert Image.open(tmp_path / "mistakes.png").size[0] > 500
