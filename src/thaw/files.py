@@ -50,3 +50,13 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
     """The hex digest of a file's bytes, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def digest_folder(folder: Path, pattern: str = "**/*") -> str:
+    """The SHA-256 over the names and bytes of the files below `folder` that match `pattern`, hidden ones left out."""
+    sha = hashlib.sha256()
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file())
+    for name in names:
+        if not any(part.startswith(".") for part in name.split("/")):
+            sha.update(f"{name}\0{digest(folder / name)}\n".encode())
+    return sha.hexdigest()

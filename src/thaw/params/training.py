@@ -14,8 +14,9 @@ class ExtractParams(Section):
     """auto: TensorFlow on a GPU, else the fastest installed one, by a rule and never by a timing."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     batch_size: int = Field(32, ge=1)
-    tolerance: float = Field(0.05, gt=0)
-    """Largest relative error of the engine against Keras on a sample of the images."""
+    tolerance: float = Field(0.15, gt=0)
+    """Largest relative error of the engine against Keras on a sample of the images: the norm of the difference
+    over the norm of the output."""
 
 
 class FitParams(Section):
@@ -32,7 +33,9 @@ class FitParams(Section):
     momentum: float = Field(0.9, ge=0, lt=1)
     """Of sgd (Nesterov) and rmsprop."""
     final_momentum: float = Field(0.9, ge=0, lt=1)
+    """Where the momentum of sgd ends, linearly."""
     weight_decay: float = Field(5e-3, ge=0)
+    """Decoupled, of every optimizer but adam; biases and normalization are left out."""
     clip_norm: float = Field(0.0, ge=0)
     """Largest norm of a step's gradient; 0: no clipping."""
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"

@@ -1,0 +1,115 @@
+"""Run a frozen network fast: OpenVINO, ONNX Runtime or TensorFlow, by a rule over what is installed.
+
+An engine is checked against Keras on real images before it is used. A compiled network is kept in `scratch_dir`
+under a digest, so that the next process needs no TensorFlow.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thaw.engines.engine import Engine, Run
+from thaw.engines.keep import Kept, content_key
+from thaw.engines.rule import Choice, choices
+from thaw.errors import ThawError
+from thaw.params import ExtractParams
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Engine", "compile", "compile_kept", "content_key"]
+
+_log = logging.getLogger("thaw.engines")
+
+
+def compile(  # noqa: A001 - always called as engines.compile
+    network: "keras.Model", params: ExtractParams, scratch_dir: Path, sample: np.ndarray | None = None
+) -> Engine:
+    """Compile a Keras network for inference.
+
+    Args:
+        network: takes pixels 0 to 255, `(batch, height, width, channels)`; one output.
+        params: which engine, precision and batch size, and the largest error allowed.
+        scratch_dir: compiled networks are kept below it.
+        sample: uint8 images `(n, height, width, channels)` on which the engine is held against Keras; None: no check.
+
+    Returns:
+        A function from uint8 images `(n, height, width, channels)` to float32 `(n, ...)`.
+
+    Raises:
+        ThawError: the engine that `params` names cannot run this network within the tolerance.
+    """
+    return compile_kept(_model_key(network), lambda: network, params, scratch_dir, sample)
+
+
+def compile_kept(
+    key: str,
+    load: "Callable[[], keras.Model]",
+    params: ExtractParams,
+    scratch_dir: Path,
+    sample: np.ndarray | None = None,
+) -> Engine:
+    """As `compile`, for a network that `key` names: `load` is called only where nothing is kept under that key.
+
+    Args:
+        key: changes whenever the network or its weights do, see `content_key`.
+        load: makes the Keras network.
+
+    Raises:
+        ThawError: the engine that `params` names cannot run this network within the tolerance.
+    """
+    failures: list[str] = []
+    for choice in choices(params):
+        kept = Kept(scratch_dir / "engines", content_key(key, choice.engine, params.batch_size), load)
+        try:
+            run = _start(choice, kept, params.batch_size)
+            error = None if sample is None else _check(run, choice, kept, sample)
+        except Exception as failure:  # an engine fails in its own ways; the next one may run the network
+            if isinstance(failure, ThawError | MemoryError):
+                raise
+            failures.append(f"{choice}: {type(failure).__name__}: {str(failure).splitlines()[0][:200]}")
+            continue
+        if error is None or error <= params.tolerance:
+            _log.info("engine %s, relative error %s", choice, "unchecked" if error is None else f"{error:.2g}")
+            return Engine(choice.engine, choice.precision, error, run)
+        failures.append(f"{choice}: relative error {error:.2g} is over the tolerance of {params.tolerance:g}")
+        _log.warning("%s", failures[-1])
+    raise ThawError(
+        "no engine runs this network: " + "; ".join(failures),
+        "Set extract.engine to auto or tensorflow, extract.precision to float32, or raise extract.tolerance.",
+    )
+
+
+def _start(choice: Choice, kept: Kept, batch_size: int) -> Run:
+    if choice.engine == "openvino":
+        from thaw.engines import openvino
+
+        return openvino.start(kept, choice.precision, batch_size)
+    from thaw.engines import tensorflow
+
+    return tensorflow.start(kept, batch_size)
+
+
+def _check(run: Run, choice: Choice, kept: Kept, sample: np.ndarray) -> float:
+    """The norm of the difference to Keras over the norm of Keras's output, on `sample`; kept by the sample's digest."""
+    if choice.engine == "tensorflow":
+        return 0.0
+    name = f"{choice.precision}-{content_key(sample.tobytes())}"
+    error = kept.read_error(name)
+    if error is None:
+        from thaw.engines import tensorflow
+
+        reference = tensorflow.start(kept, len(sample))(sample)
+        error = float(np.linalg.norm(run(sample) - reference) / max(float(np.linalg.norm(reference)), 1e-30))
+        if not np.isfinite(error):
+            raise FloatingPointError("the engine's output is not finite")
+        kept.write_error(name, error)
+    return error
+
+
+def _model_key(network: "keras.Model") -> str:
+    weights = (np.ascontiguousarray(variable.numpy()) for variable in network.weights)
+    return content_key(network.to_json(), *(array.tobytes() for array in weights))

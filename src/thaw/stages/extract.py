@@ -1,0 +1,97 @@
+"""Stage `extract`: run the frozen network over every view."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import thaw.models
+from thaw.augmentation.views import FreshViews, StoredViews, open_views
+from thaw.engines import Engine, compile_kept, content_key
+from thaw.files import digest_folder, write_json
+from thaw.models.catalog import BACKBONES
+from thaw.params import ExtractParams, ModelParams
+from thaw.training.activations import sample_pictures, storage_dtype, write_activations
+from thaw.training.guard import guarded
+from thaw.training.inputs import Inputs
+from thaw.training.labels import read_classes
+from thaw.training.statistics import measure_pixels
+
+if TYPE_CHECKING:
+    import keras
+
+_log = logging.getLogger("thaw.extract")
+
+
+def extract(
+    params: ExtractParams,
+    seed: int,
+    model: ModelParams,
+    views_dir: Path,
+    classes_path: Path,
+    features_dir: Path,
+    scratch_dir: Path,
+) -> None:
+    """Write `train.npy` and `validation.npy`, float16 or float32 `(images, views, ...)`, and `features.json`.
+
+    A network without pretrained weights has no features, nor have views that are made on the fly: `features.json`
+    says so. TensorFlow is imported only where no compiled network is kept, or it was not yet checked on these images.
+
+    Raises:
+        ThawError: the weights cannot be had, no engine is right within `params.tolerance`, or the disk is full.
+    """
+    train, validation = open_views(views_dir, "train"), open_views(views_dir, "validation")
+    classes = read_classes(classes_path)
+    missing = _why_none(model, train)
+    if missing:
+        _log.info("no features: %s", missing)
+        write_json(features_dir / "features.json", {"features": False, "reason": missing, "extract": params.model_dump()})
+        return
+    key = _network_key(model, train.shape, views_dir)
+
+    def load() -> "keras.Model":
+        return _build_prefix(model, train, len(classes), seed)
+
+    with guarded(scratch_dir) as stop:
+        sample = sample_pictures(train)
+        engine = compile_kept(key, load, params, scratch_dir, sample)
+        values = engine(sample)
+        shape, dtype = values.shape[1:], storage_dtype(values)
+        for name, pictures in (("train", train), ("validation", validation)):
+            write_activations(features_dir / f"{name}.npy", pictures, engine, shape, dtype, stop)
+    write_json(features_dir / "features.json", _facts(engine, key, shape, dtype))
+
+
+def _facts(engine: Engine, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:
+    return {
+        "features": True, "engine": engine.name, "precision": engine.precision,
+        "relative_error": engine.relative_error, "network": key, "shape": list(shape), "dtype": dtype.name,
+    }  # fmt: skip
+
+
+def _why_none(model: ModelParams, train: Inputs) -> str:
+    if model.architecture not in BACKBONES or model.weights == "none":
+        return "the network has no pretrained weights"
+    return "views are made on the fly" if train.views == 0 else ""
+
+
+def _network_key(model: ModelParams, shape: tuple[int, ...], views_dir: Path) -> str:
+    """What the frozen part depends on: parameters, weights, the code that builds it, and pixels if it standardises."""
+    pixels = digest_folder(views_dir) if model.normalization == "featurewise" else ""
+    code = digest_folder(Path(thaw.models.__file__).parent, "**/*.py")
+    weights = thaw.models.pretrained_digest(model)
+    named = model.model_dump(exclude={"weights", "dropout"} if weights else {"dropout"})
+    return content_key(named, weights, shape, code, pixels)
+
+
+def _build_prefix(
+    model: ModelParams, pictures: StoredViews | FreshViews, num_classes: int, seed: int
+) -> "keras.Model":
+    network = thaw.models.build(model, pictures.shape, num_classes, seed)
+    if model.normalization == "featurewise":
+        thaw.models.set_statistics(network, *measure_pixels(pictures))
+    thaw.models.freeze(network, "head", "", "frozen")
+    prefix, _ = thaw.models.cut(network)
+    assert prefix is not None, "a pretrained backbone has weights before its head"
+    return prefix

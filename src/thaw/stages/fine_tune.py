@@ -1,0 +1,101 @@
+"""Stage `fine_tune`: thaw upper layers and train on at a low rate."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from thaw import engines, models
+from thaw.augmentation.views import open_views
+from thaw.errors import ThawError
+from thaw.files import digest, digest_folder
+from thaw.models.heads import is_head
+from thaw.params import ExtractParams, FineTuneParams, ModelParams
+from thaw.training.activations import Cache, sample_pictures, storage_dtype
+from thaw.training.batches import Examples
+from thaw.training.devices import training_on
+from thaw.training.fit import Job, fit
+from thaw.training.guard import Stop, guarded
+from thaw.training.inputs import Inputs
+from thaw.training.journal import write_curve
+from thaw.training.labels import read_classes, read_labels
+
+_log = logging.getLogger("thaw.fine_tune")
+_PHASE = 1
+
+
+def fine_tune(
+    params: FineTuneParams,
+    seed: int,
+    extract: ExtractParams,
+    views_dir: Path,
+    train_path: Path,
+    validation_path: Path,
+    classes_path: Path,
+    frozen_dir: Path,
+    fine_tuned_dir: Path,
+    fine_tuned_curve_path: Path,
+    scratch_dir: Path,
+) -> None:
+    """Train the layers that `params.strategy` thaws, from the activations of those that stay frozen.
+
+    Raises:
+        ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
+        Stopped: on request; a checkpoint holds where it stood.
+    """
+    classes, views_digest = read_classes(classes_path), digest_folder(views_dir)
+    key = engines.content_key(
+        "fine_tune", params, seed, extract, views_digest, digest_folder(frozen_dir),
+        *map(digest, (train_path, validation_path, classes_path)),
+    )  # fmt: skip
+    with guarded(scratch_dir) as stop, training_on(params.devices):
+        network, config = _load(frozen_dir, params, seed)
+        job = Job(seed, _PHASE, key, scratch_dir, stop)
+        before = models.frozen_digest(network)
+        prefix, suffix = models.cut(network)
+        pictures: dict[str, Inputs] = {name: open_views(views_dir, name) for name in ("train", "validation")}
+        inputs = pictures
+        if prefix is not None:
+            inputs = _activations(prefix, pictures, extract, params.cache_gb, views_digest, scratch_dir, stop)
+        train = Examples(inputs["train"], read_labels(train_path, len(classes), params, balance=True))
+        watched = Examples(inputs["validation"], read_labels(validation_path, len(classes), params))
+        slow = [layer.name for layer in network.layers if not is_head(layer)]
+        rows = fit(suffix, params, train, watched, job, slow, params.thawed_learning_rate_factor)
+        if models.frozen_digest(network) != before:
+            raise ThawError("fine_tune: a frozen weight moved", "This is a fault of thaw: please report it.")
+        _log.info("frozen weights before and after: %s", before)
+        models.save(network, fine_tuned_dir, config)
+        write_curve(fine_tuned_curve_path, rows)
+        job.checkpoints.clear()
+
+
+def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Model, dict[str, Any]]:
+    """The network of `train_frozen`, thawed; with strategy `scratch` its structure with random weights."""
+    keras.utils.set_random_seed(seed)
+    network, config = models.load(frozen_dir)
+    if params.strategy == "scratch":
+        keras.backend.clear_session()
+        structure = ModelParams.model_validate(config["model"])
+        network = models.build(structure, tuple(config["input_shape"]), len(config["classes"]), seed, pretrained=False)
+    models.freeze(network, params.strategy, params.from_layer, params.batch_norm)
+    return network, config
+
+
+def _activations(
+    prefix: keras.Model,
+    pictures: dict[str, Inputs],
+    extract: ExtractParams,
+    cache_gb: float,
+    views_digest: str,
+    scratch_dir: Path,
+    stop: Stop,
+) -> dict[str, Inputs]:
+    """What the frozen layers make of the pictures, from the cache where it has room."""
+    sample = sample_pictures(pictures["train"])
+    engine = engines.compile(prefix, extract, scratch_dir, sample)
+    values = engine(sample)
+    dtype = storage_dtype(values)
+    key = engines.content_key(models.frozen_digest(prefix), prefix.output.name, views_digest, engine.name, engine.precision, dtype)
+    cache = Cache(scratch_dir / "activations", cache_gb * 1e9, key)
+    return cache.hold(pictures, engine, values.shape[1:], dtype, stop)

@@ -1,0 +1,113 @@
+"""Stage `train_frozen`: train the head on the frozen network's features."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from thaw import engines, models
+from thaw.augmentation.views import FreshViews, StoredViews, open_views
+from thaw.errors import ThawError
+from thaw.files import digest, digest_folder, read_json
+from thaw.params import ExtractParams, FitParams, ModelParams
+from thaw.training.activations import sample_pictures
+from thaw.training.batches import Examples
+from thaw.training.devices import training_on
+from thaw.training.fit import Job, fit
+from thaw.training.guard import guarded
+from thaw.training.inputs import Computed, Inputs, Rows
+from thaw.training.journal import Row, write_curve
+from thaw.training.labels import read_classes, read_labels
+from thaw.training.statistics import measure_pixels
+
+_log = logging.getLogger("thaw.train_frozen")
+_PHASE = 0
+
+
+def train_frozen(
+    params: FitParams,
+    seed: int,
+    model: ModelParams,
+    features_dir: Path,
+    views_dir: Path,
+    train_path: Path,
+    validation_path: Path,
+    classes_path: Path,
+    frozen_dir: Path,
+    frozen_curve_path: Path,
+    scratch_dir: Path,
+) -> None:
+    """Build the network, train its head, and save both; a network without pretrained weights is saved as it was built.
+
+    Raises:
+        ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
+        Stopped: on request; a checkpoint holds where it stood.
+    """
+    classes, pictures = read_classes(classes_path), open_views(views_dir, "train")
+    facts = read_json(features_dir / "features.json")
+    key = engines.content_key(
+        "train_frozen", params, seed, model, models.pretrained_digest(model), digest_folder(features_dir),
+        *map(digest, (train_path, validation_path, classes_path)), *_view_digests(facts, views_dir),
+    )  # fmt: skip
+    with guarded(scratch_dir) as stop, training_on(params.devices):
+        network = _build(model, pictures, len(classes), seed)
+        job = Job(seed, _PHASE, key, scratch_dir, stop)
+        rows: list[Row] = []
+        prefix, suffix = models.cut(network)
+        if prefix is None:
+            _log.info("nothing to freeze: the network goes on to fine_tune as it was built")
+        else:
+            inputs = _inputs(facts, prefix, features_dir, views_dir, scratch_dir)
+            train = Examples(inputs["train"], read_labels(train_path, len(classes), params, balance=True))
+            watched = Examples(inputs["validation"], read_labels(validation_path, len(classes), params))
+            rows = _fit_head(network, suffix, params, train, watched, job)
+        shape, resize = pictures.shape, pictures.resize
+        config = {"model": model.model_dump(), "input_shape": shape, "resize": resize, "classes": classes}
+        models.save(network, frozen_dir, config)
+        write_curve(frozen_curve_path, rows)
+        job.checkpoints.clear()
+
+
+def _build(model: ModelParams, pictures: StoredViews | FreshViews, num_classes: int, seed: int) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    network = models.build(model, pictures.shape, num_classes, seed)
+    if model.normalization == "featurewise":
+        models.set_statistics(network, *measure_pixels(pictures))
+    if model.weights != "none":
+        models.freeze(network, "head", "", "frozen")
+    return network
+
+
+def _fit_head(
+    network: keras.Model, suffix: keras.Model, params: FitParams, train: Examples, watched: Examples, job: Job
+) -> list[Row]:
+    before = models.frozen_digest(network)
+    rows = fit(suffix, params, train, watched, job)
+    if models.frozen_digest(network) != before:
+        raise ThawError("train_frozen: a frozen weight moved", "This is a fault of thaw: please report it.")
+    _log.info("frozen weights before and after: %s", before)
+    return rows
+
+
+def _view_digests(facts: dict[str, Any], views_dir: Path) -> list[str]:
+    return [] if facts["features"] else [digest_folder(views_dir)]
+
+
+def _inputs(
+    facts: dict[str, Any], prefix: keras.Model, features_dir: Path, views_dir: Path, scratch_dir: Path
+) -> dict[str, Inputs]:
+    """The features of both splits, from their files or, with views made on the fly, computed as they are needed."""
+    shape = tuple(prefix.output_shape[1:])
+    if not facts["features"]:
+        pictures = {name: open_views(views_dir, name) for name in ("train", "validation")}
+        engine = engines.compile(
+            prefix, ExtractParams(**facts["extract"]), scratch_dir, sample_pictures(pictures["train"])
+        )
+        return {name: Computed(views, engine, shape) for name, views in pictures.items()}
+    rows = {name: Rows(features_dir / f"{name}.npy") for name in ("train", "validation")}
+    if rows["train"].shape != shape:
+        raise ThawError(
+            f"{features_dir}: features of {rows['train'].shape}, the network makes {shape}", "Run extract again, with --force."
+        )
+    return dict(rows)

@@ -1,0 +1,132 @@
+"""What a frozen network makes of every view, written once and read each epoch."""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thaw.errors import ThawError
+from thaw.files import replacing
+from thaw.training.guard import Stop
+from thaw.training.inputs import Computed, Inputs, Rows
+
+_log = logging.getLogger("thaw.training")
+_BLOCK_IMAGES = 64
+_LARGEST_HALF = 65504.0
+
+Run = Callable[[np.ndarray], np.ndarray]
+"""Pictures uint8 `(n, height, width, channels)` to activations float32 `(n, ...)`."""
+
+
+def sample_pictures(pictures: Inputs, count: int = 32) -> np.ndarray:
+    """`count` pictures from all over the set, in their first view; fewer where there are fewer."""
+    images = np.unique(np.linspace(0, pictures.count - 1, count).astype(np.int64))
+    return pictures.gather(images, np.zeros_like(images))
+
+
+def storage_dtype(activations: np.ndarray) -> np.dtype[Any]:
+    """float16, unless a sample comes within an eighth of its range: then float32."""
+    largest = float(np.abs(activations).max(initial=0.0))
+    return np.dtype(np.float16 if largest < _LARGEST_HALF / 8 else np.float32)
+
+
+def write_activations(
+    path: Path, pictures: Inputs, run: Run, shape: tuple[int, ...], dtype: np.dtype[Any], stop: Stop
+) -> None:
+    """Write `.npy` `(images, views, *shape)`, whole or not at all. Memory holds two blocks of pictures.
+
+    Raises:
+        ThawError: the disk has no room.
+        Stopped: on request.
+    """
+    full = (pictures.count, max(1, pictures.views), *shape)
+    _check_room(path.parent, activations_bytes(pictures, shape, dtype))
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": full}
+    written, total = 0, full[0] * full[1]
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_2_0(file, header)
+        for block in _read_ahead(pictures):
+            stop.check()
+            values = run(block)
+            if dtype == np.float16:
+                values = values.clip(-_LARGEST_HALF, _LARGEST_HALF)
+            values.astype(dtype).tofile(file)
+            if (written + len(block)) * 10 // total > written * 10 // total:
+                _log.info("%s: %d of %d views", path.stem, written + len(block), total)
+            written += len(block)
+
+
+def activations_bytes(pictures: Inputs, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """The room that the activations of every view take."""
+    return pictures.count * max(1, pictures.views) * int(np.prod(shape)) * dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A bounded place for activations. What another key left there is removed."""
+
+    home_dir: Path
+    room_bytes: float
+    key: str
+    """Changes with the network's weights, the cut and the pictures."""
+
+    def hold(
+        self, splits: dict[str, Inputs], run: Run, shape: tuple[int, ...], dtype: np.dtype[Any], stop: Stop
+    ) -> dict[str, Inputs]:
+        """The activations of each split: from disk where they fit, else computed again each epoch, which is slower.
+
+        Raises:
+            ThawError: the disk has no room.
+            Stopped: on request.
+        """
+        needed = sum(activations_bytes(pictures, shape, dtype) for pictures in splits.values())
+        self._remove_others()
+        if any(pictures.views == 0 for pictures in splits.values()) or needed > self.room_bytes:
+            _log.warning(
+                "activations are computed again each epoch: %s",
+                f"{needed / 1e9:.2f} GB is over cache_gb" if needed > self.room_bytes else "views are made on the fly",
+            )
+            return {name: Computed(pictures, run, shape) for name, pictures in splits.items()}
+        held: dict[str, Inputs] = {}
+        for name, pictures in splits.items():
+            path = self.home_dir / f"{self.key}-{name}.npy"
+            if not path.is_file():
+                write_activations(path, pictures, run, shape, dtype, stop)
+            held[name] = Rows(path)
+        return held
+
+    def _remove_others(self) -> None:
+        for path in [*self.home_dir.glob("*.npy"), *self.home_dir.glob(".*.npy")]:
+            if not path.name.startswith(self.key):
+                path.unlink()
+
+
+def _read_ahead(pictures: Inputs) -> Iterator[np.ndarray]:
+    """Every view of every image, in order, block by block; the next block is read while one is worked on."""
+    views = max(1, pictures.views)
+    numbers = np.arange(pictures.count * views)
+    blocks = [numbers[start : start + _BLOCK_IMAGES] for start in range(0, len(numbers), _BLOCK_IMAGES)]
+    with ThreadPoolExecutor(1) as reader:
+        pending = None
+        for block in blocks:
+            upcoming = reader.submit(pictures.gather, block // views, block % views)
+            if pending is not None:
+                yield pending.result()
+            pending = upcoming
+        if pending is not None:
+            yield pending.result()
+
+
+def _check_room(folder: Path, needed_bytes: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes:
+        raise ThawError(
+            f"{folder}: activations need {needed_bytes / 1e9:.1f} GB, the disk has {free_bytes / 1e9:.1f} GB free",
+            "Make room, or lower augment.views, or fine_tune.cache_gb so that nothing is kept.",
+        )

@@ -1,0 +1,67 @@
+"""Batches: what one step of training sees."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from thaw.training.inputs import Inputs
+from thaw.training.labels import Labels
+from thaw.training.order import Order
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Inputs float32 `(n, ...)`, targets float32 `(n, outputs)`, weights float32 `(n,)` with the mean's 1/n in them."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs with their labels."""
+
+    inputs: Inputs
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def train_batches(
+    examples: Examples, order: Order, epoch: int, first_step: int = 0, mixup: float = 0.0
+) -> Iterator[Batch]:
+    """The batches of an epoch, from `first_step` on.
+
+    Args:
+        mixup: alpha of the Beta distribution that pairs of examples are mixed by (Zhang et al. 2018, arXiv
+            1710.09412); on activations this is manifold mixup (Verma et al. 2019, arXiv 1806.05236). 0: none.
+    """
+    images, views = order.epoch(epoch)
+    for step in range(first_step, order.steps):
+        part = slice(step * order.batch_size, (step + 1) * order.batch_size)
+        batch = _gather(examples, images[part], views[part])
+        yield _mix(batch, mixup, order.rng("mixup", epoch, step)) if mixup else batch
+
+
+def plain_batches(examples: Examples, batch_size: int) -> Iterator[Batch]:
+    """Every image in its first view, in order."""
+    for start in range(0, len(examples), batch_size):
+        images = np.arange(start, min(start + batch_size, len(examples)))
+        yield _gather(examples, images, np.zeros_like(images))
+
+
+def step_paths(examples: Examples, order: Order, epoch: int, step: int) -> list[str]:
+    """The files of one training step."""
+    images, _ = order.epoch(epoch)
+    part = images[step * order.batch_size : (step + 1) * order.batch_size]
+    return [examples.labels.paths[image] for image in part]
+
+
+def _gather(examples: Examples, images: np.ndarray, views: np.ndarray) -> Batch:
+    inputs = examples.inputs.gather(images, views).astype(np.float32)
+    labels = examples.labels
+    return inputs, labels.targets[images], labels.weights[images] / np.float32(len(images))
+
+
+def _mix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
+    share = np.float32(rng.beta(alpha, alpha))
+    partner = rng.permutation(len(batch[0]))
+    inputs, targets, weights = (share * array + (1 - share) * array[partner] for array in batch)
+    return inputs, targets, weights

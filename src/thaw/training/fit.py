@@ -1,0 +1,265 @@
+"""The one `fit` of both phases: an epoch is a call of Keras's `fit` over the batches that are left of it."""
+
+import logging
+import math
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from thaw.errors import ThawError
+from thaw.params import FitParams
+from thaw.training.batches import Batch, Examples, plain_batches, step_paths, train_batches
+from thaw.training.checkpoints import Checkpoint, Checkpoints
+from thaw.training.devices import choose_precision, computing_in
+from thaw.training.guard import Stop
+from thaw.training.journal import Journal, Row, new_row
+from thaw.training.objective import build_accuracy, build_loss
+from thaw.training.optimizers import build_optimizer, set_step
+from thaw.training.order import Order
+from thaw.training.schedule import anneal_learning_rate, anneal_momentum
+from thaw.training.state import read_state, seed_generators, write_state
+
+_log = logging.getLogger("thaw.training")
+CHECKPOINT_SECONDS = 15.0
+"""At most this much training is lost when the process is killed."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Which training this is, and where it keeps what is not an output."""
+
+    seed: int
+    phase: int
+    """Tells the phases of one pipeline run apart."""
+    key: str
+    """All that decides the result; a checkpoint of another key is never taken up."""
+    scratch_dir: Path
+    stop: Stop
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """Of this training; `clear` them once its result is saved."""
+        return Checkpoints(self.scratch_dir / "checkpoints", self.key)
+
+
+def fit(
+    model: keras.Model,
+    params: FitParams,
+    train: Examples,
+    validation: Examples,
+    job: Job,
+    slow: Collection[str] = (),
+    slow_factor: float = 1.0,
+) -> list[Row]:
+    """Train `model`, from its last checkpoint where there is one. The result depends on the arguments alone.
+
+    Args:
+        model: float32 inputs to logits `(batch, outputs)`; its trainable weights are changed.
+        train, validation: what it is trained on, and what it is watched on (may be empty).
+        slow: layers, by name, whose learning rate is multiplied by `slow_factor`.
+
+    Returns:
+        A row an epoch, as the journal has it. With early stopping the model has the weights of the best one.
+
+    Raises:
+        ThawError: the loss is not finite, memory runs out, or early stopping has nothing to watch.
+        Stopped: on request; a checkpoint holds the state.
+    """
+    if params.early_stopping_patience and not len(validation):
+        raise ThawError(
+            "early_stopping_patience needs validation images", "Raise split.validation_fraction, or set it to 0."
+        )
+    with computing_in(choose_precision(params, model), model):
+        training = _Training(model, params, train, validation, job)
+        training.prepare(slow, slow_factor)
+        return training.run()
+
+
+class _Training:
+    def __init__(
+        self, model: keras.Model, params: FitParams, train: Examples, validation: Examples, job: Job
+    ) -> None:
+        self.model = model
+        self.params = params
+        self.train = train
+        self.validation = validation
+        self.job = job
+        self.order = Order(job.seed, job.phase, len(train), train.inputs.views, params.batch_size)
+        self.journal = Journal(job.scratch_dir / "journal.jsonl")
+        self.learning_rate = anneal_learning_rate(params, self.order.steps)
+        self.momentum = anneal_momentum(params, self.order.steps)
+        self.rows: list[Row] = []
+        self.step = 0  # done, over all epochs
+        self.best: dict[str, np.ndarray] = {}  # the best epoch's variables, where early stopping wants them back
+        self.metrics: dict[str, np.ndarray] = {}  # running ones of an epoch that was left in its middle
+        self.means: dict[str, float] = {}  # what they amount to
+        self.saved_at = time.monotonic()
+
+    def prepare(self, slow: Collection[str], slow_factor: float) -> None:
+        """Compile the model and take up the last checkpoint."""
+        model, outputs = self.model, self.model.output_shape[-1]
+        optimizer = build_optimizer(self.params, model.trainable_variables, slow, slow_factor)
+        if any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers):
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            optimizer.build(model.trainable_variables)
+        loss, metrics = build_loss(self.params, outputs), [build_accuracy(outputs)]
+        model.compile(optimizer, loss, metrics=metrics, jit_compile=False)
+        seed_generators(model, self.job.seed, self.job.phase)
+        checkpoint = self.job.checkpoints.load()
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        self.journal.start(self.rows)
+
+    def run(self) -> list[Row]:
+        """Train to the end."""
+        while len(self.rows) < self.params.epochs and not self._is_worse_for_long():
+            self._run_epoch()
+        if self.rows:
+            self.save()
+        if self.best:
+            write_state(self.model, self.best, ("model",))
+        return self.rows
+
+    def _run_epoch(self) -> None:
+        epoch = len(self.rows)
+        first = self.step - epoch * self.order.steps
+        if first < self.order.steps:  # else it was left between its last step and its end
+            batches = train_batches(self.train, self.order, epoch, first, self.params.mixup)
+            dataset = self._dataset(batches, self.order.steps - first)
+            try:
+                self.model.fit(dataset, shuffle=False, verbose=0, callbacks=[_EachStep(self)])
+            except MemoryError as error:
+                raise _out_of_memory(self.params.batch_size) from error
+            except Exception as error:
+                if type(error).__name__ == "ResourceExhaustedError":
+                    raise _out_of_memory(self.params.batch_size) from error
+                raise
+        metrics = self.means | self._validate() | {"learning_rate": self.learning_rate.at(self.step - 1)}
+        self.rows.append(new_row(epoch + 1, self.step, metrics))
+        if self.params.early_stopping_patience and self._best_epoch() == epoch:
+            self.best = {name: array for name, array in read_state(self.model).items() if name.startswith("model/")}
+        _log.info("epoch %d of %d: %s", epoch + 1, self.params.epochs, _say(metrics))
+        if self._is_due():
+            self.save()
+
+    def _validate(self) -> dict[str, float]:
+        if not len(self.validation):
+            return {}
+        batches = plain_batches(self.validation, self.params.batch_size)
+        dataset = self._dataset(batches, -(-len(self.validation) // self.params.batch_size))
+        result = self.model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[_EachStep(self)])
+        return {f"validation_{name}": float(value) for name, value in result.items()}
+
+    def begin_step(self) -> None:
+        """Set what the schedules say for the next step."""
+        set_step(self.model.optimizer, self.learning_rate.at(self.step), self.momentum.at(self.step))
+
+    def end_step(self, logs: dict[str, Any]) -> None:
+        """Count the step; stop at a loss that is not finite, or on request."""
+        epoch, step = divmod(self.step, self.order.steps)
+        self.means = {name: float(value) for name, value in logs.items()}
+        if not math.isfinite(self.means["loss"]):
+            raise self._not_finite(epoch, step)
+        self.step += 1
+        if self._is_due():
+            self.save()
+        self.heed_stop()
+
+    def heed_stop(self) -> None:
+        """End here, with a checkpoint, if that was asked for."""
+        if self.job.stop():
+            self.save()
+            self.job.stop.check()
+
+    def begin_epoch(self) -> None:
+        """Put back the running metrics of an epoch that was left in its middle."""
+        if self.metrics:
+            write_state(self.model, self.metrics, ("metrics",))
+            self.metrics = {}
+
+    def save(self) -> None:
+        """Save a checkpoint, and then the journal's rows that are in it."""
+        best = {f"best/{name}": array for name, array in self.best.items()}
+        arrays = read_state(self.model) | best
+        self.job.checkpoints.save(Checkpoint(self.step, arrays, {"rows": self.rows, "means": self.means}))
+        self.journal.write(self.rows)
+        self.saved_at = time.monotonic()
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        write_state(self.model, checkpoint.arrays, ("model", "optimizer"))
+        self.step, self.rows, self.means = checkpoint.step, checkpoint.facts["rows"], checkpoint.facts["means"]
+        for name, array in checkpoint.arrays.items():
+            if name.startswith("best/"):
+                self.best[name.removeprefix("best/")] = array
+            elif name.startswith("metrics/") and 0 < self.step - len(self.rows) * self.order.steps < self.order.steps:
+                self.metrics[name] = array
+        if self.metrics:  # Keras makes the metrics' variables when it first uses them
+            self.model.evaluate(self._dataset(plain_batches(self.train, 1), 1), steps=1, verbose=0)
+        _log.info("going on from step %d, after %d epochs", self.step, len(self.rows))
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self.saved_at > CHECKPOINT_SECONDS
+
+    def _best_epoch(self) -> int:
+        losses = [row["metrics"]["validation_loss"] for row in self.rows]
+        return losses.index(min(losses))
+
+    def _is_worse_for_long(self) -> bool:
+        patience = self.params.early_stopping_patience
+        return bool(patience and self.rows) and len(self.rows) - 1 - self._best_epoch() >= patience
+
+    def _dataset(self, batches: Iterator[Batch], count: int) -> Any:
+        import tensorflow as tf
+
+        shapes = self.train.inputs.shape, self.train.labels.targets.shape[1:], ()
+        signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
+        dataset = tf.data.Dataset.from_generator(lambda: batches, output_signature=signature)
+        return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+
+    def _not_finite(self, epoch: int, step: int) -> ThawError:
+        paths = step_paths(self.train, self.order, epoch, step)
+        images, views = self.order.epoch(epoch)
+        part = slice(step * self.params.batch_size, (step + 1) * self.params.batch_size)
+        inputs = self.train.inputs.gather(images[part], views[part])
+        if not np.isfinite(inputs).all():
+            cause, cure = "what the frozen layers give for these images is not finite", "Look at these images."
+        else:
+            rate = self.learning_rate.at(self.step)
+            cause = f"the inputs are finite, so the learning rate of {rate:.2g} is probably too high"
+            cure = "Lower learning_rate, set clip_norm: 1, or precision: float32; `thaw lr-find` suggests a rate."
+        names = ", ".join(paths[:8]) + (f" and {len(paths) - 8} more" if len(paths) > 8 else "")
+        return ThawError(f"the loss is not finite in epoch {epoch + 1}, step {step + 1} (images {names}): {cause}", cure)
+
+
+class _EachStep(keras.callbacks.Callback):
+    def __init__(self, training: _Training) -> None:
+        super().__init__()
+        self.training = training
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.training.begin_epoch()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.training.begin_step()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.training.end_step(logs)
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.training.heed_stop()
+
+
+def _out_of_memory(batch_size: int) -> ThawError:
+    smaller = max(1, batch_size // 2)
+    return ThawError(
+        f"out of memory with a batch of {batch_size} images", f"Try batch_size: {smaller}; `thaw doctor --tune` measures."
+    )
+
+
+def _say(metrics: dict[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in metrics.items())

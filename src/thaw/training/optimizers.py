@@ -1,0 +1,92 @@
+"""Keras's optimizers with two things more: a learning rate of its own for each variable, and momentum that moves."""
+
+from collections.abc import Collection
+from typing import Any
+
+import keras
+
+from thaw.params import FitParams
+
+
+class _PerVariable:
+    """Multiplies the learning rate of trainable variable `i` by `factors[i]`."""
+
+    factors: tuple[float, ...] = ()
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        factor = self.factors[self._get_variable_index(variable)]  # type: ignore[attr-defined]
+        super().update_step(gradient, variable, learning_rate * factor)  # type: ignore[misc]
+
+
+class _Adam(_PerVariable, keras.optimizers.Adam):
+    pass
+
+
+class _AdamW(_PerVariable, keras.optimizers.AdamW):
+    pass
+
+
+class _RMSprop(_PerVariable, keras.optimizers.RMSprop):
+    pass
+
+
+class _AnnealedSGD(keras.optimizers.SGD):
+    """Nesterov momentum whose strength is a variable: `anneal` sets it between steps."""
+
+    def build(self, variables: list[Any]) -> None:
+        super().build(variables)
+        if not hasattr(self, "strength"):
+            self.strength = self.add_variable((), initializer="zeros", dtype="float32", name="strength")
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        velocity = self.momentums[self._get_variable_index(variable)]
+        strength = keras.ops.cast(self.strength, variable.dtype)
+        step = keras.ops.cast(gradient, variable.dtype) * keras.ops.cast(learning_rate, variable.dtype)
+        self.assign(velocity, velocity * strength - step)
+        self.assign_add(variable, velocity * strength - step)
+
+
+class _SGD(_PerVariable, _AnnealedSGD):
+    pass
+
+
+def build_optimizer(
+    params: FitParams, variables: list[keras.Variable], slow: Collection[str] = (), slow_factor: float = 1.0
+) -> keras.optimizers.Optimizer:
+    """The optimizer that `params` describes, built for `variables`.
+
+    Weight decay is decoupled (Loshchilov and Hutter 2019, arXiv 1711.05101), of every optimizer but `adam`; biases and
+    normalization are left out of it.
+
+    Args:
+        variables: what is trained.
+        slow: layers, by name, whose learning rate is multiplied by `slow_factor`.
+    """
+    common: dict[str, Any] = {
+        "name": params.optimizer, "learning_rate": params.learning_rate, "global_clipnorm": params.clip_norm or None,
+    }  # fmt: skip
+    decay = params.weight_decay or None
+    optimizer: Any
+    if params.optimizer == "adam":
+        optimizer = _Adam(**common)
+    elif params.optimizer == "adamw":
+        optimizer = _AdamW(weight_decay=decay or 0.0, **common)
+    elif params.optimizer == "rmsprop":
+        optimizer = _RMSprop(momentum=params.momentum, weight_decay=decay, **common)
+    else:
+        optimizer = _SGD(momentum=params.momentum or 1e-9, nesterov=True, weight_decay=decay, **common)
+    optimizer.factors = tuple(slow_factor if _layer(variable) in slow else 1.0 for variable in variables)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.build(variables)
+    return optimizer
+
+
+def set_step(optimizer: keras.optimizers.Optimizer, learning_rate: float, momentum: float) -> None:
+    """Set the learning rate of the next step, and its momentum where the optimizer anneals it."""
+    optimizer.learning_rate = learning_rate
+    if isinstance(optimizer, _SGD):
+        optimizer.strength.assign(momentum)
+
+
+def _layer(variable: keras.Variable) -> str:
+    return str(variable.path).split("/")[0]
