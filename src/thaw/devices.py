@@ -72,3 +72,10 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def prepare_tensorflow() -> None:
+    """Set what TensorFlow reads when it is imported: on a machine without a card it need not look for one, and say so."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not Path("/proc/driver/nvidia").exists() and not list_gpus():
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")

@@ -10,8 +10,6 @@ from typing import Any
 from thaw import telemetry
 from thaw.errors import ThawError
 
-log = logging.getLogger("thaw.versioning")
-
 
 @dataclass(frozen=True)
 class StageSpec:
@@ -51,6 +49,7 @@ class Books:
         from dvc.exceptions import DvcException
         from dvc.repo import Repo
 
+        logging.getLogger("dvc").setLevel(logging.WARNING)
         self.root = root
         with _explained():
             try:

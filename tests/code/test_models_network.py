@@ -1,5 +1,7 @@
 """Every network's exact shapes and counts; determinism; scaling; errors."""
 
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 
 import keras
@@ -7,9 +9,8 @@ import numpy as np
 import pytest
 
 from thaw.errors import ThawError
-from thaw.models import architectures, build, set_statistics
-from thaw.models.catalog import APPLICATIONS, scratch_networks
-from thaw.models.network import _network_module
+from thaw.models import build, networks, set_statistics
+from thaw.models.catalog import APPLICATIONS, NETWORKS
 from thaw.models.normalization import normalize
 from thaw.params import ModelParams
 
@@ -81,15 +82,15 @@ def test_conv_dropout_shapes():
     assert rates == [0.1, 0.2, 0.3, 0.5]
 
 
-@pytest.mark.parametrize("architecture", scratch_networks())
+@pytest.mark.parametrize("architecture", NETWORKS)
 def test_the_smallest_side_is_true(architecture):
-    module = _network_module(architecture)
-    function = getattr(module, architecture)
-    assert function(keras.Input((module.SMALLEST, module.SMALLEST, 1)), 3).shape == (None, 3)
+    smallest = NETWORKS[architecture].smallest
+    function = getattr(import_module(f"thaw.models.networks.{architecture}"), architecture)
+    assert function(keras.Input((smallest, smallest, 1)), 3).shape == (None, 3)
     with pytest.raises(ValueError, match=r"[Nn]egative|must be|smaller"):
-        function(keras.Input((module.SMALLEST - 1, module.SMALLEST, 1)), 3)
-    with pytest.raises(ThawError, match=f"{module.SMALLEST}x{module.SMALLEST}"):
-        _network(architecture, (module.SMALLEST - 1, module.SMALLEST, 1), 3)
+        function(keras.Input((smallest - 1, smallest, 1)), 3)
+    with pytest.raises(ThawError, match=f"{smallest}x{smallest}"):
+        _network(architecture, (smallest - 1, smallest, 1), 3)
 
 
 def test_names_are_those_of_keras_applications():
@@ -218,5 +219,6 @@ def test_no_network_says_so(monkeypatch):
         build(ModelParams(architecture="mobilenet_v2"), (64, 64, 3), 2, seed=1)
 
 
-def test_all_names_are_tested_somewhere():
-    assert set(scratch_networks()) | set(APPLICATIONS) < set(architectures())
+def test_every_network_has_its_module():
+    modules = {module.name for module in pkgutil.iter_modules(networks.__path__)}
+    assert modules == set(NETWORKS)

@@ -1,12 +1,10 @@
 """The names `model.architecture` may have, without importing a network."""
 
 import difflib
-import pkgutil
 from dataclasses import dataclass
 from typing import Literal
 
 from thaw.errors import ThawError
-from thaw.models import networks
 
 Scaling = Literal["bgr_mean", "half_range", "mean_std", "lite", "unit", "built_in"]
 """How a network's weights expect pixels 0 to 255; `thaw.models.normalization` says what each does."""
@@ -21,9 +19,28 @@ class Backbone:
     scaling: Scaling
     smallest: int = 32
     """Smallest height and width in pixels."""
+    side: int = 224
+    """The height and width it was trained on."""
 
 
-LITES = {f"efficientnet_lite{n}": Backbone(f"efficientnet_lite{n}", "lite") for n in range(3)}
+@dataclass(frozen=True)
+class Network:
+    """A network of `thaw.models.networks`, trained from scratch."""
+
+    about: str
+    smallest: int
+    """Smallest height and width in pixels."""
+    input_shape: tuple[int, int, int]
+    """Height, width and channels it is known for; others do as well."""
+    classes: int
+    """As many as it is known for."""
+
+
+LITES = {
+    "efficientnet_lite0": Backbone("efficientnet_lite0", "lite"),
+    "efficientnet_lite1": Backbone("efficientnet_lite1", "lite", side=240),
+    "efficientnet_lite2": Backbone("efficientnet_lite2", "lite", side=260),
+}
 
 APPLICATIONS = {
     "vgg16": Backbone("VGG16", "bgr_mean"),
@@ -56,14 +73,19 @@ APPLICATIONS = {
 BACKBONES = LITES | APPLICATIONS
 
 
-def scratch_networks() -> list[str]:
-    """The networks trained from scratch: each a module of `thaw.models.networks`."""
-    return sorted(module.name for module in pkgutil.iter_modules(networks.__path__))
+NETWORKS = {
+    "alexnet": Network("five convolutions, three dense layers (2012)", 64, (224, 224, 3), 1000),
+    "conv_dropout": Network("growing dropout, two wide dense layers", 16, (96, 96, 1), 30),
+    "convnet_150": Network("four pooled convolutions for colour pictures", 46, (150, 150, 3), 2),
+    "convnet_small": Network("three convolutions for digits", 18, (28, 28, 1), 10),
+    "lenet5": Network("tanh and average pooling (1998)", 28, (28, 28, 1), 10),
+    "separable": Network("convolutions and depthwise separable ones", 8, (28, 28, 1), 10),
+}
 
 
 def architectures() -> list[str]:
     """Every name that `model.architecture` may have."""
-    return [*BACKBONES, *scratch_networks()]
+    return [*BACKBONES, *NETWORKS]
 
 
 def check_architecture(name: str) -> None:

@@ -1,7 +1,7 @@
 """Build a network: pixels in, logits out, one flat graph, every weight determined by the seed."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from thaw.errors import ThawError
 from thaw.models import efficientnet_lite
 from thaw.models.applications import application
-from thaw.models.catalog import BACKBONES, LITES, check_architecture
+from thaw.models.catalog import BACKBONES, LITES, NETWORKS, check_architecture
 from thaw.models.heads import add_head
 from thaw.models.layers import FeaturewiseStandardization
 from thaw.models.normalization import normalize
@@ -51,7 +51,7 @@ def build(
     else:
         x = normalize(pixels, params.normalization, "unit")
         with _seeded(seed):
-            logits = _network_module(params.architecture).__dict__[params.architecture](x, outputs)
+            logits = _network(params.architecture)(x, outputs)
     return keras.Model(pixels, logits, name=params.architecture)
 
 
@@ -95,7 +95,7 @@ def imagenet_classifier(architecture: str = "efficientnet_lite0", side: int = 22
 
 def _check_shape(architecture: str, input_shape: tuple[int, int, int], num_classes: int) -> None:
     height, width, channels = input_shape
-    smallest = _smallest_side(architecture)
+    smallest = (BACKBONES | NETWORKS)[architecture].smallest
     if min(height, width) < smallest:
         raise ThawError(f"{architecture}: an input of {height}x{width} pixels is too small",
                         f"Give it {smallest}x{smallest} pixels or more (augment.image_size).")  # fmt: skip
@@ -105,14 +105,8 @@ def _check_shape(architecture: str, input_shape: tuple[int, int, int], num_class
         raise ThawError(f"{architecture}: {num_classes} classes", "Give at least two class folders.")
 
 
-def _smallest_side(architecture: str) -> int:
-    if architecture in BACKBONES:
-        return BACKBONES[architecture].smallest
-    return int(_network_module(architecture).SMALLEST)
-
-
-def _network_module(architecture: str) -> Any:
-    return import_module(f"thaw.models.networks.{architecture}")
+def _network(architecture: str) -> Callable[[Any, int], Any]:
+    return getattr(import_module(f"thaw.models.networks.{architecture}"), architecture)
 
 
 def _transfer_network(pixels: Any, params: ModelParams, outputs: int, seed: int, weights: str) -> Any:

@@ -4,24 +4,20 @@ import importlib
 import inspect
 import logging
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from thaw.devices import prepare_tensorflow
 from thaw.errors import ThawError
 from thaw.params import load_params
 from thaw.project import scratch_dir
 
 
-class StageSpec(Protocol):
-    """What is needed of a stage's declaration (`thaw.versioning.StageSpec`)."""
-
-    name: str
-    inputs: dict[str, Path]
-    outputs: dict[str, Path]
-    keys: tuple[str, ...]
-
-
 def call_stage(spec: Any, root: Path) -> None:
     """Call a stage's function with the arguments that its signature asks for.
+
+    Args:
+        spec: the stage's declaration (`thaw.versioning.StageSpec`).
+        root: the project's folder.
 
     Raises:
         ThawError: an input is missing, or the function wants what `dvc.yaml` does not declare.
@@ -30,6 +26,7 @@ def call_stage(spec: Any, root: Path) -> None:
         if not path.exists():
             cure = _cure_for_missing(name, root)
             raise ThawError(f"{path.relative_to(root)}: stage {spec.name} needs it, and it is not there", cure)
+    prepare_tensorflow()
     params = load_params(root / "params.yaml")
     function = getattr(importlib.import_module(f"thaw.stages.{spec.name}"), spec.name)
     scratch = scratch_dir(root, spec.name)

@@ -10,8 +10,6 @@ from typing import Any
 
 import keras
 
-SMALLEST = 64
-
 
 def alexnet(x: Any, outputs: int) -> Any:
     """Logits of scaled pixels `(batch, 224, 224, 3)`: maps of 55, 27, 27, 13, 13, 13, 13 and 6."""

@@ -4,8 +4,6 @@ from typing import Any
 
 import keras
 
-SMALLEST = 16
-
 
 def conv_dropout(x: Any, outputs: int) -> Any:
     """Coordinates or logits of scaled pixels `(batch, 96, 96, 1)`: maps of 94, 47, 46, 23, 22, 11."""

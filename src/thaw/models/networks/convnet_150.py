@@ -4,8 +4,6 @@ from typing import Any
 
 import keras
 
-SMALLEST = 46
-
 
 def convnet_150(x: Any, outputs: int) -> Any:
     """Logits of scaled pixels `(batch, 150, 150, 3)`; other sizes do as well."""

@@ -4,7 +4,6 @@ from typing import Any
 
 import keras
 
-SMALLEST = 28
 _PADDED_BELOW = 32
 """The paper pads 28x28 digits to 32x32: smaller inputs get a first convolution with same padding instead."""
 

@@ -4,8 +4,6 @@ from typing import Any
 
 import keras
 
-SMALLEST = 8
-
 
 def separable(x: Any, outputs: int) -> Any:
     """Logits of scaled pixels `(batch, 28, 28, 1)`; other sizes do as well. Same padding throughout."""
