@@ -55,17 +55,22 @@ APPLICATIONS = {
     "mobilenet_v2": Backbone("MobileNetV2", "half_range"),
     "mobilenet_v3_small": Backbone("MobileNetV3Small", "built_in"),
     "mobilenet_v3_large": Backbone("MobileNetV3Large", "built_in"),
-    "inception_v3": Backbone("InceptionV3", "half_range", 75),
-    "inception_resnet_v2": Backbone("InceptionResNetV2", "half_range", 75),
-    "xception": Backbone("Xception", "half_range", 71),
+    "inception_v3": Backbone("InceptionV3", "half_range", 75, 299),
+    "inception_resnet_v2": Backbone("InceptionResNetV2", "half_range", 75, 299),
+    "xception": Backbone("Xception", "half_range", 71, 299),
     "densenet121": Backbone("DenseNet121", "mean_std"),
     "densenet169": Backbone("DenseNet169", "mean_std"),
     "densenet201": Backbone("DenseNet201", "mean_std"),
     "nasnet_mobile": Backbone("NASNetMobile", "half_range"),
-    "nasnet_large": Backbone("NASNetLarge", "half_range"),
-    **{f"efficientnet_b{n}": Backbone(f"EfficientNetB{n}", "built_in") for n in range(8)},
-    **{f"efficientnet_v2_b{n}": Backbone(f"EfficientNetV2B{n}", "built_in") for n in range(4)},
-    **{f"efficientnet_v2_{n.lower()}": Backbone(f"EfficientNetV2{n}", "built_in") for n in "SML"},
+    "nasnet_large": Backbone("NASNetLarge", "half_range", side=331),
+    **{
+        f"efficientnet_b{n}": Backbone(f"EfficientNetB{n}", "built_in", side=side)
+        for n, side in enumerate((224, 240, 260, 300, 380, 456, 528, 600))
+    },
+    **{
+        f"efficientnet_v2_{n.lower()}": Backbone(f"EfficientNetV2{n}", "built_in", side=side)
+        for n, side in {"B0": 224, "B1": 240, "B2": 260, "B3": 300, "S": 384, "M": 480, "L": 480}.items()
+    },
     **{f"convnext_{n.lower()}": Backbone(f"ConvNeXt{n}", "built_in")
        for n in ("Tiny", "Small", "Base", "Large", "XLarge")},
 }  # fmt: skip

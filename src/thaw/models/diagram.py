@@ -11,7 +11,7 @@ _COLORS = (
     ("Conv", "#3b6ea8"), ("Pool", "#7d5ba6"), ("Dense", "#b5533c"), ("Norm", "#7a8b99"), ("Dropout", "#9a9a9a"),
     ("Add", "#3d8b5f"), ("Multiply", "#3d8b5f"), ("Concatenate", "#3d8b5f"), ("Input", "#222222"),
 )  # fmt: skip
-_OTHER_COLOR = "#a7adb3"
+_OTHER_COLOR = "#7f868c"
 
 
 def draw_diagram(title: str, layers: list[LayerSummary]) -> str:
@@ -52,12 +52,13 @@ def _row(row: int, layer: LayerSummary) -> str:
     top = _top(row)
     color = next((color for word, color in _COLORS if word in layer.kind), _OTHER_COLOR)
     shape = " × ".join(str(size) for size in layer.output_shape)
-    frozen = ' opacity="0.55"' if layer.parameters and not layer.trainable else ""
+    frozen = layer.parameters > 0 and layer.trainable == 0
+    opacity, ink = (' opacity="0.55"', "#111") if frozen else ("", "white")
     numbers = f"{layer.parameters:,}" if layer.parameters else ""
     baseline = top + _ROW - 9
     return (
-        f'<rect x="{_BOX_LEFT}" y="{top + 2}" width="{_BOX_WIDTH}" height="{_ROW - 4}" rx="4" fill="{color}"{frozen}/>'
-        f'<text x="{_BOX_LEFT + 10}" y="{baseline}" fill="white">{escape(layer.name)}</text>'
+        f'<rect x="{_BOX_LEFT}" y="{top + 2}" width="{_BOX_WIDTH}" height="{_ROW - 4}" rx="4" fill="{color}"{opacity}/>'
+        f'<text x="{_BOX_LEFT + 10}" y="{baseline}" fill="{ink}">{escape(layer.name)}</text>'
         f'<text x="{_BOX_LEFT + _BOX_WIDTH + 15}" y="{baseline}" fill="#555">{escape(layer.kind)}</text>'
         f'<text x="{_WIDTH - 150}" y="{baseline}" text-anchor="end">{shape}</text>'
         f'<text x="{_WIDTH - 20}" y="{baseline}" text-anchor="end" fill="#555">{numbers}</text>'
