@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from thaw.gate.findings import Findings
+from thaw.gate.fingerprint import BYTES
+from thaw.gate.near import NearClusters, find_near_clusters
 from thaw.gate.rows import Rows
 
 _SPLIT_ORDER = {"test": 0, "validation": 1, "train": 2, "": 3}
@@ -21,6 +23,19 @@ def exact_clusters(rows: Rows) -> list[np.ndarray]:
     cuts = np.flatnonzero(digests[order][1:] != digests[order][:-1]) + 1
     clusters = [np.sort(seen[part]) for part in np.split(order, cuts) if len(part) > 1]
     return sorted(clusters, key=lambda cluster: int(cluster[0]))
+
+
+def near_clusters(rows: Rows, max_distance: float) -> NearClusters:
+    """Clusters of pictures that look alike and are not all equal: one picture of each equal cluster takes part."""
+    equal = [cluster[1:] for cluster in exact_clusters(rows)]
+    column = rows.table["descriptor"].combine_chunks()
+    usable = column.is_valid().to_numpy(zero_copy_only=False)
+    usable[np.concatenate([np.zeros(0, np.int64), *equal])] = False
+    chosen = np.flatnonzero(usable)
+    taken = column.take(chosen)
+    flat = np.frombuffer(taken.buffers()[1], np.int8) if len(chosen) else np.zeros(0, np.int8)
+    found = find_near_clusters(flat[: len(chosen) * BYTES].reshape(-1, BYTES), max_distance)
+    return NearClusters([chosen[members] for members in found.members], found.distances)
 
 
 def report_clusters(

@@ -45,9 +45,17 @@ class Findings:
         threshold: Scalar = None,
         *,
         is_image: bool = False,
+        warn_only: bool = False,
     ) -> None:
-        """Note that `path` failed `check`; `is_image` says that the path is a row of the manifest."""
+        """Note that `path` failed `check`.
+
+        Args:
+            is_image: the path is a row of the manifest.
+            warn_only: the severity is `warn`, unless the check is off.
+        """
         severity = getattr(self.severities, check)
+        if warn_only and severity != "off":
+            severity = "warn"
         if severity != "off":
             self.rows.append(Finding(path, check, severity, value, threshold, reason, CHECKS[check].cure))
         if is_image:

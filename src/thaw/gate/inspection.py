@@ -7,13 +7,14 @@ from typing import Any
 
 from thaw.errors import ThawError
 from thaw.gate import store
-from thaw.gate.duplicates import exact_clusters, report_clusters
+from thaw.gate.drift import check_reference, check_splits, read_reference
+from thaw.gate.duplicates import exact_clusters, near_clusters, report_clusters
 from thaw.gate.findings import Finding, Findings, summarize
 from thaw.gate.metadata import Metadata, check_metadata, read_metadata
 from thaw.gate.picture import Bounds
 from thaw.gate.pictures import check_files, check_formats, check_looks
 from thaw.gate.rows import Rows, gather
-from thaw.gate.structure import Counts, check_structure, count_images
+from thaw.gate.structure import Counts, check_structure, count_images, usable
 from thaw.gate.survey import Survey
 from thaw.params.gate import LimitParams, ValidateParams
 
@@ -58,6 +59,7 @@ def inspect_folder(
         ThawError: `root` is no folder that can be listed.
     """
     findings = Findings(params.severity)
+    reference = read_reference(Path(params.reference)) if params.reference else None
     survey = _survey(root, findings)
     rows_path = scratch_dir / "rows.arrow"
     limits = params.limits
@@ -69,12 +71,25 @@ def inspect_folder(
     check_files(rows, findings)
     check_formats(rows, limits, findings)
     check_looks(rows, limits, findings)
-    report_clusters(rows, exact_clusters(rows), "duplicate", findings)
+    _check_duplicates(rows, params, findings)
     metadata = read_metadata(root, findings)
     check_metadata(metadata, rows, findings)
     counts = count_images(rows, survey.classes, findings)
     check_structure(counts, limits, findings)
+    fit = usable(rows, findings)
+    check_splits(rows, fit, limits, findings)
+    if reference:
+        check_reference(rows, fit, reference, limits, findings)
     return Inspection(root, rows, metadata, findings, counts)
+
+
+def _check_duplicates(rows: Rows, params: ValidateParams, findings: Findings) -> None:
+    report_clusters(rows, exact_clusters(rows), "duplicate", findings)
+    severities = params.severity
+    names = ("near_duplicate", "near_duplicate_across_classes", "near_duplicate_across_splits")
+    if any(getattr(severities, name) != "off" for name in names):
+        found = near_clusters(rows, params.limits.near_duplicate_distance)
+        report_clusters(rows, found.members, "near_duplicate", findings, found.distances)
 
 
 def bounds(limits: LimitParams) -> Bounds:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from thaw.gate.fingerprint import DIMENSIONS
+from thaw.gate.fingerprint import BYTES
 from thaw.gate.picture import Bounds, inspect
 from thaw.gate.walking import Entry
 
@@ -38,7 +38,7 @@ ROW = pa.schema(
         ("sharpness", pa.float64()),
         ("chroma", pa.float64()),
         ("pixels", pa.binary(16)),
-        ("descriptor", pa.binary(DIMENSIONS)),
+        ("descriptor", pa.binary(BYTES)),
     ]
 )
 """A row an image. What a file that cannot be decoded has no value for is null."""

@@ -92,10 +92,10 @@ class SeverityParams(Section):
 class LimitParams(Section):
     """What the gate accepts. Grey levels run from 0 to 255."""
 
-    formats: list[str] = ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF"]
+    formats: tuple[str, ...] = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
     """Pillow's names."""
     min_side_pixels: int = Field(16, ge=1)
-    max_megapixels: float = Field(64.0, gt=0)
+    max_megapixels: float = Field(64.0, gt=0, le=89.0)
     """Checked in the header, before a picture is decoded."""
     max_file_mb: float = Field(256.0, gt=0)
     timeout_seconds: float = Field(30.0, gt=0)
@@ -118,7 +118,7 @@ class LimitParams(Section):
     """A class below it is tiny."""
     max_imbalance: float = Field(20.0, ge=1)
     """Images of the largest class by those of the smallest."""
-    near_duplicate_distance: float = Field(0.1, ge=0, le=1)
+    near_duplicate_distance: float = Field(0.05, ge=0, le=1)
     """Largest distance of two pictures that count as near duplicates; docs/gate.md has recall and precision."""
     max_label_shift: float = Field(0.15, ge=0, le=1)
     """Total variation distance between the class shares of two splits."""

@@ -7,7 +7,9 @@ from thaw.files import write_json
 from thaw.gate.findings import raise_if_blocked
 from thaw.gate.inspection import inspect_folder
 from thaw.gate.manifest import write_manifest
+from thaw.gate.page import write_page
 from thaw.gate.report import write_markdown
+from thaw.gate.suite import check_contract
 from thaw.params.gate import ValidateParams
 
 _log = logging.getLogger("thaw.validate")
@@ -29,18 +31,23 @@ def validate(
         manifest_path: Parquet, a row an image (docs/architecture.md).
         findings_path: JSON: status, totals, counts by check, every finding.
         gate_path: the report in Markdown.
-        scratch_dir: keeps what the scan saw; an unchanged file is not opened again.
+        scratch_dir: keeps what the scan saw, so that an unchanged file is not opened again, and Data Docs.
+
+    The page `gate.html` beside the findings is no output: it may change where they do not.
 
     Raises:
         GateError: a finding blocks; all outputs are written.
         ThawError: `raw_dir` cannot be listed.
     """
     inspection = inspect_folder(params, raw_dir, scratch_dir)
-    found = inspection.found
-    summary = inspection.summary()
     write_manifest(manifest_path, inspection.rows, inspection.metadata, inspection.findings)
+    verdict = check_contract(manifest_path, inspection.findings, params, scratch_dir / "data_docs")
+    summary = inspection.summary()
     write_json(findings_path, summary)
     write_markdown(gate_path, summary)
+    page_path = findings_path.with_name("gate.html")
+    write_page(page_path, inspection, summary)
     totals = summary["totals"]
-    _log.info("%s images, %s fit, %s findings", totals["images"], totals["fit"], len(found))
-    raise_if_blocked(found, str(gate_path))
+    _log.info("%s images, %s of them fit, %s findings", totals["images"], totals["fit"], len(summary["findings"]))
+    _log.info("%s expectations, %s not met: %s", verdict.expectations, len(verdict.failed), verdict.docs_path)
+    raise_if_blocked(inspection.found, str(page_path))

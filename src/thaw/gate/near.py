@@ -1,0 +1,237 @@
+"""Near duplicates among millions of pictures: codes that share a band are candidates, then the pictures' low
+frequencies decide.
+
+A code has 128 bits: is a coefficient above the set's median of it? Two codes within 7 bits agree in one of 8 bands
+of 16 bits at least (multi-index hashing: Norouzi, Punjani and Fleet, CVPR 2012). A crop's coefficients are a
+linear map of the whole picture's, so each picture is looked up nine times more, as its own crops.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from thaw.gate.fingerprint import FREQUENCIES, SIDE_PIXELS, cosines, expand
+
+CODE_BITS = 128
+BANDS = 8
+_CHUNK_ROWS = 32768
+_CHUNK_PAIRS = 1 << 22
+_BUCKET_WINDOW = 64
+_MEDIAN_ROWS = 65536
+_CROP = 0.95
+_COARSE_DISTANCE = 0.3
+_MAX_FLIPPED_BITS = 44
+_LOW = 12
+
+_ROW, _COLUMN = np.indices((FREQUENCIES, FREQUENCIES))
+_ORDER = np.lexsort((_ROW.ravel(), np.maximum(_ROW, _COLUMN).ravel(), (_ROW + _COLUMN).ravel()))
+_CODED = _ORDER[1 : CODE_BITS + 1]
+_COMPARED = np.flatnonzero(((_ROW + _COLUMN) > 0) & ((_ROW + _COLUMN) < _LOW))
+_INVERSE = np.linalg.pinv(cosines(FREQUENCIES, SIDE_PIXELS))
+
+Window = tuple[float, float, float, float]
+"""What a crop keeps: top, left, height and width, as shares of the picture."""
+_CROPS: list[Window] = [
+    (top, left, _CROP, _CROP) for top in (0.0, (1 - _CROP) / 2, 1 - _CROP) for left in (0.0, (1 - _CROP) / 2, 1 - _CROP)
+]
+
+
+@dataclass(frozen=True)
+class NearClusters:
+    """Clusters of near duplicates: indices in order, and the largest distance of a link in each."""
+
+    members: list[np.ndarray]
+    distances: list[float]
+
+
+def find_near_clusters(descriptors: np.ndarray, max_distance: float) -> NearClusters:
+    """Group near duplicates: pictures that a chain of links joins, each link no longer than `max_distance`.
+
+    The distance is one minus the cosine of two pictures' low frequencies (signed square roots, less the set's median),
+    the smaller one where either may be cropped by up to 5 % of its sides. Time grows a little faster than the
+    number of pictures; equal descriptors count once.
+
+    Args:
+        descriptors: int8 `(n, 256)` as `thaw.gate.fingerprint.describe` gives them; rows of zeros match nothing.
+        max_distance: from 0 to 1.
+    """
+    shown = np.flatnonzero(descriptors.any(axis=1))
+    distinct, first, inverse = np.unique(
+        descriptors[shown].view(f"V{descriptors.shape[1]}").ravel(), return_index=True, return_inverse=True
+    )
+    index = _Index(descriptors[shown[first]])
+    left, right = index.candidates()
+    distances = index.measure(left, right, max_distance)
+    close = distances <= max_distance
+    left, right, distances = left[close], right[close], distances[close]
+    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(len(distinct),) * 2)
+    groups = connected_components(graph, directed=False)[1]
+    reach = np.zeros(groups.max(initial=-1) + 1)
+    np.maximum.at(reach, groups[left], distances)
+    return _collect(groups[inverse], shown, reach)
+
+
+def _collect(groups: np.ndarray, shown: np.ndarray, reach: np.ndarray) -> NearClusters:
+    order = np.argsort(groups, kind="stable")
+    cuts = np.flatnonzero(np.diff(groups[order])) + 1
+    parts = [part for part in np.split(order, cuts) if len(part) > 1]
+    parts.sort(key=lambda part: int(part[0]))
+    return NearClusters([shown[part] for part in parts], [round(float(reach[groups[part[0]]]), 4) for part in parts])
+
+
+def close_codes(codes: np.ndarray, queries: np.ndarray, max_bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs (query, code) that share a band and differ in at most `max_bits`; a pair may come in several bands.
+
+    All pairs within 7 bits come, unless more than 64 codes that differ share a band: then the nearest of them in the
+    order of the whole code are looked at, so that no heap of like pictures makes the time quadratic.
+
+    Args:
+        codes: uint64 `(n, 2)`.
+        queries: uint64 `(m, 2)`.
+        max_bits: largest number of bits that differ.
+    """
+    bands, asked = codes.view(np.uint16), queries.view(np.uint16)
+    for band in range(BANDS):
+        order = np.lexsort((codes[:, 1], codes[:, 0], bands[:, band])).astype(np.int32)
+        in_order = codes[order]
+        starts = np.searchsorted(bands[order, band], np.arange(65537, dtype=np.uint32)).astype(np.int64)
+        start, end = starts[asked[:, band]], starts[asked[:, band].astype(np.int64) + 1]
+        wide = np.flatnonzero(end - start > _BUCKET_WINDOW)
+        if len(wide):
+            start[wide], end[wide] = _narrow(in_order, queries[wide], start[wide], end[wide])
+        for query, at in _expand_ranges(start, end):
+            near = np.bitwise_count(queries[query] ^ in_order[at]).sum(axis=1, dtype=np.uint8) <= max_bits
+            yield query[near], order[at[near]].astype(np.int64)
+
+
+def _narrow(
+    in_order: np.ndarray, queries: np.ndarray, start: np.ndarray, end: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Within each range, sorted by code, the window about where the query would stand (a binary search for all)."""
+    low, high = start.copy(), end.copy()
+    while (open_ := low < high).any():
+        middle = np.where(open_, (low + high) // 2, start)
+        less = open_ & (in_order[middle, 0] < queries[:, 0])
+        low = np.where(less, middle + 1, low)
+        high = np.where(open_ & ~less, middle, high)
+    first = np.clip(low - _BUCKET_WINDOW // 2, start, np.maximum(end - _BUCKET_WINDOW, start))
+    return first, np.minimum(first + _BUCKET_WINDOW, end)
+
+
+def _expand_ranges(start: np.ndarray, end: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(row, position) for each position of each row's range, in chunks of bounded size."""
+    sizes = end - start
+    total = np.concatenate([[0], np.cumsum(sizes)])
+    row = 0
+    while row < len(sizes):
+        stop = max(row + 1, int(np.searchsorted(total, total[row] + _CHUNK_PAIRS, side="right")) - 1)
+        counts = sizes[row:stop]
+        rows = np.repeat(np.arange(row, stop), counts)
+        offsets = np.arange(len(rows)) - np.repeat(total[row:stop] - total[row], counts)
+        yield rows, start[rows] + offsets
+        row = stop
+
+
+def crop_map(start: float, length: float) -> np.ndarray:
+    """The matrix that takes an axis's cosine coefficients to those of its part from `start` on, `(16, 16)`."""
+    return (cosines(FREQUENCIES, SIDE_PIXELS, start, start + length) @ _INVERSE).astype(np.float32)
+
+
+_FINE_MAPS = [
+    [crop_map(start, size) for start in np.linspace(0, 1 - size, steps)]
+    for size, steps in ((_CROP, 6), ((1 + _CROP) / 2, 3))
+]
+
+
+class _Index:
+    """The descriptors of a set, its medians, and the codes that follow."""
+
+    def __init__(self, descriptors: np.ndarray) -> None:
+        self.descriptors = descriptors
+        sample = descriptors[:: max(1, len(descriptors) // _MEDIAN_ROWS)]
+        roots = _roots(expand(sample)) if len(sample) else np.zeros((1, FREQUENCIES**2), np.float32)
+        self.median = np.median(roots, axis=0)
+        self.codes = self._encode(None)
+
+    def candidates(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of different pictures whose codes, or those of a crop, are alike; each once, the smaller index first."""
+        found = [np.zeros(0, np.int64)]
+        count = len(self.codes)
+        for window in [None, *_CROPS]:
+            queries = self.codes if window is None else self._encode(window)
+            for query, at in close_codes(self.codes, queries, _MAX_FLIPPED_BITS):
+                other = query != at
+                query, at = query[other], at[other]
+                near = self._coarse(query, at, window) < _COARSE_DISTANCE
+                pairs = np.minimum(query, at)[near] * count + np.maximum(query, at)[near]
+                found.append(np.unique(pairs))
+            found = [np.unique(np.concatenate(found))]
+        return found[0] // max(count, 1), found[0] % max(count, 1)
+
+    def measure(self, left: np.ndarray, right: np.ndarray, enough: float) -> np.ndarray:
+        """The distance of each pair: of the whole pictures, where it is `enough`, else the smallest over crops of either."""
+        best = self._coarse(left, right, None)
+        open_ = np.flatnonzero(best > enough)
+        for start in range(0, len(open_), _CHUNK_ROWS // 8):
+            part = open_[start : start + _CHUNK_ROWS // 8]
+            for cropped, whole in ((left, right), (right, left)):
+                best[part] = np.minimum(best[part], self._fine(cropped[part], whole[part]))
+        return best
+
+    def _fine(self, cropped: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        """The smallest distance over a grid of crops of `cropped`."""
+        source, target = expand(self.descriptors[cropped]), self._vectors(expand(self.descriptors[whole]))
+        best = np.full(len(source), 2.0, np.float32)
+        for maps in _FINE_MAPS:
+            for vertical in maps:
+                half = vertical @ source
+                for horizontal in maps:
+                    np.minimum(best, _distance(self._vectors(half @ horizontal.T), target), out=best)
+        return best
+
+    def _coarse(self, query: np.ndarray, at: np.ndarray, window: Window | None) -> np.ndarray:
+        distances = np.empty(len(query), np.float32)
+        for start in range(0, len(query), _CHUNK_ROWS):
+            part = slice(start, start + _CHUNK_ROWS)
+            source = _crop(expand(self.descriptors[query[part]]), window)
+            distances[part] = _distance(
+                self._vectors(source), self._vectors(expand(self.descriptors[at[part]]))
+            )
+        return distances
+
+    def _vectors(self, coefficients: np.ndarray) -> np.ndarray:
+        """Unit vectors that are compared: signed roots of the lowest frequencies, less the set's median."""
+        vectors = _roots(coefficients)[:, _COMPARED] - self.median[_COMPARED]
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+
+    def _encode(self, window: Window | None) -> np.ndarray:
+        """The code of each picture, or of its crop, uint64 `(n, 2)`."""
+        codes = np.empty((len(self.descriptors), 2), np.uint64)
+        for start in range(0, len(codes), _CHUNK_ROWS):
+            part = slice(start, start + _CHUNK_ROWS)
+            roots = _roots(_crop(expand(self.descriptors[part]), window))
+            bits = roots[:, _CODED] > self.median[_CODED]
+            codes[part] = np.ascontiguousarray(np.packbits(bits, axis=1)).view(np.uint64)
+        return codes
+
+
+def _crop(coefficients: np.ndarray, window: Window | None) -> np.ndarray:
+    if window is None:
+        return coefficients
+    top, left, height, width = window
+    return crop_map(top, height) @ coefficients @ crop_map(left, width).T
+
+
+def _roots(coefficients: np.ndarray) -> np.ndarray:
+    """Signed square roots of the coefficients, scaled to length 1 without the mean; `(n, 256)`."""
+    flat = coefficients.reshape(len(coefficients), -1).copy()
+    flat[:, 0] = 0
+    flat = np.copysign(np.sqrt(np.abs(flat)), flat)
+    return flat / np.maximum(np.linalg.norm(flat[:, _COMPARED], axis=1, keepdims=True), 1e-6)
+
+
+def _distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return 1 - np.einsum("ij,ij->i", first, second)

@@ -1,0 +1,212 @@
+"""The report as one HTML page that needs nothing else: no network, no script; every name in it is escaped."""
+
+import base64
+import io
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from thaw.files import write_text
+from thaw.gate.charts import bar_chart, histogram
+from thaw.gate.checks import CHECKS
+from thaw.gate.inspection import Inspection
+from thaw.gate.scanning import read_inside
+
+_THUMBNAIL_PIXELS = 112
+_SHOWN_IMAGES = 24
+"""Thumbnails a check."""
+_SHOWN_CLUSTERS = 24
+_SHOWN_MEMBERS = 6
+_SHOWN_ROWS = 2000
+"""Rows of the table a check; the rest is in findings.json."""
+_VERDICTS = {"pass": "Passed", "warn": "Passed, with warnings", "block": "Blocked"}
+
+
+def write_page(path: Path, inspection: Inspection, summary: dict[str, Any]) -> None:
+    """Write the page, whole or not at all."""
+    write_text(path, page(inspection, summary))
+
+
+def page(inspection: Inspection, summary: dict[str, Any]) -> str:
+    """The page: verdict, class balance, distributions, and each check with its offenders and clusters.
+
+    Args:
+        inspection: whose images are shown; only those that decode are opened again, and only so many.
+        summary: the content of `findings.json`.
+    """
+    by_check: dict[str, list[dict[str, Any]]] = {}
+    for row in summary["findings"]:
+        by_check.setdefault(row["check"], []).append(row)
+    shown = _Thumbnails(inspection)
+    sections = "".join(_section(check, rows, shown) for check, rows in by_check.items())
+    return _PAGE.format(
+        style=_STYLE, status=summary["status"], verdict=_VERDICTS[summary["status"]], totals=_totals(summary),
+        contents=_contents(by_check), charts=_charts(inspection),
+        sections=sections or "<p>Nothing was found.</p>",
+    )
+
+
+def _totals(summary: dict[str, Any]) -> str:
+    totals, severities = summary["totals"], summary["severities"]
+    tiles = [("images", totals["images"]), ("fit to use", totals["fit"])]
+    tiles += [(name, severities[name]) for name in ("block", "quarantine", "warn")]
+    return "".join(f"<div><b>{number:,}</b>{name}</div>" for name, number in tiles)
+
+
+def _contents(by_check: dict[str, list[dict[str, Any]]]) -> str:
+    items = "".join(
+        f'<li><a href="#{check}"><i class="{rows[0]["severity"]}"></i>{escape(CHECKS[check].title)}</a> {len(rows):,}</li>'
+        for check, rows in by_check.items()
+    )
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _charts(inspection: Inspection) -> str:
+    rows = inspection.rows
+    counts = {split or "images": labels for split, labels in inspection.counts.items()}
+    masks = {split: rows.splits == split for split in sorted(set(rows.splits))}
+    sides = np.sqrt(rows.numbers("width") * rows.numbers("height"))
+    measures = [
+        ("Size", sides, "pixels a side"), ("Brightness", rows.numbers("brightness"), "mean grey level"),
+        ("Contrast", rows.numbers("contrast"), "grey levels"), ("Sharpness", rows.numbers("sharpness"), ""),
+    ]
+    plots = "".join(
+        histogram(title, {split or "images": values[mask] for split, mask in masks.items()}, unit)
+        for title, values, unit in measures
+    )
+    return f'<h2>Classes</h2>{bar_chart(counts)}<h2>Images</h2><div class="plots">{plots}</div>'
+
+
+def _section(check: str, rows: list[dict[str, Any]], shown: "_Thumbnails") -> str:
+    severity, cure = rows[0]["severity"], escape(rows[0]["cure"])
+    pictures = _clusters(rows, shown) if "duplicate" in check and "metadata" not in check else _offenders(rows, shown)
+    lines = "".join(
+        f"<tr><td>{escape(row['path'])}</td><td>{escape(row['reason'])}</td><td>{_cell(row['value'])}</td>"
+        f"<td>{_cell(row['threshold'])}</td></tr>"
+        for row in rows[:_SHOWN_ROWS]
+    )
+    if len(rows) > _SHOWN_ROWS:
+        lines += f'<tr><td colspan="4">and {len(rows) - _SHOWN_ROWS:,} more in findings.json</td></tr>'
+    opened = " open" if len(rows) <= 20 and not pictures else ""
+    return (
+        f'<section id="{check}"><h2><i class="{severity}">{severity}</i> {escape(CHECKS[check].title)} '
+        f"<small>{check}, {len(rows):,}</small></h2><p>{cure}</p>{pictures}"
+        f"<details{opened}><summary>all {len(rows):,}</summary><table><tr><th>path</th><th>reason</th><th>value</th>"
+        f"<th>threshold</th></tr>{lines}</table></details></section>"
+    )
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else escape(str(value))
+
+
+def _offenders(rows: list[dict[str, Any]], shown: "_Thumbnails") -> str:
+    figures = shown.figures((row["path"], row["reason"]) for row in rows)
+    return f'<div class="pictures">{figures}</div>' if figures else ""
+
+
+def _clusters(rows: list[dict[str, Any]], shown: "_Thumbnails") -> str:
+    """Each cluster's pictures side by side; a row names its cluster in `value` and the picture it is like in `reason`."""
+    clusters: dict[str, list[str]] = {}
+    for row in rows:
+        members = clusters.setdefault(str(row["value"]), [])
+        members += [path for path in (shown.paired(row["reason"]), row["path"]) if path and path not in members]
+    figures = []
+    for name, members in list(clusters.items())[:_SHOWN_CLUSTERS]:
+        pictures = shown.figures(((path, "") for path in members), _SHOWN_MEMBERS)
+        figures.append(f'<fieldset><legend>{escape(name)}, {len(members)} pictures</legend>{pictures}</fieldset>')
+    return f'<div class="pictures">{"".join(figures)}</div>'
+
+
+class _Thumbnails:
+    """Small pictures of images that the scan could decode."""
+
+    def __init__(self, inspection: Inspection) -> None:
+        self.root = inspection.root
+        problems = inspection.rows.words("problem")
+        shas = inspection.rows.words("sha256")
+        self.decodes = {
+            path
+            for path, problem, sha in zip(inspection.rows.paths, problems, shas, strict=True)
+            if sha and not problem
+        }
+
+    def paired(self, reason: str) -> str:
+        """The path that a duplicate's reason names ("equals a/b.png and 2 more"); empty when there is none."""
+        for start in ("equals ", "looks like "):
+            if reason.startswith(start):
+                path = reason.removeprefix(start)
+                return path if path in self.decodes else path.rsplit(" and ", 1)[0]
+        return ""
+
+    def figures(self, images: Iterable[tuple[str, str]], limit: int = _SHOWN_IMAGES) -> str:
+        made = []
+        for path, note in images:
+            if len(made) == limit:
+                break
+            if path in self.decodes and (source := self._source(path)):
+                title = escape(f"{path}: {note}" if note else path)
+                made.append(
+                    f'<figure class="thumb"><img loading="lazy" alt="" title="{title}" src="{source}">'
+                    f"<figcaption>{escape(path)}</figcaption></figure>"
+                )
+        return "".join(made)
+
+    def _source(self, path: str) -> str:
+        try:
+            with Image.open(io.BytesIO(read_inside(self.root, path))) as image:
+                image.draft("RGB", (_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
+                small = image.convert("RGB")
+                small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
+        except OSError:  # gone or changed since the scan
+            return ""
+        file = io.BytesIO()
+        small.save(file, "JPEG", quality=70)
+        return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1d2733;--soft:#5c6b7a;--line:#d8dee6;--paper:#fff;--card:#f5f7fa}
+@media(prefers-color-scheme:dark){:root{--ink:#e6ebf0;--soft:#9aa8b6;--line:#36424e;--paper:#14191f;--card:#1d242c}}
+*{box-sizing:border-box}
+body{margin:0 auto;max-width:1180px;padding:24px;font:15px/1.5 system-ui,sans-serif;color:var(--ink);
+background:var(--paper)}
+h1{margin:0 0 16px;font-size:26px}h2{margin:32px 0 8px;font-size:18px}small{color:var(--soft);font-weight:400}
+h1::before{content:"";display:inline-block;width:14px;height:14px;border-radius:7px;margin-right:10px}
+.is-pass h1::before{background:#2e9e5b}.is-warn h1::before{background:#d9980d}.is-block h1::before{background:#d23c3c}
+.tiles{display:flex;gap:12px;flex-wrap:wrap}.tiles div{background:var(--card);border-radius:8px;padding:10px 18px;
+color:var(--soft)}.tiles b{display:block;font-size:22px;color:var(--ink)}
+ul{columns:2;padding:0;list-style:none;margin-top:20px}a{color:inherit}
+i{display:inline-block;font:600 12px/1.6 system-ui;padding:0 7px;border-radius:4px;color:#fff;min-width:10px;
+min-height:10px;margin-right:8px}
+i.block{background:#d23c3c}i.quarantine{background:#b4630a}i.warn{background:#8a6d00}
+.chart{display:grid;grid-template-columns:max-content 1fr;gap:6px 14px;margin:0}dt{max-width:320px;overflow-wrap:anywhere}
+dd{margin:0}.bars{display:grid;grid-template-columns:1fr max-content;gap:2px 8px;align-items:center}
+.bar{height:14px;border-radius:3px;min-width:1px}
+.bars span{font-size:12px;color:var(--soft)}.c0{background:#3b7dd8}.c1{background:#e08a2e}.c2{background:#3aa76d}
+.c3{background:#9a5fc4}.key{display:inline-block;width:10px;height:10px;margin:0 5px 0 8px}
+.legend{margin:2px 0;font-size:13px;color:var(--soft)}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:16px}
+.plots figure{margin:0;background:var(--card);border-radius:8px;padding:12px}
+polyline{fill:none;stroke-width:2;vector-effect:non-scaling-stroke}.l0{stroke:#3b7dd8}.l1{stroke:#e08a2e}
+.l2{stroke:#3aa76d}.l3{stroke:#9a5fc4}.axis{stroke:var(--line)}text{font-size:12px;fill:var(--soft)}
+section{border-top:1px solid var(--line);content-visibility:auto;contain-intrinsic-size:auto 400px}
+.pictures{display:flex;flex-wrap:wrap;gap:10px;margin:10px 0}.thumb{margin:0;width:116px;display:inline-block;
+vertical-align:top}.thumb img{max-width:112px;max-height:112px;display:block;border:1px solid var(--line)}
+.thumb figcaption{font-size:11px;color:var(--soft);overflow-wrap:anywhere}
+fieldset{border:1px solid var(--line);border-radius:8px;margin:0}legend{font-size:12px;color:var(--soft)}
+table{border-collapse:collapse;width:100%;font-size:13px;margin-top:8px}td,th{text-align:left;padding:4px 10px 4px 0;
+border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}summary{cursor:pointer;color:var(--soft)}
+"""
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Data gate</title>
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<style>{style}</style></head><body class="is-{status}">
+<h1>{verdict}</h1><div class="tiles">{totals}</div>{contents}{charts}
+{sections}</body></html>
+"""
