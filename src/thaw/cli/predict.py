@@ -46,7 +46,10 @@ def predict(
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         _print(rows, classifier.classes, csv_path)
-    if any(row["error"] for row in rows):
+    failed = [row for row in rows if row["error"]]
+    for row in failed:
+        typer.echo(f"{row['path']}: {row['error']}", err=True)
+    if failed:
         raise typer.Exit(1)
 
 
@@ -145,19 +148,15 @@ def _print(rows: list[dict[str, Any]], classes: list[str], csv_path: Path | None
     from rich.table import Table
 
     console = Console()
-    failed = sum(row["error"] is not None for row in rows)
+    judged = [row for row in rows if not row["error"]]
     if csv_path:
-        console.print(
-            f"{csv_path}: {len(rows)} images, {failed} of them unreadable", markup=False, soft_wrap=True
-        )
-        return
-    shown = classes if len(classes) <= _MOST_COLUMNS else []
-    table = Table("image", "class", *(map(escape, shown) if shown else ["probability"]))
-    for row in rows:
-        if row["error"]:
-            table.add_row(escape(row["path"]), f"[red]{escape(row['error'])}[/red]")
-        else:
-            named = shown or [row["predicted"]]
-            shares = (f"{row['probability'][name]:.3f}" for name in named)
+        counts = f"{len(judged)} images judged, {len(rows) - len(judged)} unreadable"
+        console.print(f"{csv_path}: {counts}", markup=False, highlight=False, soft_wrap=True)
+    elif judged:
+        shown = classes if len(classes) <= _MOST_COLUMNS else []
+        table = Table("image", "class", *(map(escape, shown) if shown else ["probability"]))
+        table.columns[0].overflow = "fold"
+        for row in judged:
+            shares = (f"{row['probability'][name]:.3f}" for name in shown or [row["predicted"]])
             table.add_row(escape(row["path"]), escape(row["predicted"]), *shares)
-    console.print(table)
+        console.print(table)
