@@ -36,7 +36,8 @@ def histogram(title: str, series: Mapping[str, np.ndarray], unit: str) -> str:
     if high - low < 1e-9:
         low, high = low - 0.5, high + 0.5
     shares = {
-        name: np.histogram(values, bins=_BINS, range=(low, high))[0] / len(values) for name, values in series.items()
+        name: np.histogram(values, bins=_BINS, range=(low, high))[0] / len(values)
+        for name, values in series.items()
     }
     top = max(float(share.max()) for share in shares.values())
     lines = "".join(_steps(share / top, number) for number, share in enumerate(shares.values()))
@@ -51,13 +52,17 @@ def histogram(title: str, series: Mapping[str, np.ndarray], unit: str) -> str:
 
 def _steps(heights: Sequence[float] | np.ndarray, number: int) -> str:
     width = 400 / _BINS
-    points = [f"{at * width:.1f},{110 - 100 * height:.1f} {(at + 1) * width:.1f},{110 - 100 * height:.1f}"
-              for at, height in enumerate(heights)]
+    points = [
+        f"{at * width:.1f},{110 - 100 * height:.1f} {(at + 1) * width:.1f},{110 - 100 * height:.1f}"
+        for at, height in enumerate(heights)
+    ]
     return f'<polyline class="l{number % 4}" points="0,110 {" ".join(points)} 400,110"/>'
 
 
 def _legend(names: Sequence[str]) -> str:
     if len(names) < 2:
         return ""
-    keys = "".join(f'<span class="key c{number % 4}"></span>{escape(name)} ' for number, name in enumerate(names))
+    keys = "".join(
+        f'<span class="key c{number % 4}"></span>{escape(name)} ' for number, name in enumerate(names)
+    )
     return f'<p class="legend">{keys}</p>'

@@ -12,7 +12,9 @@ from thaw.gate.rows import Rows
 from thaw.params.gate import LimitParams
 
 _MEASURES = {
-    "size": "side in pixels", "brightness": "mean grey level", "contrast": "grey level deviation",
+    "size": "side in pixels",
+    "brightness": "mean grey level",
+    "contrast": "grey level deviation",
     "sharpness": "sharpness",
 }
 _SIGNIFICANCE = 0.001
@@ -68,7 +70,9 @@ def read_reference(path: Path) -> Sample:
     try:
         table = pq.read_table(path, columns=["class", "verdict", *names])
     except FileNotFoundError:
-        raise ThawError(f"{path}: no such reference manifest", "Name the manifest.parquet of an earlier run.") from None
+        raise ThawError(
+            f"{path}: no such reference manifest", "Name the manifest.parquet of an earlier run."
+        ) from None
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
         reason = f"{path}: not a manifest of thaw: {str(error).splitlines()[0]}"
         raise ThawError(reason, "Name the manifest.parquet of an earlier run.") from None
@@ -91,9 +95,11 @@ def _compare(
     if shift > limits.max_label_shift:
         most = max(names, key=lambda name: abs(changes[name]))
         findings.add(
-            f"{prefix}label_shift", path,
+            f"{prefix}label_shift",
+            path,
             f"class {most} is {new.shares.get(most, 0.0):.0%} here, {old.shares.get(most, 0.0):.0%} in {against}",
-            round(shift, 4), limits.max_label_shift,
+            round(shift, 4),
+            limits.max_label_shift,
         )
     for name, title in _MEASURES.items():
         here, there = new.measures[name], old.measures[name]
@@ -102,9 +108,11 @@ def _compare(
         distance = distribution_distance(here, there)
         if distance > max(limits.max_drift, critical_distance(len(here), len(there))):
             findings.add(
-                f"{prefix}drift", path,
+                f"{prefix}drift",
+                path,
                 f"{title}: median {np.median(here):.4g} here, {np.median(there):.4g} in {against}",
-                round(distance, 4), limits.max_drift,
+                round(distance, 4),
+                limits.max_drift,
             )
 
 

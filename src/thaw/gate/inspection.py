@@ -28,6 +28,8 @@ class Inspection:
     metadata: Metadata
     findings: Findings
     counts: Counts
+    raw_names: dict[str, str]
+    """Path as reported -> its bytes in hexadecimal, where it is not UTF-8."""
 
     @property
     def found(self) -> list[Finding]:
@@ -80,7 +82,7 @@ def inspect_folder(
     check_splits(rows, fit, limits, findings)
     if reference:
         check_reference(rows, fit, reference, limits, findings)
-    return Inspection(root, rows, metadata, findings, counts)
+    return Inspection(root, rows, metadata, findings, counts, survey.raw_names)
 
 
 def _check_duplicates(rows: Rows, params: ValidateParams, findings: Findings) -> None:

@@ -35,7 +35,9 @@ _INVERSE = np.linalg.pinv(cosines(FREQUENCIES, SIDE_PIXELS))
 Window = tuple[float, float, float, float]
 """What a crop keeps: top, left, height and width, as shares of the picture."""
 _CROPS: list[Window] = [
-    (top, left, _CROP, _CROP) for top in (0.0, (1 - _CROP) / 2, 1 - _CROP) for left in (0.0, (1 - _CROP) / 2, 1 - _CROP)
+    (top, left, _CROP, _CROP)
+    for top in (0.0, (1 - _CROP) / 2, 1 - _CROP)
+    for left in (0.0, (1 - _CROP) / 2, 1 - _CROP)
 ]
 
 
@@ -79,10 +81,14 @@ def _collect(groups: np.ndarray, shown: np.ndarray, reach: np.ndarray) -> NearCl
     cuts = np.flatnonzero(np.diff(groups[order])) + 1
     parts = [part for part in np.split(order, cuts) if len(part) > 1]
     parts.sort(key=lambda part: int(part[0]))
-    return NearClusters([shown[part] for part in parts], [round(float(reach[groups[part[0]]]), 4) for part in parts])
+    return NearClusters(
+        [shown[part] for part in parts], [round(float(reach[groups[part[0]]]), 4) for part in parts]
+    )
 
 
-def close_codes(codes: np.ndarray, queries: np.ndarray, max_bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def close_codes(
+    codes: np.ndarray, queries: np.ndarray, max_bits: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs (query, code) that share a band and differ in at most `max_bits`; a pair may come in several bands.
 
     All pairs within 7 bits come, unless more than 64 codes that differ share a band: then the nearest of them in the

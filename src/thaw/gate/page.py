@@ -44,8 +44,12 @@ def page(inspection: Inspection, summary: dict[str, Any]) -> str:
     shown = _Thumbnails(inspection)
     sections = "".join(_section(check, rows, shown) for check, rows in by_check.items())
     return _PAGE.format(
-        style=_STYLE, status=summary["status"], verdict=_VERDICTS[summary["status"]], totals=_totals(summary),
-        contents=_contents(by_check), charts=_charts(inspection),
+        style=_STYLE,
+        status=summary["status"],
+        verdict=_VERDICTS[summary["status"]],
+        totals=_totals(summary),
+        contents=_contents(by_check),
+        charts=_charts(inspection),
         sections=sections or "<p>Nothing was found.</p>",
     )
 
@@ -71,8 +75,10 @@ def _charts(inspection: Inspection) -> str:
     masks = {split: rows.splits == split for split in sorted(set(rows.splits))}
     sides = np.sqrt(rows.numbers("width") * rows.numbers("height"))
     measures = [
-        ("Size", sides, "pixels a side"), ("Brightness", rows.numbers("brightness"), "mean grey level"),
-        ("Contrast", rows.numbers("contrast"), "grey levels"), ("Sharpness", rows.numbers("sharpness"), ""),
+        ("Size", sides, "pixels a side"),
+        ("Brightness", rows.numbers("brightness"), "mean grey level"),
+        ("Contrast", rows.numbers("contrast"), "grey levels"),
+        ("Sharpness", rows.numbers("sharpness"), ""),
     ]
     plots = "".join(
         histogram(title, {split or "images": values[mask] for split, mask in masks.items()}, unit)
@@ -83,7 +89,11 @@ def _charts(inspection: Inspection) -> str:
 
 def _section(check: str, rows: list[dict[str, Any]], shown: "_Thumbnails") -> str:
     severity, cure = rows[0]["severity"], escape(rows[0]["cure"])
-    pictures = _clusters(rows, shown) if "duplicate" in check and "metadata" not in check else _offenders(rows, shown)
+    pictures = (
+        _clusters(rows, shown)
+        if "duplicate" in check and "metadata" not in check
+        else _offenders(rows, shown)
+    )
     lines = "".join(
         f"<tr><td>{escape(row['path'])}</td><td>{escape(row['reason'])}</td><td>{_cell(row['value'])}</td>"
         f"<td>{_cell(row['threshold'])}</td></tr>"
@@ -114,11 +124,15 @@ def _clusters(rows: list[dict[str, Any]], shown: "_Thumbnails") -> str:
     clusters: dict[str, list[str]] = {}
     for row in rows:
         members = clusters.setdefault(str(row["value"]), [])
-        members += [path for path in (shown.paired(row["reason"]), row["path"]) if path and path not in members]
+        members += [
+            path for path in (shown.paired(row["reason"]), row["path"]) if path and path not in members
+        ]
     figures = []
     for name, members in list(clusters.items())[:_SHOWN_CLUSTERS]:
         pictures = shown.figures(((path, "") for path in members), _SHOWN_MEMBERS)
-        figures.append(f'<fieldset><legend>{escape(name)}, {len(members)} pictures</legend>{pictures}</fieldset>')
+        figures.append(
+            f"<fieldset><legend>{escape(name)}, {len(members)} pictures</legend>{pictures}</fieldset>"
+        )
     return f'<div class="pictures">{"".join(figures)}</div>'
 
 

@@ -5,6 +5,7 @@ that are no images, such as folders, follow as rows of their own with verdict `n
 """
 
 import json
+import logging
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -38,10 +39,26 @@ def contract(params: ValidateParams) -> list[dict[str, Any]]:
     wanted = [
         _expect("expect_column_values_to_be_unique", "critical", column="path"),
         _expect("expect_column_values_to_not_be_null", "critical", column="class"),
-        _expect("expect_column_values_to_be_in_set", "critical", column="format", value_set=limits.formats, fit=True),
-        _expect("expect_column_values_to_match_regex", "critical", column="sha256", regex="^[0-9a-f]{64}$", fit=True),
         _expect(
-            "expect_column_max_to_be_between", "critical", column="bytes", max_value=limits.max_file_mb * 1e6, fit=True
+            "expect_column_values_to_be_in_set",
+            "critical",
+            column="format",
+            value_set=limits.formats,
+            fit=True,
+        ),
+        _expect(
+            "expect_column_values_to_match_regex",
+            "critical",
+            column="sha256",
+            regex="^[0-9a-f]{64}$",
+            fit=True,
+        ),
+        _expect(
+            "expect_column_max_to_be_between",
+            "critical",
+            column="bytes",
+            max_value=limits.max_file_mb * 1e6,
+            fit=True,
         ),
     ]
     for check in CHECKS:
@@ -67,7 +84,9 @@ def read_suite(path: Path) -> list[dict[str, Any]]:
     try:
         wanted = json.loads(path.read_text(encoding="utf-8"))["expectations"]
     except OSError as error:
-        raise ThawError(f"{path}: cannot be read: {error.strerror}", "Set validate.expectations to a file.") from None
+        raise ThawError(
+            f"{path}: cannot be read: {error.strerror}", "Set validate.expectations to a file."
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise ThawError(f"{path}: not a suite: {error}", cure) from None
     if not isinstance(wanted, list) or not all(isinstance(one, dict) and "type" in one for one in wanted):
@@ -129,7 +148,9 @@ def _report(result: dict[str, Any], severity: str, findings: Findings) -> None:
     details = result.get("result", {})
     seen = details.get("observed_value", details.get("partial_unexpected_list"))
     reason = f"{_name(result)}: {error.splitlines()[0] if error else f'found {json.dumps(seen, default=str)[:200]}'}"
-    findings.add("expectation", ".", reason, details.get("unexpected_count"), warn_only=severity != "critical")
+    findings.add(
+        "expectation", ".", reason, details.get("unexpected_count"), warn_only=severity != "critical"
+    )
 
 
 def _name(result: dict[str, Any]) -> str:
@@ -141,6 +162,7 @@ def _name(result: dict[str, Any]) -> str:
 def _validate(table: "pd.DataFrame", wanted: list[dict[str, Any]], docs_dir: Path) -> list[dict[str, Any]]:
     """Validate `table` in a context that lives in memory and calls nobody; results in the order of `wanted`."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx
     from great_expectations.exceptions import GreatExpectationsError
 
@@ -155,7 +177,9 @@ def _validate(table: "pd.DataFrame", wanted: list[dict[str, Any]], docs_dir: Pat
         raise ThawError(f"validate.expectations: {reason}", "Mend the suite file.") from None
     batch = context.data_sources.add_pandas("thaw").add_dataframe_asset("manifest")
     definition = context.validation_definitions.add(
-        gx.ValidationDefinition(name="gate", data=batch.add_batch_definition_whole_dataframe("all"), suite=suite)
+        gx.ValidationDefinition(
+            name="gate", data=batch.add_batch_definition_whole_dataframe("all"), suite=suite
+        )
     )
     checkpoint = context.checkpoints.add(gx.Checkpoint(name="gate", validation_definitions=[definition]))
     run = checkpoint.run(batch_parameters={"dataframe": table})
@@ -176,6 +200,9 @@ def _add_site(context: Any, docs_dir: Path) -> None:
         site_config={
             "class_name": "SiteBuilder",
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs_dir.resolve())},
+            "store_backend": {
+                "class_name": "TupleFilesystemStoreBackend",
+                "base_directory": str(docs_dir.resolve()),
+            },
         },
     )

@@ -1,5 +1,6 @@
 """What the tree alone shows: layout, classes, junk and links. Nothing is opened."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ class Survey:
     sheltered: Counter[str] = field(default_factory=Counter)
     """Hidden or junk folder -> files below it."""
 
+    raw_names: dict[str, str] = field(default_factory=dict)
+    """Path as reported -> its bytes in hexadecimal, where it is not UTF-8."""
     nested: set[str] = field(default_factory=set)
     """Folders below a class folder that hold images."""
 
@@ -40,6 +43,8 @@ class Survey:
         """Yield the images to open; the rest of the tree is judged on the way."""
         shelter = ""
         for entry in walk(self.root):
+            if not names.is_utf8(entry.path):
+                self.raw_names[names.printable(entry.path)] = os.fsencode(entry.path).hex()
             if shelter and entry.path.startswith(shelter):
                 if entry.kind not in ("folder", "empty_folder"):
                     self.sheltered[shelter] += 1
@@ -124,14 +129,19 @@ class Survey:
 
     def _refuse_file(self, entry: Entry, place: names.Place, is_image: bool = False) -> None:
         path = names.printable(entry.path)
-        says = "" if place.check == "name_not_utf8" else f"; {names.loaders_say(path)}"
+        says = "" if place.check == "name_not_utf8" else f"; {self._loaders_say(path)}"
         self.findings.add(place.check, path, f"{names.printable(place.reason)}{says}", is_image=is_image)
+
+    def _loaders_say(self, path: str) -> str:
+        """A loader is pointed at a split, where there are splits."""
+        in_split = self.layout.has_splits and path.split("/")[0].casefold() in names.SPLITS
+        return names.loaders_say(path.split("/", 1)[1] if in_split else path)
 
     def _report_shelters(self) -> None:
         for folder, count in sorted(self.sheltered.items()):
             check, reason = names.name_fault(folder.rstrip("/"))
             noun = "1 file" if count == 1 else f"{count} files"
-            says = names.loaders_say(folder)
+            says = self._loaders_say(names.printable(folder))
             self.findings.add(check, names.printable(folder), f"{reason}, with {noun} below; {says}", count)
 
 

@@ -1,0 +1,245 @@
+"""`thaw validate` and `thaw clean`: the data gate on any folder, without a project."""
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thaw.cli import app
+
+if TYPE_CHECKING:
+    from thaw.gate.cleaning import Move
+    from thaw.gate.inspection import Inspection
+    from thaw.params.gate import ValidateParams
+
+_PROGRESS_AFTER_SECONDS = 2.0
+_COLORS = {"block": "red", "quarantine": "dark_orange", "warn": "yellow", "pass": "green"}
+_VERDICTS = {"pass": "Passed", "warn": "Passed, with warnings", "block": "Blocked"}
+
+Folder = Annotated[
+    Path, typer.Argument(help="Images as <class>/* or {train,test}/<class>/*.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+ParamsFile = Annotated[
+    Path | None,
+    typer.Option("--params", help="A params.yaml whose section `validate` holds.", show_default=False),
+]
+
+
+@app.command()
+def validate(
+    folder: Folder,
+    as_json: AsJson = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page to look at.", show_default=False)] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Write the manifest (Parquet).", show_default=False)
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Manifest of an earlier data version to compare with.", show_default=False),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there are warnings.")] = False,
+    params: ParamsFile = None,
+) -> None:
+    """Check any image folder: broken files, leaks between splits, label conflicts, near duplicates, drift.
+
+    Ends with 0 when nothing blocks, 1 with --strict when there are warnings, 2 when the data is blocked.
+
+    [bold]Examples[/bold]
+
+      thaw validate photos
+
+      thaw validate photos --html gate.html
+
+      thaw validate photos --reference last/manifest.parquet --strict --json
+    """
+    settings = _settings(params, reference)
+    with _scratch(folder) as scratch_dir:
+        inspection = _inspect(settings, folder, scratch_dir)
+        manifest_path = manifest or scratch_dir / "manifest.parquet"
+        if manifest or settings.expectations:
+            _write_manifest(manifest_path, inspection)
+        if settings.expectations:
+            from thaw.gate.suite import check_contract
+
+            check_contract(manifest_path, inspection.findings, settings, scratch_dir / "data_docs")
+        summary = inspection.summary()
+        if html:
+            from thaw.gate.page import write_page
+
+            write_page(html, inspection, summary)
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
+    else:
+        _print_summary(folder, summary, html)
+    if summary["status"] == "block":
+        raise typer.Exit(2)
+    if summary["status"] == "warn" and strict:
+        raise typer.Exit(1)
+
+
+@app.command()
+def clean(
+    folder: Folder,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Move the files; without it nothing is touched.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Bring the last batch back.")] = False,
+    check: Annotated[
+        list[str] | None,
+        typer.Option(help="Move what fails this check alone; may be repeated.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+    params: ParamsFile = None,
+) -> None:
+    """Move what the gate refuses to <folder>.quarantine, beside the folder. Nothing is deleted.
+
+    [bold]Examples[/bold]
+
+      thaw clean photos
+
+      thaw clean photos --apply
+
+      thaw clean photos --check near_duplicate --apply
+
+      thaw clean photos --undo
+    """
+    from thaw.gate.cleaning import apply_moves, plan_moves, undo_last
+
+    if undo:
+        _print_moves("brought back", undo_last(folder), as_json)
+        return
+    with _scratch(folder) as scratch_dir:
+        inspection = _inspect(_settings(params, None), folder, scratch_dir)
+    moves = plan_moves(inspection, check or [])
+    if apply and moves:
+        batch_dir = apply_moves(folder, moves)
+        _print_moves(f"moved to {batch_dir}", moves, as_json)
+    else:
+        _print_moves("would be moved; --apply moves them", moves, as_json)
+
+
+def _settings(params_path: Path | None, reference: Path | None) -> "ValidateParams":
+    from thaw.params import ValidateParams, load_params
+
+    settings: ValidateParams = (
+        load_params(params_path).section("validate") if params_path else ValidateParams()
+    )
+    return settings.model_copy(update={"reference": str(reference)}) if reference else settings
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A place of this folder's own in the user's cache, or a temporary one where there is no such place."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]
+    scratch_dir = cache / "thaw" / "gate" / name
+    try:
+        scratch_dir.mkdir(parents=True, exist_ok=True)
+        is_writable = os.access(scratch_dir, os.W_OK)
+    except OSError:
+        is_writable = False
+    if is_writable:
+        yield scratch_dir
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+
+
+def _inspect(settings: "ValidateParams", folder: Path, scratch_dir: Path) -> "Inspection":
+    from thaw.gate.inspection import inspect_folder
+
+    with _progress() as report:
+        return inspect_folder(settings, folder, scratch_dir, report)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    """A line on stderr that counts images, once the scan has taken two seconds."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} images"), TimeElapsedColumn())
+    # No thread refreshes it: the scan forks its workers.
+    progress = Progress(*columns, console=console, auto_refresh=False, transient=True)
+    task = progress.add_task("scan", total=None)
+    begin = time.monotonic()
+    shown = False
+
+    def report(count: int) -> None:
+        nonlocal shown
+        progress.update(task, completed=count)
+        if console.is_terminal and time.monotonic() - begin > _PROGRESS_AFTER_SECONDS:
+            if not shown:
+                progress.start()
+                shown = True
+            progress.refresh()
+
+    try:
+        yield report
+    finally:
+        if shown:
+            progress.stop()
+
+
+def _write_manifest(path: Path, inspection: "Inspection") -> None:
+    from thaw.gate.manifest import write_manifest
+
+    write_manifest(path, inspection.rows, inspection.metadata, inspection.findings)
+
+
+def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from thaw.gate.checks import CHECKS
+
+    console = Console()
+    status, totals = summary["status"], summary["totals"]
+    color = _COLORS[status]
+    console.print(
+        f"[bold {color}]{_VERDICTS[status]}[/] {escape(str(folder))}: {totals['images']:,} images, "
+        f"{totals['fit']:,} fit to use",
+        highlight=False,
+    )
+    first: dict[str, dict[str, Any]] = {}
+    for row in summary["findings"]:
+        first.setdefault(row["check"], row)
+    if first:
+        table = Table("", "check", "found", "what", "first", box=None, pad_edge=False, header_style="dim")
+        for check, row in first.items():
+            severity = f"[{_COLORS[row['severity']]}]{row['severity']}[/]"
+            example = escape(f"{row['path']}: {row['reason'].split(';')[0]}")
+            table.add_row(severity, check, f"{summary['checks'][check]:,}", CHECKS[check].title, example)
+        console.print(table)
+        cures = dict.fromkeys(row["cure"] for row in first.values() if row["severity"] != "warn")
+        for cure in cures:
+            console.print(f"  {escape(cure)}", highlight=False)
+    if html:
+        console.print(f"Look at {escape(str(html))}", highlight=False)
+
+
+def _print_moves(what: str, moves: "list[Move]", as_json: bool) -> None:
+    if as_json:
+        typer.echo(
+            json.dumps(
+                [{"path": one.path, "check": one.check, "reason": one.reason} for one in moves],
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
+        return
+    for one in moves:
+        typer.echo(f"{one.path}  {one.check}")
+    noun = "path" if len(moves) == 1 else "paths"
+    sys.stdout.write(f"{len(moves)} {noun} {what}\n")
