@@ -110,8 +110,8 @@ class LimitParams(Section):
     """Bright: 95 of 100 pixels lie above it."""
     min_entropy_bits: float = Field(2.0, ge=0, le=8)
     """Low information: the grey histogram's entropy lies below it."""
-    min_sharpness: float = Field(0.02, ge=0)
-    """Blurred: the Laplacian's standard deviation, as a share of the picture's own, lies below it."""
+    min_sharpness: float = Field(0.06, ge=0)
+    """Blurred: the Laplacian on a grid of 150 points a side, by the picture's contrast, lies below it."""
     grey_share: float = Field(0.05, gt=0, lt=0.5)
     """Grey pictures are reported where they are a smaller share of the set than this."""
     min_class_images: int = Field(10, ge=1)

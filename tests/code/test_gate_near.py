@@ -1,0 +1,111 @@
+"""Near duplicates: the linear map of crops, codes by bands, clusters, and recall on pictures."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.dirty import picture
+from thaw.gate.fingerprint import BYTES, FREQUENCIES, SIDE_PIXELS, cosines, describe, expand
+from thaw.gate.near import close_codes, crop_map, find_near_clusters
+
+
+def descriptors(images: list[Image.Image]) -> np.ndarray:
+    return np.stack([np.frombuffer(describe(image.convert("L")), np.int8) for image in images])
+
+
+def test_basis_is_orthonormal_up_to_the_cell_average():
+    basis = cosines(FREQUENCIES, 512)
+    gram = basis @ basis.T * 512
+    assert np.allclose(gram, np.eye(FREQUENCIES), atol=0.01)
+
+
+def test_descriptor_survives_size_brightness_and_contrast():
+    image = picture(3, 200, color=False)
+    same = [image.resize((120, 160)), image.point(lambda level: level * 0.85), image.point(lambda level: level // 2 + 9)]
+    first = expand(descriptors([image]))[0].ravel()
+    for other in expand(descriptors(same)):
+        assert first @ other.ravel() > 0.995
+
+
+def test_crop_map_gives_the_crops_coefficients():
+    # A picture of low frequencies alone: nothing that the map needs is cut off.
+    rng = np.random.default_rng(0)
+    coefficients = rng.normal(size=(8, 8))
+    line = (np.arange(400) + 0.5) / 400
+    waves = np.cos(np.pi * np.outer(np.arange(8), line))
+    levels = waves.T @ coefficients @ waves
+    whole = cosines(FREQUENCIES, 400) @ levels @ cosines(FREQUENCIES, 400).T
+    part = levels[8:392, 16:396]
+    wanted = cosines(FREQUENCIES, 384) @ part @ cosines(FREQUENCIES, 380).T
+    # The means over cells differ by the number of cells alone.
+    made = crop_map(8 / 400, 384 / 400) @ whole @ crop_map(16 / 400, 380 / 400).T
+    low = np.s_[:6, :6]
+    assert np.allclose(made[low], wanted[low], atol=0.05 * np.abs(wanted[low]).max())
+
+
+def test_constant_pictures_match_nothing():
+    flat = np.zeros((5, BYTES), np.int8)
+    assert find_near_clusters(flat, 0.5).members == []
+    assert find_near_clusters(np.zeros((0, BYTES), np.int8), 0.5).members == []
+
+
+def test_all_codes_within_seven_bits_are_found():
+    rng = np.random.default_rng(1)
+    codes = rng.integers(0, 2**63, (5000, 2), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    queries = codes.copy().view(np.uint8)
+    for row in queries:
+        for bit in rng.choice(128, 7, replace=False):
+            row[bit // 8] ^= 1 << (bit % 8)
+    found = set()
+    for query, at in close_codes(codes, queries.view(np.uint64), 7):
+        found |= set(zip(query.tolist(), at.tolist(), strict=True))
+    assert {(number, number) for number in range(5000)} <= found
+
+
+def test_a_heap_of_like_codes_takes_linear_time():
+    codes = np.zeros((20_000, 2), np.uint64)
+    codes[:, 1] = np.arange(20_000)
+    pairs = sum(len(query) for query, _ in close_codes(codes, codes, 128))
+    assert pairs <= 20_000 * 64 * 8
+
+
+def changed(image: Image.Image) -> dict[str, Image.Image]:
+    width, height = image.size
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=40)
+    return {
+        "jpeg": Image.open(file),
+        "half": image.resize((width // 2, height // 2)),
+        "crop": image.crop((width // 40, height // 25, width - width // 50, height)),
+        "bright": image.point(lambda level: min(255, level * 1.15)),
+        "dark": image.point(lambda level: level * 0.85),
+    }
+
+
+@pytest.fixture(scope="module")
+def distinct() -> list[Image.Image]:
+    return [picture(seed, 160, color=False) for seed in range(300)]
+
+
+def test_every_change_is_found_and_nothing_else(distinct):
+    images, owners = list(distinct), list(range(len(distinct)))
+    for number in range(0, 300, 10):
+        for image in changed(distinct[number]).values():
+            images.append(image)
+            owners.append(number)
+    clusters = find_near_clusters(descriptors(images), 0.05)
+    groups = {owners[cluster[0]]: sorted(owners[index] for index in cluster) for cluster in clusters.members}
+    assert groups == {number: [number] * 6 for number in range(0, 300, 10)}
+    assert all(0 <= distance <= 0.05 for distance in clusters.distances)
+
+
+def test_clusters_do_not_depend_on_order(distinct):
+    images = distinct[:80] + [changed(distinct[7])["crop"], changed(distinct[9])["jpeg"]]
+    order = np.random.default_rng(0).permutation(len(images))
+    straight = find_near_clusters(descriptors(images), 0.05)
+    mixed = find_near_clusters(descriptors([images[index] for index in order]), 0.05)
+    assert {frozenset(order[cluster].tolist()) for cluster in mixed.members} == {
+        frozenset(cluster.tolist()) for cluster in straight.members
+    } == {frozenset({7, 80}), frozenset({9, 81})}

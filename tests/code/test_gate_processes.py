@@ -1,0 +1,152 @@
+"""The pool outlives its workers, and the store never changes a result."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.data.dirty import clean_folder, picture
+from thaw.gate import picture as pictures
+from thaw.gate import store
+from thaw.gate.inspection import bounds
+from thaw.gate.pool import scan_shards
+from thaw.gate.scanning import scan_shard
+from thaw.gate.walking import walk
+from thaw.params.gate import LimitParams
+
+BOUNDS = bounds(LimitParams())
+
+
+def entries(root: Path):
+    return [entry for entry in walk(root) if entry.kind == "file"]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return clean_folder(tmp_path / "raw", images=6)
+
+
+def inspect_or_fail(data, limits, inspect=pictures.inspect):
+    """As `inspect`, but a file that says so kills or hangs its process (workers are forked and see this)."""
+    if data == b"kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if data == b"hang":
+        time.sleep(600)
+    if data == b"greedy":
+        bytearray(64 << 30)
+    return inspect(data, limits)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the patch reaches workers by fork")
+def test_a_file_that_kills_or_hangs_its_worker_costs_one_row(root, monkeypatch):
+    monkeypatch.setattr("thaw.gate.scanning.inspect", inspect_or_fail)
+    for name, content in (("train/cat/k.png", b"kill"), ("train/cat/k2.png", b"kill"), ("test/dog/h.png", b"hang")):
+        (root / name).write_bytes(content)
+    files = entries(root)
+    shards = [files[at : at + 8] for at in range(0, len(files), 8)]
+    begin = time.monotonic()
+    rows = pa.Table.from_batches(scan_shards(shards, root, BOUNDS, 2, timeout_seconds=1.0)).to_pylist()
+    assert time.monotonic() - begin < 20
+    assert sorted(row["path"] for row in rows) == sorted(entry.path for entry in files)
+    problems = {row["path"]: row["problem"] for row in rows if row["problem"]}
+    assert problems == {
+        "train/cat/k.png": "decoder_crash", "train/cat/k2.png": "decoder_crash", "test/dog/h.png": "decoder_timeout",
+    }
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the patch reaches workers by fork")
+def test_a_decoder_that_wants_all_memory_gets_an_error(root, monkeypatch):
+    def inspect(data, limits, inspect=pictures.inspect):
+        monkeypatch.setattr(pictures, "_inspect", lambda *_: bytearray(64 << 30))
+        return inspect(data, limits)
+
+    monkeypatch.setattr("thaw.gate.scanning.inspect", inspect)
+    rows = next(scan_shards([entries(root)[:3]], root, BOUNDS, 1, timeout_seconds=10.0)).to_pylist()
+    assert {row["problem"] for row in rows} == {"corrupt"}
+    assert "memory" in rows[0]["reason"]
+
+
+def test_the_pool_gives_what_the_plain_function_gives_in_order(root):
+    files = entries(root)
+    shards = [files[at : at + 5] for at in range(0, len(files), 5)]
+    rows = pa.Table.from_batches(scan_shards(shards, root, BOUNDS, 3, timeout_seconds=10.0))
+    assert rows.to_pylist() == scan_shard(root, files, BOUNDS).to_pylist()
+
+
+def test_the_pool_stops_its_workers_when_it_is_left(root):
+    scan = scan_shards([[entry] for entry in entries(root)], root, BOUNDS, 2, timeout_seconds=10.0)
+    next(scan)
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    assert children.read_text().split()
+    before = set(children.read_text().split())
+    scan.close()
+    assert not before & set(children.read_text().split())
+
+
+def scan(root: Path, path: Path) -> pa.Table:
+    list(store.scan(root, entries(root), BOUNDS, path, 2, 10.0))
+    return store.read_rows(path)
+
+
+def settle(root: Path) -> None:
+    """Let the clock tick on, so that files count as settled."""
+    del root
+    time.sleep(0.05)
+
+
+def test_a_second_scan_opens_no_file(root, tmp_path, monkeypatch):
+    settle(root)
+    first = scan(root, tmp_path / "rows.arrow")
+    monkeypatch.setattr("thaw.gate.store.scan_shards", lambda shards, *_: pytest.fail("read") if list(shards) else [])
+    assert scan(root, tmp_path / "rows.arrow").equals(first)
+
+
+def test_a_changed_file_is_read_again_even_with_its_old_time_and_size(root, tmp_path):
+    settle(root)
+    scan(root, tmp_path / "rows.arrow")
+    path = root / "train/cat/train000.png"
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    again = scan(root, tmp_path / "rows.arrow")
+    assert again.equals(scan(root, tmp_path / "fresh.arrow"))
+    assert [row["path"] for row in again.to_pylist() if row["problem"] == "corrupt"] == ["train/cat/train000.png"]
+
+
+def test_removed_and_added_files_leave_and_enter_the_store(root, tmp_path):
+    settle(root)
+    scan(root, tmp_path / "rows.arrow")
+    (root / "train/cat/train000.png").unlink()
+    picture(99).save(root / "train/cat/new.png")
+    assert scan(root, tmp_path / "rows.arrow").equals(scan(root, tmp_path / "fresh.arrow"))
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish" * 999])
+def test_a_broken_store_is_no_store(root, tmp_path, content):
+    (tmp_path / "rows.arrow").write_bytes(content)
+    assert scan(root, tmp_path / "rows.arrow").equals(scan(root, tmp_path / "fresh.arrow"))
+
+
+def test_other_limits_make_the_store_void(root, tmp_path):
+    settle(root)
+    scan(root, tmp_path / "rows.arrow")
+    small = bounds(LimitParams(max_megapixels=0.001))
+    list(store.scan(root, entries(root), small, tmp_path / "rows.arrow", 2, 10.0))
+    assert set(store.read_rows(tmp_path / "rows.arrow")["problem"].to_pylist()) == {"decompression_bomb"}
+
+
+def test_a_link_that_comes_to_lead_out_is_not_read(root, tmp_path):
+    files = entries(root)
+    secret = tmp_path / "secret.png"
+    picture(1).save(secret)
+    path = root / files[0].path
+    path.unlink()
+    path.symlink_to(secret)
+    row = scan_shard(root, files[:1], BOUNDS).to_pylist()[0]
+    assert row["problem"] == "unreadable"
+    assert row["sha256"] is None

@@ -1,0 +1,104 @@
+"""The gate against a folder with every defect, against broken files by the thousand, and against clean data."""
+
+import random
+import resource
+from pathlib import Path
+
+import pytest
+
+from tests.data.dirty import Planter, clean_folder, encoded, mutate, picture
+from thaw.gate.checks import CHECKS
+from thaw.gate.inspection import Inspection, inspect_folder
+from thaw.params import ValidateParams
+from thaw.params.gate import LimitParams
+
+
+@pytest.fixture(scope="module")
+def dirty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Inspection, Planter]:
+    root = clean_folder(tmp_path_factory.mktemp("dirty") / "raw")
+    planter = Planter(root)
+    planter.plant_all()
+    return inspect_folder(ValidateParams(), root, root.parent / "scratch"), planter
+
+
+def test_finds_every_planted_defect(dirty):
+    inspection, planter = dirty
+    found = {(row.check, row.path) for row in inspection.found}
+    unfit = {path for check, path in planter.expected if check == "unfit"}
+    assert unfit <= set(inspection.findings.verdicts)
+    assert {pair for pair in planter.expected if pair[0] != "unfit"} - found == set()
+
+
+def test_blocks_nothing_that_was_not_planted(dirty):
+    inspection, planter = dirty
+    planted = {path for _, path in planter.expected}
+    blocked = {row.path for row in inspection.found if row.severity == "block"}
+    # Pictures planted for one defect may stand in a place that another one rules out.
+    assert {path for path in blocked - planted if not path.startswith(("extra/", ".", "__"))} <= {
+        "train/cat/text.webp", "train/cat/cut.webp", "train/dog/~$d.png",
+    }
+
+
+def test_plants_every_check_but_those_of_processes_and_whole_sets(dirty):
+    _, planter = dirty
+    elsewhere = {
+        "decoder_crash", "decoder_timeout", "unreadable", "too_few_classes", "imbalance", "label_shift", "drift",
+        "reference_label_shift", "reference_drift", "expectation",
+    }
+    assert {check for check, _ in planter.expected} - {"unfit"} == set(CHECKS) - elsewhere
+
+
+def test_no_unfit_image_is_ok_whatever_the_severity(dirty):
+    inspection, planter = dirty
+    off = ValidateParams.model_validate({"severity": dict.fromkeys(CHECKS, "off")})
+    again = inspect_folder(off, planter.root, planter.root.parent / "scratch_off")
+    assert again.found == []
+    unfit = {
+        path for path in inspection.rows.paths
+        if CHECKS[inspection.findings.verdicts.get(path, ("alpha", ""))[0]].unfit
+    }
+    assert len(unfit) > 20
+    assert unfit <= set(again.findings.verdicts)
+
+
+def test_clean_folders_pass(tmp_path):
+    for splits in (("train", "test"), ("",)):
+        root = clean_folder(tmp_path / f"raw{len(splits)}", splits=splits)
+        inspection = inspect_folder(ValidateParams(), root, tmp_path / "scratch")
+        assert inspection.found == []
+
+
+def test_elpv_is_not_blocked(tmp_path):
+    pytest.importorskip("elpv_dataset")
+    from thaw.demo import lay_out
+
+    lay_out(tmp_path / "raw")
+    inspection = inspect_folder(ValidateParams(), tmp_path / "raw", tmp_path / "scratch")
+    assert len(inspection.rows) == 2624
+    assert inspection.findings.verdicts == {}
+    assert {row.severity for row in inspection.found} <= {"warn"}
+
+
+def break_images(root: Path, count: int) -> None:
+    rng = random.Random(20)
+    formats = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
+    sources = [(name, encoded(picture(seed, 48), name)) for seed in range(4) for name in formats]
+    headers = [data[:24] for _, data in sources]
+    for number in range(count):
+        name, data = rng.choice(sources)
+        folder = root / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number:05d}.{name.lower()}").write_bytes(mutate(data, rng, headers))
+
+
+@pytest.mark.parametrize("count", [600, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_broken_images_are_rows_never_crashes(tmp_path, count):
+    break_images(tmp_path / "raw", count)
+    params = ValidateParams(limits=LimitParams(timeout_seconds=10))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    inspection = inspect_folder(params, tmp_path / "raw", tmp_path / "scratch")
+    assert len(inspection.rows) == count
+    assert len({row.path for row in inspection.found if row.severity != "warn"}) > count // 4
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kb < 400_000
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2_000_000
