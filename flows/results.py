@@ -53,5 +53,5 @@ def _number(value: float) -> str:
 
 
 def _interval(values: dict[str, Any], name: str) -> str:
-    low, high = values.get(f"intervals.{name}.low"), values.get(f"intervals.{name}.high")
+    low, high = values.get(f"interval.{name}.low"), values.get(f"interval.{name}.high")
     return f"{low:.4f} to {high:.4f}" if isinstance(low, float) and isinstance(high, float) else ""

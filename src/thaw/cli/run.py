@@ -124,7 +124,7 @@ def _print_runs(found: list[dict[str, Any]]) -> None:
             if value == "ran" and "stage." in key
         ]
         data = next((value[:8] for key, value in item["tags"].items() if key.startswith("data.")), "")
-        accuracy = item["metrics"].get("accuracy")
+        accuracy = item["metrics"].get("test.accuracy")
         table.add_row(
             item["run_id"][:8],
             item["name"],

@@ -15,6 +15,8 @@ from thaw.params import load_params
 from thaw.tracking.outbox import Outbox
 
 _FILE_LIMIT_BYTES = 20 * 2**20
+# These stay in the file of metrics; as metrics of a run they would hide the ones that are compared.
+_DETAIL = frozenset({"interval", "bootstrap", "confusion"})
 _SHOWN = (".png", ".json", ".md", ".csv", ".html")
 
 
@@ -60,7 +62,7 @@ def record_outputs(
 
     Args:
         outputs: files, and folders of which the files directly within are logged. What is over 20 MiB is not.
-        metrics: those of the files that hold metrics (JSON).
+        metrics: those of the files that hold metrics of the test split (JSON); they are logged as `test.<name>`.
     """
     files = [file for path in outputs for file in ([path] if path.is_file() else sorted(path.glob("*")))]
     shown = [file for file in files if file.suffix in _SHOWN and file.stat().st_size <= _FILE_LIMIT_BYTES]
@@ -113,13 +115,13 @@ def _read_curve(path: Path) -> list[dict[str, str]]:
 
 
 def _numbers(path: Path) -> dict[str, float]:
-    flat = flatten(read_json(path))
+    flat = {name: value for name, value in flatten(read_json(path)).items() if not _DETAIL.intersection(name.split("."))}
     numeric = {
         name: value
         for name, value in flat.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    return {_metric_name(name): float(value) for name, value in numeric.items() if math.isfinite(value)}
+    return {_metric_name(f"test.{name}"): float(value) for name, value in numeric.items() if math.isfinite(value)}
 
 
 def _metric_name(name: str) -> str:

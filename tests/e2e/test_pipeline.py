@@ -1,0 +1,115 @@
+"""The whole pipeline, as a user runs it: real Prefect, DVC, MLflow, images and weights. The tests build on each other."""
+
+import hashlib
+import json
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+from tests.e2e.conftest import SMALL, Project
+
+STAGES = ["validate", "split", "augment", "extract", "train_frozen", "fine_tune", "evaluate"]
+
+
+def overrides(*assignments: str) -> list[str]:
+    return [part for assignment in assignments for part in ("-S", assignment)]
+
+
+def test_a_first_run_runs_every_stage_and_records_it(project: Project) -> None:
+    done = project.thaw("run", "--json", *overrides(*SMALL))
+    result = json.loads(done.stdout)
+    assert 0.4 < result["metrics"]["accuracy"] <= 1
+    (run,) = project.runs()
+    assert run["run_id"] == result["run_id"]
+    assert run["status"] == "FINISHED"
+    assert project.outcomes(run) == dict.fromkeys(STAGES, "ran")
+    assert run["metrics"]["test.accuracy"] == result["metrics"]["accuracy"]
+    assert run["params"]["augment.image_size"] == "96"
+    assert run["tags"]["data.data/raw"].endswith(".dir")
+    assert (project.root / "reports" / "pictures" / "learning_curves.png").stat().st_size > 5_000
+
+
+def test_mlflow_holds_children_curves_and_a_model(project: Project) -> None:
+    from thaw.tracking.store import Store
+
+    store = Store(project.root)
+    run_id = project.runs()[0]["run_id"]
+    children = store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
+    assert sorted(child.info.run_name for child in children) == sorted(STAGES)
+    steps = [metric.step for metric in store.client.get_metric_history(run_id, "loss")]
+    assert steps == [1, 2, 3, 4, 5], "three epochs frozen and two thawed, on one axis"
+    model_dir = store.download_model(run_id, project.root / ".thaw" / "test-model")
+    trained_dir = project.root / "models" / "fine_tuned"
+    assert sha256(model_dir / "model.weights.h5") == sha256(trained_dir / "model.weights.h5")
+
+
+def test_dvc_agrees_that_nothing_is_left_to_do(project: Project) -> None:
+    before = sha256(project.root / "dvc.lock")
+    assert "up to date" in project.dvc("status").stdout
+    assert "Running stage" not in project.dvc("repro").stdout
+    assert sha256(project.root / "dvc.lock") == before
+
+
+def test_dvc_repro_force_gives_the_same_bytes(project: Project) -> None:
+    before = sha256(project.root / "dvc.lock")
+    project.dvc("repro", "--force", "--no-run-cache")
+    assert sha256(project.root / "dvc.lock") == before
+
+
+def test_a_changed_rate_runs_the_last_two_stages_only(project: Project) -> None:
+    project.thaw("run", *overrides("fine_tune.learning_rate=5e-6"))
+    run = project.runs()[0]
+    ran = [name for name, outcome in project.outcomes(run).items() if outcome == "ran"]
+    assert ran == ["fine_tune", "evaluate"]
+    assert run["params"]["fine_tune.learning_rate"] == "5e-06"
+
+
+def test_going_back_restores_instead_of_training(project: Project) -> None:
+    original = project.runs()[1]["params"]["fine_tune.learning_rate"]
+    project.thaw("run", *overrides(f"fine_tune.learning_rate={original}"))
+    outcomes = project.outcomes(project.runs()[0])
+    assert (outcomes["fine_tune"], outcomes["evaluate"]) == ("restored", "restored")
+
+
+def test_a_hidden_folder_stops_the_run_before_it_trains(project: Project) -> None:
+    raw_dir = project.root / "data" / "raw"
+    hidden = raw_dir / "défaut" / ".ipynb_checkpoints" / "x.png"
+    hidden.parent.mkdir()
+    shutil.copyfile(next((raw_dir / "défaut").glob("*.png")), hidden)
+    version = (project.root / "data" / "raw.dvc").read_bytes()
+    done = project.thaw("run", check=False)
+    assert done.returncode == 2
+    assert "défaut/.ipynb_checkpoints/x.png" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    run = project.runs()[0]
+    assert run["status"] == "FAILED"
+    assert "stage.fine_tune" not in run["tags"]
+    assert (project.root / "data" / "raw.dvc").read_bytes() == version
+    shutil.rmtree(hidden.parent)
+
+
+def test_new_images_are_a_new_version(project: Project) -> None:
+    raw_dir = project.root / "data" / "raw"
+    from PIL import Image
+
+    with Image.open(next((raw_dir / "défaut").glob("*.png"))) as image:
+        image.rotate(45).save(raw_dir / "défaut" / "neu.png")
+    project.thaw("run")
+    newest, *older = project.runs()
+    assert newest["status"] == "FINISHED"
+    assert newest["tags"]["data.data/raw"] != older[-1]["tags"]["data.data/raw"]
+
+
+def test_runs_are_listed_newest_first(project: Project) -> None:
+    assert all(newer["start_ms"] >= older["start_ms"] for newer, older in pairwise(project.runs()))
+
+
+def test_wrong_parameters_are_refused_at_once(project: Project) -> None:
+    done = project.thaw("run", *overrides("fine_tune.learnin_rate=1"), check=False)
+    assert done.returncode == 2
+    assert "fine_tune.learning_rate" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
