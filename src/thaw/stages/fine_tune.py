@@ -96,6 +96,7 @@ def _activations(
     engine = engines.compile(prefix, extract, scratch_dir, sample)
     values = engine(sample)
     dtype = storage_dtype(values)
-    key = engines.content_key(models.frozen_digest(prefix), prefix.output.name, views_digest, engine.name, engine.precision, dtype)
+    cut = (models.frozen_digest(prefix), prefix.output.name)
+    key = engines.content_key(*cut, views_digest, engine.name, engine.precision, dtype)
     cache = Cache(scratch_dir / "activations", cache_gb * 1e9, key)
     return cache.hold(pictures, engine, values.shape[1:], dtype, stop)
