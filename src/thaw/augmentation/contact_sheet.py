@@ -46,7 +46,7 @@ def draw_contact_sheet(
         for view in range(views):
             sheet.paste(_tile(make_view(picture, params, key, view)), (_left(view + 1), top + _CAPTION))
     with replacing(sheet_path) as temporary:
-        sheet.save(temporary, "PNG", optimize=True)
+        sheet.save(temporary, "PNG")
 
 
 def _choose(rows: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -50,7 +50,7 @@ def draw_mistakes(
                 (left, top + _TILE + 2 + 16 * line), _shortened(text), _INK if line < 2 else _FAINT, _font(12)
             )
     with replacing(picture_path) as temporary:
-        sheet.save(temporary, "PNG", optimize=True)
+        sheet.save(temporary, "PNG")
 
 
 def _shortened(text: str) -> str:
