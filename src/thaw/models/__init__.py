@@ -1,7 +1,7 @@
 """Networks: built, frozen, cut, saved.
 
 Names are looked up when they are used, so that the TensorFlow-free ones (`architectures`,
-`check_architecture`, `load_config`, `pretrained_digest`) stay free of it.
+`check_architecture`, `is_pretrained`, `load_config`, `pretrained_digest`) stay free of it.
 """
 
 from importlib import import_module
@@ -12,35 +12,27 @@ if TYPE_CHECKING:
     from thaw.models.cutting import cut
     from thaw.models.freezing import block_names, freeze, frozen_digest
     from thaw.models.network import build, imagenet_classifier, lite0, set_statistics
-    from thaw.models.pretrained import pretrained_digest
+    from thaw.models.pretrained import is_pretrained, pretrained_digest
     from thaw.models.saving import load, load_config, save
 
 __all__ = [
-    "architectures",
-    "block_names",
-    "build",
-    "check_architecture",
-    "cut",
-    "freeze",
-    "frozen_digest",
-    "imagenet_classifier",
-    "lite0",
-    "load",
-    "load_config",
-    "pretrained_digest",
-    "save",
+    "architectures", "block_names", "build", "check_architecture", "cut", "freeze", "frozen_digest",
+    "imagenet_classifier", "is_pretrained", "lite0", "load", "load_config", "pretrained_digest", "save",
     "set_statistics",
-]
+]  # fmt: skip
 
-_MODULE = {
-    "architectures": "catalog", "check_architecture": "catalog", "cut": "cutting", "block_names": "freezing",
-    "freeze": "freezing", "frozen_digest": "freezing", "build": "network", "imagenet_classifier": "network",
-    "lite0": "network", "set_statistics": "network", "pretrained_digest": "pretrained", "load": "saving",
-    "load_config": "saving", "save": "saving",
-}  # fmt: skip
+_NAMES = {
+    "catalog": ("architectures", "check_architecture"),
+    "cutting": ("cut",),
+    "freezing": ("block_names", "freeze", "frozen_digest"),
+    "network": ("build", "imagenet_classifier", "lite0", "set_statistics"),
+    "pretrained": ("is_pretrained", "pretrained_digest"),
+    "saving": ("load", "load_config", "save"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+    for module, names in _NAMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from thaw import files
 from thaw.errors import ThawError
-from thaw.models.catalog import LITES, check_architecture
+from thaw.models.catalog import BACKBONES, LITES, check_architecture
 from thaw.params import ModelParams
 
 if TYPE_CHECKING:
@@ -78,6 +78,11 @@ def load_given_weights(part: "keras.Model", weights: str) -> None:
                         "Name the weights of this backbone without its top.") from None  # fmt: skip
 
 
+def is_pretrained(params: ModelParams) -> bool:
+    """Whether the network starts from trained weights: else there is nothing to freeze."""
+    return params.architecture in BACKBONES and params.weights != "none"
+
+
 def pretrained_digest(params: ModelParams) -> str | None:
     """SHA-256 of the weight file that `build` starts from, as hex.
 
@@ -87,7 +92,7 @@ def pretrained_digest(params: ModelParams) -> str | None:
         ThawError: the network's name is unknown, or the file is missing.
     """
     check_architecture(params.architecture)
-    if params.weights == "none":
+    if not is_pretrained(params):
         return None
     if params.weights != "imagenet":
         return files.digest(given_weights_path(params.weights))

@@ -10,7 +10,6 @@ import thaw.models
 from thaw.augmentation.views import FreshViews, StoredViews, open_views
 from thaw.engines import Engine, compile_kept, content_key
 from thaw.files import digest_folder, write_json
-from thaw.models.catalog import BACKBONES
 from thaw.params import ExtractParams, ModelParams
 from thaw.training.activations import sample_pictures, storage_dtype, write_activations
 from thaw.training.guard import guarded
@@ -71,7 +70,7 @@ def _facts(engine: Engine, key: str, shape: tuple[int, ...], dtype: np.dtype[Any
 
 
 def _why_none(model: ModelParams, train: Inputs) -> str:
-    if model.architecture not in BACKBONES or model.weights == "none":
+    if not thaw.models.is_pretrained(model):
         return "the network has no pretrained weights"
     return "views are made on the fly" if train.views == 0 else ""
 

@@ -71,14 +71,18 @@ def fine_tune(
 
 
 def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Model, dict[str, Any]]:
-    """The network of `train_frozen`, thawed; with strategy `scratch` its structure with random weights."""
+    """The network of `train_frozen`, thawed; with strategy `scratch` its structure with random weights.
+
+    A network that started from random weights is trained whole, whatever the strategy.
+    """
     keras.utils.set_random_seed(seed)
     network, config = models.load(frozen_dir)
+    structure = ModelParams.model_validate(config["model"])
     if params.strategy == "scratch":
         keras.backend.clear_session()
-        structure = ModelParams.model_validate(config["model"])
         network = models.build(structure, tuple(config["input_shape"]), len(config["classes"]), seed, pretrained=False)
-    models.freeze(network, params.strategy, params.from_layer, params.batch_norm)
+    strategy = params.strategy if models.is_pretrained(structure) else "scratch"
+    models.freeze(network, strategy, params.from_layer, params.batch_norm)
     return network, config
 
 

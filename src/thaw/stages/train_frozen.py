@@ -74,7 +74,7 @@ def _build(model: ModelParams, pictures: StoredViews | FreshViews, num_classes: 
     network = models.build(model, pictures.shape, num_classes, seed)
     if model.normalization == "featurewise":
         models.set_statistics(network, *measure_pixels(pictures))
-    if model.weights != "none":
+    if models.is_pretrained(model):
         models.freeze(network, "head", "", "frozen")
     return network
 
