@@ -1,5 +1,6 @@
 """The one place that talks to DVC: the graph, what is dirty, and the books in `dvc.lock`."""
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ class Books:
                 raise ThawError(
                     f"{root}: {error}", "Mend dvc.yaml, or run `dvc init` in a new project."
                 ) from error
-        self._stages: dict[str, Any] = {stage.addressing: stage for stage in self._ordered()}
+        self._stages: dict[str, Any] = {stage.name: stage for stage in self._ordered()}
 
     def _ordered(self) -> list[Any]:
         import networkx
@@ -68,6 +69,12 @@ class Books:
             self._graph.reverse(), key=lambda stage: stage.addressing
         )
         return [stage for stage in order if stage.cmd]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        # DVC makes stages of the entries in its run cache, with paths relative to where the process stands.
+        with _explained(), contextlib.chdir(self.root), self._repo.lock:
+            yield
 
     def stages(self) -> list[StageSpec]:
         """The stages, each after those it depends on."""
@@ -105,7 +112,7 @@ class Books:
 
     def changed(self, name: str) -> bool:
         """Whether the stage's command, dependencies, parameters or outputs differ from `dvc.lock`."""
-        with _explained(), self._repo.lock:
+        with self._locked():
             return bool(self._stages[name].changed())
 
     def restore(self, name: str) -> bool:
@@ -114,7 +121,7 @@ class Books:
         from dvc.stage.cache import RunCacheNotFoundError
 
         stage = self._stages[name]
-        with _explained(), self._repo.lock:
+        with self._locked():
             try:
                 self._repo.stage_cache.restore(stage)
             except (RunCacheNotFoundError, CheckoutError, CacheLinkError):
@@ -125,7 +132,7 @@ class Books:
     def clear(self, name: str) -> None:
         """Remove the stage's outputs, as DVC does before it runs a stage, and make their parent folders."""
         stage = self._stages[name]
-        with _explained(), self._repo.lock:
+        with self._locked():
             stage.remove_outs(ignore_remove=False, force=False)
         for out in stage.outs:
             Path(out.fs_path).parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +142,7 @@ class Books:
         self._book(self._stages[name])
 
     def _book(self, stage: Any) -> None:
-        with _explained(), self._repo.lock:
+        with self._locked():
             stage.save()
             stage.commit()
             stage.dump(update_pipeline=False)
@@ -144,11 +151,11 @@ class Books:
         """Book every changed `*.dvc` file that a stage reads (`data/raw.dvc`); their names."""
         booked = []
         for source in self._data_sources():
-            with _explained(), self._repo.lock:
+            with self._locked():
                 changed = bool(source.changed())
             if changed:
                 self._book(source)
-                booked.append(source.relpath)
+                booked.append(str(Path(source.path).relative_to(self.root)))
         return booked
 
     def _data_sources(self) -> list[Any]:
@@ -160,7 +167,7 @@ class Books:
             out.def_path
             if source.wdir == str(self.root)
             else str(Path(out.fs_path).relative_to(self.root)): value
-            for source in sorted(self._data_sources(), key=lambda stage: stage.relpath)
+            for source in sorted(self._data_sources(), key=_name)
             for out in source.outs
             if (value := _hash(out))
         }
@@ -169,8 +176,14 @@ class Books:
         """Path of each output (relative to the root) to its hash in `dvc.lock`."""
         return {str(Path(out.fs_path).relative_to(self.root)): _hash(out) for out in self._stages[name].outs}
 
-    def add(self, path: Path) -> None:
-        """Put a folder under DVC (`dvc add`)."""
+    def add(self, path: Path, link: bool = False) -> None:
+        """Put a folder under DVC (`dvc add`).
+
+        Args:
+            link: make the files links to DVC's cache, which halves the room they take and makes them read-only.
+        """
+        if link:
+            self._repo.cache.local.cache_types = ["hardlink", "symlink"]
         with _explained():
             self._repo.add([str(path)])
 
@@ -181,6 +194,11 @@ class Books:
 def _argument(path: str) -> str:
     name = Path(path)
     return f"{name.stem}_path" if name.suffix else f"{name.name}_dir"
+
+
+def _name(stage: Any) -> str:
+    """A name to sort by: a pipeline stage's own, a data source's path."""
+    return str(getattr(stage, "name", "") or stage.path)
 
 
 def _hash(out: Any) -> str:

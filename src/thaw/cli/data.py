@@ -24,7 +24,10 @@ def add(
     ],
     name: Annotated[str, typer.Option(help="Its name below data/; the pipeline reads data/raw.")] = "raw",
     link: Annotated[
-        bool, typer.Option("--link/--copy", help="Hard links, where the disk is the same, or copies.")
+        bool,
+        typer.Option(
+            "--link/--copy", help="One copy, in DVC's cache, with read-only links to it; or two copies."
+        ),
     ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Move a folder of that name aside first.")
@@ -47,11 +50,11 @@ def add(
                 f"{target.relative_to(root)}: holds data already", "Use --replace to move it aside first."
             )
         typer.echo(f"moved the old folder to {_move_aside(target).relative_to(root)}")
-    count = _bring_in(path.resolve(), target, link)
+    count = _bring_in(path.resolve(), target)
     from thaw.versioning import Books
 
     books = Books(root)
-    books.add(target)
+    books.add(target, link)
     books.close()
     typer.echo(
         f"{count} files in {target.relative_to(root)}, version in {target.relative_to(root)}.dvc\nNext:"
@@ -84,8 +87,8 @@ def _move_aside(target: Path) -> Path:
     return target.rename(aside)
 
 
-def _bring_in(source: Path, target: Path, link: bool) -> int:
-    """Copy or link the tree beside its place, then rename it there: it is there whole or not at all."""
+def _bring_in(source: Path, target: Path) -> int:
+    """Copy the tree beside its place, then rename it there: it is there whole or not at all."""
     from rich.progress import Progress
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,8 +96,8 @@ def _bring_in(source: Path, target: Path, link: bool) -> int:
     total = sum(len(files) for _, _, files in os.walk(source))
     try:
         with Progress(transient=True) as progress:
-            bar = progress.add_task("linking" if link else "copying", total=total)
-            copy = _counted(_link if link else shutil.copy2, lambda: progress.advance(bar))
+            bar = progress.add_task("copying", total=total)
+            copy = _counted(shutil.copy2, lambda: progress.advance(bar))
             shutil.copytree(source, partial / "tree", symlinks=True, copy_function=copy)
         if target.exists():
             target.rmdir()  # an empty folder
@@ -104,16 +107,6 @@ def _bring_in(source: Path, target: Path, link: bool) -> int:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return total
-
-
-def _link(source: str, target: str) -> str:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        raise ThawError(
-            f"{source}: cannot be linked ({error.strerror})", "Leave --link out to copy it."
-        ) from error
-    return target
 
 
 def _counted(copy: Callable[[str, str], str], advance: Callable[[], None]) -> Callable[[str, str], str]:

@@ -17,7 +17,10 @@ def demo(
 
     A folder that holds anything else is left alone; one that is half filled is completed.
 
-    [dim]thaw demo && thaw run[/dim]
+    [bold]Examples[/bold]
+
+      thaw demo
+      thaw demo && thaw run
     """
     from rich.console import Console
     from rich.progress import Progress
