@@ -47,7 +47,7 @@ def ui(
     logs = root / ".thaw" / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     servers = [
-        _start(_mlflow_command(root, mlflow_url), logs / "mlflow.txt", {}),
+        _start(_mlflow_command(root, mlflow_url), logs / "mlflow.txt", {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}),
         _start(
             _prefect_command(prefect_url), logs / "prefect.txt", {"PREFECT_API_URL": f"{prefect_url}/api"}
         ),

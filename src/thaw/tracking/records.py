@@ -24,6 +24,7 @@ def describe_run(root: Path) -> dict[str, str]:
     """Tags of a run: the git commit, the hash of `dvc.lock`, the machine."""
     lock = root / "dvc.lock"
     tags = {f"machine.{key}": value for key, value in machine_facts().items()}
+    tags |= {"mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL"}
     commit = _git(root, "rev-parse", "HEAD")
     if commit:
         tags["mlflow.source.git.commit"] = commit

@@ -45,7 +45,9 @@ class Store:
             return str(found.experiment_id)
         served = self.uri.startswith(("http:", "https:", "databricks"))
         location = None if served else (home / "mlruns" / "artifacts").as_uri()
-        return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
+        # Without the tag MLflow's page opens on prompts and traces.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(self.client.create_experiment(EXPERIMENT, artifact_location=location, tags=tags))
 
     def open_run(self, event: Event, parent_id: str) -> str:
         """Create a run; its id."""
