@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from thaw.tracking.outbox import Outbox
 
 _POLL_SECONDS = 1.0
+
+log = logging.getLogger("thaw.tracking")
 
 
 class JournalFollower:
@@ -41,8 +44,13 @@ class JournalFollower:
         self._log_new()
 
     def _follow(self) -> None:
+        told = False
         while not self._stop.wait(_POLL_SECONDS):
             self._log_new()
+            problem = self._outbox.problem()
+            if problem and not told:
+                log.warning("tracking is down (%s); the run goes on, and what it logs is uploaded later", problem)
+            told = bool(problem)
 
     def _log_new(self) -> None:
         for entry in read_journal(self._journal_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from thaw import telemetry
+from thaw.errors import ThawError
 from thaw.files import read_json
 from thaw.tracking.outbox import Event
 
@@ -172,10 +173,26 @@ class Store:
             for run in runs
         ]
 
+    def _whole_id(self, beginning: str) -> str:
+        runs = self.client.search_runs([self.experiment_id], max_results=5000)
+        found = [run.info.run_id for run in runs if run.info.run_id.startswith(beginning)]
+        if len(found) != 1:
+            cure = "`thaw runs` lists the runs." if not found else "Give more of its id."
+            raise ThawError(f"{len(found)} runs have an id that begins with {beginning}", cure)
+        return str(found[0])
+
     def download_model(self, run_id: str, target_dir: Path) -> Path:
-        """Fetch the model that a run logged; the folder that holds its `model.json`."""
+        """Fetch the model that a run logged; the folder that holds its `model.json`.
+
+        Args:
+            run_id: or how it begins, as `thaw runs` shows it.
+
+        Raises:
+            ThawError: no run, or several, have such an id.
+        """
         import mlflow
 
+        run_id = self._whole_id(run_id)
         models = self.client.search_logged_models(
             [self.experiment_id], filter_string=f"source_run_id = '{run_id}'", max_results=1
         )
