@@ -80,7 +80,7 @@ def _open(root: Path, run_id: str | None) -> "tuple[Classifier, float]":
     from thaw.stages.evaluate import open_classifier
 
     params = load_params(root / "params.yaml")
-    model_dir = _download(root, run_id) if run_id else root / "models" / "fine_tuned"
+    model_dir = download_model(root, run_id) if run_id else root / "models" / "fine_tuned"
     if not model_dir.is_dir():
         raise ThawError(
             f"{model_dir}: no trained model", "Train one with `thaw run`, or name a run: --run ID."
@@ -90,7 +90,8 @@ def _open(root: Path, run_id: str | None) -> "tuple[Classifier, float]":
     return classifier, params.evaluate.threshold
 
 
-def _download(root: Path, run_id: str) -> Path:
+def download_model(root: Path, run_id: str) -> Path:
+    """The folder of a run's model, fetched when it is not here yet."""
     if not run_id.isalnum():
         raise ThawError(f"{run_id!r} is no id of a run", "`thaw runs` lists them.")
     target_dir = scratch_dir(root, "predict") / run_id

@@ -1,0 +1,163 @@
+"""`thaw explain`: what a model saw in images, and what its filters look for."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thaw.cli import app
+from thaw.errors import ThawError
+
+if TYPE_CHECKING:
+    import keras
+
+    from thaw.explain.sheets import Picture
+
+_METHODS = ("grad_cam", "grad_cam++", "occlusion", "activations", "filters")
+
+
+@app.command()
+def explain(
+    model_name: Annotated[
+        str, typer.Argument(metavar="RUN_OR_MODEL", help="An MLflow run, or a model's folder.")
+    ],
+    files: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Images.")],
+    out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the pictures go.")],
+    methods: Annotated[
+        str, typer.Option(help="Some of grad_cam, grad_cam++, occlusion, activations, filters.")
+    ] = ("grad_cam,grad_cam++,occlusion,activations"),
+    class_name: Annotated[
+        str, typer.Option("--class", help="Explain this class, not the predicted one.")
+    ] = "",
+    layers: Annotated[str, typer.Option(help="Layers, with commas between; else the usual ones.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
+) -> None:
+    """Lay heat over images where the model saw the class, and draw what its layers make of them.
+
+    [bold]Examples[/bold]
+
+      thaw explain models/fine_tuned cell.png --out explained
+      thaw explain models/fine_tuned cell.png --out explained --class functional
+      thaw explain models/fine_tuned cell.png --out explained --methods filters --layers block5_project_conv
+    """
+    wanted = _parse_methods(methods)
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise ThawError(f"{missing[0]}: no such file", "Name images that are there.")
+    model_dir = _find_model(model_name)
+    from thaw.models import load, load_config
+
+    config = load_config(model_dir)
+    class_index = _class_index(config["classes"], class_name)
+    model, _ = load(model_dir)
+    names = [name.strip() for name in layers.split(",") if name.strip()]
+    images = _Images(files, config)
+    predicted = _predict(model, images, config["classes"])
+    written = list(_write(model, images, out_dir, wanted, class_index, names))
+    rows = [{"image": str(file), **row} for file, row in zip(files, predicted, strict=True)]
+    if as_json:
+        print(
+            json.dumps(
+                {"images": rows, "pictures": [str(path) for path in written]}, ensure_ascii=False, indent=2
+            )
+        )
+        return
+    for row in rows:
+        print(f"{row['image']}: {row['predicted']} ({row['probability']:.3f})")
+    print(f"{len(written)} pictures in {out_dir}")
+
+
+def _parse_methods(text: str) -> list[str]:
+    methods = [name.strip() for name in text.split(",") if name.strip()]
+    for name in methods:
+        if name not in _METHODS:
+            raise ThawError(f"--methods: there is no method {name!r}", f"Take some of {', '.join(_METHODS)}.")
+    if not methods:
+        raise ThawError("--methods: names none", f"Take some of {', '.join(_METHODS)}.")
+    return methods
+
+
+def _find_model(name: str) -> Path:
+    from thaw.cli.predict import download_model
+    from thaw.project import find_root
+
+    if (Path(name) / "model.json").is_file():
+        return Path(name)
+    if Path(name).exists() or not name.isalnum():
+        raise ThawError(f"{name}: neither a trained model's folder nor the id of a run",
+                        "Name a folder such as models/fine_tuned, or a run of `thaw runs`.")  # fmt: skip
+    return download_model(find_root(), name)
+
+
+def _class_index(classes: Sequence[str], name: str) -> int:
+    if not name:
+        return -1
+    if name not in classes:
+        raise ThawError(f"--class: the model knows no class {name!r}", f"Take one of {', '.join(classes)}.")
+    return list(classes).index(name)
+
+
+class _Images:
+    """The images, read when they are looked at, so that memory holds one of them."""
+
+    def __init__(self, files: Sequence[Path], config: dict[str, Any]) -> None:
+        self.files, self.config = files, config
+        # A folder an image: its place in the list keeps files of one name apart.
+        self.folders = [f"{number:03}-{file.stem}" for number, file in enumerate(files, 1)]
+
+    def __iter__(self) -> "Iterator[Picture]":
+        import numpy as np
+
+        from thaw import images
+        from thaw.explain.sheets import Picture
+
+        height, width, channels = self.config["input_shape"]
+        resize = self.config.get("resize", "stretch")
+        for file in self.files:
+            original = np.asarray(images.decode(file, channels))
+            pixels = images.load(file, height, width, channels, resize)
+            yield Picture(original.reshape(*original.shape[:2], channels), pixels, resize)
+
+
+def _predict(model: "keras.Model", pictures: _Images, classes: Sequence[str]) -> list[dict[str, Any]]:
+    import keras
+    import numpy as np
+
+    rows = []
+    for picture in pictures:
+        logits = model.predict_on_batch(picture.pixels[None])[0]
+        both = np.concatenate([[0.0], logits]) if len(logits) == 1 else logits
+        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(both))
+        best = int(probabilities.argmax())
+        rows.append({"predicted": classes[best], "probability": round(float(probabilities[best]), 6)})
+    return rows
+
+
+def _write(
+    model: "keras.Model",
+    pictures: _Images,
+    out_dir: Path,
+    methods: Sequence[str],
+    class_index: int,
+    layers: Sequence[str],
+) -> Iterator[Path]:
+    from thaw.explain import sheets
+
+    def save(sheet: Any, path: Path) -> Path:
+        sheets.save_picture(sheet, path)
+        return path
+
+    for method in methods:
+        if method == "filters":
+            for layer in layers or [list(sheets.spatial_layers(model))[-1]]:
+                yield save(sheets.draw_filters(model, layer), out_dir / f"filters-{layer}.png")
+        elif method == "activations":
+            for folder, picture in zip(pictures.folders, pictures, strict=True):
+                for layer, grid in sheets.draw_activations(model, picture, layers).items():
+                    yield save(grid, out_dir / folder / f"activations-{layer}.png")
+        else:
+            drawn = sheets.draw_heat(model, pictures, method, class_index, layers[-1] if layers else "")
+            for folder, sheet in zip(pictures.folders, drawn, strict=True):
+                yield save(sheet, out_dir / folder / f"{method}.png")

@@ -1,0 +1,93 @@
+"""Write explanations as pictures: what the network saw in an image, and what its filters look for."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import keras
+import numpy as np
+from PIL import Image
+
+from thaw.explain.drawing import draw_grid, overlay, place_heat
+from thaw.explain.filters import find_patterns
+from thaw.explain.grad_cam import PREDICTED, normalize_maps, prepare_grad_cam
+from thaw.explain.occlusion import occlude
+from thaw.explain.tracing import find_spatial_layer, layer_outputs, spatial_layers
+from thaw.files import replacing
+
+HEAT_METHODS = ("grad_cam", "grad_cam++", "occlusion")
+_MOST_FILTERS = 64
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image to explain."""
+
+    original: np.ndarray
+    """uint8 `(height, width, 1 or 3)` as it is in its file."""
+    pixels: np.ndarray
+    """uint8, brought to the network's input."""
+    resize: Literal["stretch", "crop", "pad"]
+    """How it was brought there."""
+
+
+def draw_heat(
+    model: keras.Model,
+    pictures: Iterable[Picture],
+    method: str,
+    class_index: int = PREDICTED,
+    layer_name: str = "",
+) -> Iterator[np.ndarray]:
+    """Heat of one method over each picture, uint8 RGB at the original's size.
+
+    Raises:
+        ThawError: the layer is unknown or gives no maps.
+    """
+    heat = None if method == "occlusion" else prepare_grad_cam(model, layer_name, method)  # type: ignore[arg-type]
+    for picture in pictures:
+        if heat is None:
+            found = occlude(model, picture.pixels, class_index)[None]
+        else:
+            found = heat(picture.pixels[None], np.array(class_index)).maps
+        height, width = picture.original.shape[:2]
+        input_size = (picture.pixels.shape[0], picture.pixels.shape[1])
+        placed = place_heat(normalize_maps(found)[0], (height, width), input_size, picture.resize)
+        yield overlay(picture.original, placed)
+
+
+def draw_activations(
+    model: keras.Model, picture: Picture, layer_names: Sequence[str] = ()
+) -> dict[str, Image.Image]:
+    """A grid of every channel of each layer named; without names of the last layer of each resolution.
+
+    Raises:
+        ThawError: a layer is unknown or gives no maps.
+    """
+    names = [find_spatial_layer(model, name).name for name in layer_names] or _last_of_each_size(model)
+    outputs = layer_outputs(model, picture.pixels[None].astype("float32"))
+    maps = {name: keras.ops.convert_to_numpy(keras.ops.cast(outputs[name][0], "float32")) for name in names}
+    return {name: draw_grid(channels.transpose(2, 0, 1)) for name, channels in maps.items()}
+
+
+def draw_filters(model: keras.Model, layer_name: str, seed: int = 0) -> Image.Image:
+    """A grid of the patterns that the layer's filters respond to most: of its first 64.
+
+    Raises:
+        ThawError: the layer is unknown or gives no maps.
+    """
+    layers = spatial_layers(model)
+    channels = layers[layer_name][2] if layer_name in layers else 1
+    return draw_grid(find_patterns(model, layer_name, range(min(channels, _MOST_FILTERS)), seed=seed))
+
+
+def save_picture(picture: Image.Image | np.ndarray, path: Path) -> None:
+    """Write a PNG, whole or not at all."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    with replacing(path) as temporary:
+        image.save(temporary, "PNG")
+
+
+def _last_of_each_size(model: keras.Model) -> list[str]:
+    last = {shape[:2]: name for name, shape in spatial_layers(model).items()}
+    return list(last.values())
