@@ -23,7 +23,11 @@ def test_basis_is_orthonormal_up_to_the_cell_average():
 
 def test_descriptor_survives_size_brightness_and_contrast():
     image = picture(3, 200, color=False)
-    same = [image.resize((120, 160)), image.point(lambda level: level * 0.85), image.point(lambda level: level // 2 + 9)]
+    same = [
+        image.resize((120, 160)),
+        image.point(lambda level: level * 0.85),
+        image.point(lambda level: level // 2 + 9),
+    ]
     first = expand(descriptors([image]))[0].ravel()
     for other in expand(descriptors(same)):
         assert first @ other.ravel() > 0.995
@@ -59,7 +63,7 @@ def test_all_codes_within_seven_bits_are_found():
         for bit in rng.choice(128, 7, replace=False):
             row[bit // 8] ^= 1 << (bit % 8)
     found = set()
-    for query, at in close_codes(codes, queries.view(np.uint64), 7):
+    for _, query, at in close_codes(codes, [queries.view(np.uint64)], 7):
         found |= set(zip(query.tolist(), at.tolist(), strict=True))
     assert {(number, number) for number in range(5000)} <= found
 
@@ -67,7 +71,7 @@ def test_all_codes_within_seven_bits_are_found():
 def test_a_heap_of_like_codes_takes_linear_time():
     codes = np.zeros((20_000, 2), np.uint64)
     codes[:, 1] = np.arange(20_000)
-    pairs = sum(len(query) for query, _ in close_codes(codes, codes, 128))
+    pairs = sum(len(query) for _, query, _ in close_codes(codes, [codes], 128))
     assert pairs <= 20_000 * 64 * 8
 
 
@@ -106,6 +110,8 @@ def test_clusters_do_not_depend_on_order(distinct):
     order = np.random.default_rng(0).permutation(len(images))
     straight = find_near_clusters(descriptors(images), 0.05)
     mixed = find_near_clusters(descriptors([images[index] for index in order]), 0.05)
-    assert {frozenset(order[cluster].tolist()) for cluster in mixed.members} == {
-        frozenset(cluster.tolist()) for cluster in straight.members
-    } == {frozenset({7, 80}), frozenset({9, 81})}
+    assert (
+        {frozenset(order[cluster].tolist()) for cluster in mixed.members}
+        == {frozenset(cluster.tolist()) for cluster in straight.members}
+        == {frozenset({7, 80}), frozenset({9, 81})}
+    )

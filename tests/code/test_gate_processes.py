@@ -43,7 +43,11 @@ def inspect_or_fail(data, limits, inspect=pictures.inspect):
 @pytest.mark.skipif(os.name != "posix", reason="the patch reaches workers by fork")
 def test_a_file_that_kills_or_hangs_its_worker_costs_one_row(root, monkeypatch):
     monkeypatch.setattr("thaw.gate.scanning.inspect", inspect_or_fail)
-    for name, content in (("train/cat/k.png", b"kill"), ("train/cat/k2.png", b"kill"), ("test/dog/h.png", b"hang")):
+    for name, content in (
+        ("train/cat/k.png", b"kill"),
+        ("train/cat/k2.png", b"kill"),
+        ("test/dog/h.png", b"hang"),
+    ):
         (root / name).write_bytes(content)
     files = entries(root)
     shards = [files[at : at + 8] for at in range(0, len(files), 8)]
@@ -53,7 +57,9 @@ def test_a_file_that_kills_or_hangs_its_worker_costs_one_row(root, monkeypatch):
     assert sorted(row["path"] for row in rows) == sorted(entry.path for entry in files)
     problems = {row["path"]: row["problem"] for row in rows if row["problem"]}
     assert problems == {
-        "train/cat/k.png": "decoder_crash", "train/cat/k2.png": "decoder_crash", "test/dog/h.png": "decoder_timeout",
+        "train/cat/k.png": "decoder_crash",
+        "train/cat/k2.png": "decoder_crash",
+        "test/dog/h.png": "decoder_timeout",
     }
 
 
@@ -100,7 +106,9 @@ def settle(root: Path) -> None:
 def test_a_second_scan_opens_no_file(root, tmp_path, monkeypatch):
     settle(root)
     first = scan(root, tmp_path / "rows.arrow")
-    monkeypatch.setattr("thaw.gate.store.scan_shards", lambda shards, *_: pytest.fail("read") if list(shards) else [])
+    monkeypatch.setattr(
+        "thaw.gate.store.scan_shards", lambda shards, *_: pytest.fail("read") if list(shards) else []
+    )
     assert scan(root, tmp_path / "rows.arrow").equals(first)
 
 
@@ -115,7 +123,9 @@ def test_a_changed_file_is_read_again_even_with_its_old_time_and_size(root, tmp_
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     again = scan(root, tmp_path / "rows.arrow")
     assert again.equals(scan(root, tmp_path / "fresh.arrow"))
-    assert [row["path"] for row in again.to_pylist() if row["problem"] == "corrupt"] == ["train/cat/train000.png"]
+    assert [row["path"] for row in again.to_pylist() if row["problem"] == "corrupt"] == [
+        "train/cat/train000.png"
+    ]
 
 
 def test_removed_and_added_files_leave_and_enter_the_store(root, tmp_path):

@@ -25,7 +25,9 @@ def picture(seed: int, side: int = SIDE, color: bool = True) -> Image.Image:
         noise = rng.uniform(-1, 1, (cells, cells, channels))
         for channel in range(channels):
             layer = Image.fromarray(noise[:, :, channel].astype(np.float32), mode="F")
-            levels[:, :, channel] += np.asarray(layer.resize((side, side), Image.Resampling.BICUBIC)) / cells**0.5
+            levels[:, :, channel] += (
+                np.asarray(layer.resize((side, side), Image.Resampling.BICUBIC)) / cells**0.5
+            )
     levels = (levels - levels.min()) / np.ptp(levels) * 215 + 20
     pixels = levels.astype(np.uint8)
     return Image.fromarray(pixels if color else pixels[:, :, 0])
@@ -78,15 +80,25 @@ class Planter:
     def plant_junk(self) -> None:
         image = self.picture()
         for path in (
-            "train/cat/.ipynb_checkpoints/a.png", "train/cat/.hidden.png", "train/cat/._a.jpg", ".git/b.png",
-            "train/.cache/deep/er/c.png", "train/cat/.DS_Store",
+            "train/cat/.ipynb_checkpoints/a.png",
+            "train/cat/.hidden.png",
+            "train/cat/._a.jpg",
+            ".git/b.png",
+            "train/.cache/deep/er/c.png",
+            "train/cat/.DS_Store",
         ):
             image.save(self.path(path, "hidden"), "PNG")
         for folder in ("train/cat/.ipynb_checkpoints/", ".git/", "train/.cache/"):
             self.expect("hidden", folder)
         for path in (
-            "__MACOSX/train/x.png", "train/dog/@eaDir/thumb.jpg", "train/dog/Thumbs.db", "train/dog/desktop.ini",
-            "train/dog/a.png~", "train/dog/b.jpg.part", "train/dog/c.png.crdownload", "train/dog/~$d.png",
+            "__MACOSX/train/x.png",
+            "train/dog/@eaDir/thumb.jpg",
+            "train/dog/Thumbs.db",
+            "train/dog/desktop.ini",
+            "train/dog/a.png~",
+            "train/dog/b.jpg.part",
+            "train/dog/c.png.crdownload",
+            "train/dog/~$d.png",
         ):
             image.save(self.path(path), "PNG")
         for path in ("__MACOSX/train/x.png", "__MACOSX/", "train/dog/@eaDir/", "train/dog/@eaDir/thumb.jpg"):
@@ -123,8 +135,11 @@ class Planter:
         outside = self.root.parent / "outside.png"
         self.picture().save(outside)
         for name, target, check in (
-            ("out.png", outside, "link_leaves_root"), ("gone.png", "nowhere.png", "link_dangling"),
-            ("up", "..", "link_loop"), ("self.png", "self.png", "link_loop"), ("again", "../dog", "link_folder"),
+            ("out.png", outside, "link_leaves_root"),
+            ("gone.png", "nowhere.png", "link_dangling"),
+            ("up", "..", "link_loop"),
+            ("self.png", "self.png", "link_loop"),
+            ("again", "../dog", "link_folder"),
         ):
             self.path(f"train/cat/{name}", check).symlink_to(target)
         os.mkfifo(self.path("train/cat/pipe.png", "special_file"))
@@ -138,7 +153,13 @@ class Planter:
 
     def plant_files(self) -> None:
         self.path("train/cat/empty.png", "empty_file").write_bytes(b"")
-        for suffix, name in (("png", "PNG"), ("jpg", "JPEG"), ("gif", "GIF"), ("bmp", "BMP"), ("webp", "WEBP")):
+        for suffix, name in (
+            ("png", "PNG"),
+            ("jpg", "JPEG"),
+            ("gif", "GIF"),
+            ("bmp", "BMP"),
+            ("webp", "WEBP"),
+        ):
             data = encoded(self.picture(), name)
             self.path(f"train/cat/cut.{suffix}").write_bytes(data[: len(data) * 2 // 3])
             self.expect("truncated" if name != "WEBP" else "unfit", f"train/cat/cut.{suffix}")
@@ -149,7 +170,9 @@ class Planter:
         self.path("train/cat/bomb.png", "decompression_bomb").write_bytes(bomb())
         self.path("train/cat/jpeg.png", "wrong_suffix").write_bytes(encoded(self.picture(), "JPEG"))
         frames = [self.picture() for _ in range(3)]
-        frames[0].save(self.path("train/cat/moves.gif", "animated", "palette"), save_all=True, append_images=frames[1:])
+        frames[0].save(
+            self.path("train/cat/moves.gif", "animated", "palette"), save_all=True, append_images=frames[1:]
+        )
         frames[1].save(self.path("train/cat/pages.tiff", "animated"), save_all=True, append_images=frames[2:])
         self.picture().convert("CMYK").save(self.path("train/cat/print.jpg", "cmyk"))
         deep = np.asarray(picture(77, color=False), np.uint16) * 257
@@ -167,12 +190,19 @@ class Planter:
     def plant_looks(self) -> None:
         pixels = np.asarray(self.picture(), np.float64)
         for name, levels, checks in (
-            ("dark.png", pixels / 12, ("dark",)), ("bright.png", 235 + pixels / 14, ("bright",)),
-            ("flat.png", 60 + (pixels > 128).all(axis=2, keepdims=True) * 90 + 0 * pixels, ("low_information",)),
+            ("dark.png", pixels / 12, ("dark",)),
+            ("bright.png", 235 + pixels / 14, ("bright",)),
+            (
+                "flat.png",
+                60 + (pixels > 128).all(axis=2, keepdims=True) * 90 + 0 * pixels,
+                ("low_information",),
+            ),
             ("same.png", np.full_like(pixels, 90), ("constant", "grey_among_color")),
         ):
             Image.fromarray(levels.astype(np.uint8)).save(self.path(f"train/dog/{name}", *checks))
-        soft = self.picture().resize((6, 6), Image.Resampling.BOX).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        soft = (
+            self.picture().resize((6, 6), Image.Resampling.BOX).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        )
         soft.save(self.path("train/dog/blurred.png", "blurred"))
         picture(78, color=False).save(self.path("train/dog/grey.png", "grey_among_color"))
 
@@ -200,8 +230,11 @@ class Planter:
     def plant_metadata(self) -> None:
         lines = ["path,group,probability"]
         for split in ("train", "test"):
-            lines += [f"{split}/{label}/{split}{number:03d}.png,{split}{label}{number},0.5"
-                      for label in ("cat", "dog") for number in range(14)]
+            lines += [
+                f"{split}/{label}/{split}{number:03d}.png,{split}{label}{number},0.5"
+                for label in ("cat", "dog")
+                for number in range(14)
+            ]
         lines[1] = "train/cat/train000.png,shared,0.5"
         lines[20] = "train/dog/train005.png,shared,0.5"
         lines[29] = "test/cat/test000.png,shared,0.5"

@@ -35,15 +35,25 @@ def test_blocks_nothing_that_was_not_planted(dirty):
     blocked = {row.path for row in inspection.found if row.severity == "block"}
     # Pictures planted for one defect may stand in a place that another one rules out.
     assert {path for path in blocked - planted if not path.startswith(("extra/", ".", "__"))} <= {
-        "train/cat/text.webp", "train/cat/cut.webp", "train/dog/~$d.png",
+        "train/cat/text.webp",
+        "train/cat/cut.webp",
+        "train/dog/~$d.png",
     }
 
 
 def test_plants_every_check_but_those_of_processes_and_whole_sets(dirty):
     _, planter = dirty
     elsewhere = {
-        "decoder_crash", "decoder_timeout", "unreadable", "too_few_classes", "imbalance", "label_shift", "drift",
-        "reference_label_shift", "reference_drift", "expectation",
+        "decoder_crash",
+        "decoder_timeout",
+        "unreadable",
+        "too_few_classes",
+        "imbalance",
+        "label_shift",
+        "drift",
+        "reference_label_shift",
+        "reference_drift",
+        "expectation",
     }
     assert {check for check, _ in planter.expected} - {"unfit"} == set(CHECKS) - elsewhere
 
@@ -54,7 +64,8 @@ def test_no_unfit_image_is_ok_whatever_the_severity(dirty):
     again = inspect_folder(off, planter.root, planter.root.parent / "scratch_off")
     assert again.found == []
     unfit = {
-        path for path in inspection.rows.paths
+        path
+        for path in inspection.rows.paths
         if CHECKS[inspection.findings.verdicts.get(path, ("alpha", ""))[0]].unfit
     }
     assert len(unfit) > 20

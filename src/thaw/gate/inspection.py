@@ -7,6 +7,7 @@ from typing import Any
 
 from thaw.errors import ThawError
 from thaw.gate import store
+from thaw.gate.arrays import skip_pandas
 from thaw.gate.drift import check_reference, check_splits, read_reference
 from thaw.gate.duplicates import exact_clusters, near_clusters, report_clusters
 from thaw.gate.findings import Finding, Findings, summarize
@@ -61,6 +62,7 @@ def inspect_folder(
         ThawError: `root` is no folder that can be listed.
     """
     findings = Findings(params.severity)
+    skip_pandas()
     reference = read_reference(Path(params.reference)) if params.reference else None
     survey = _survey(root, findings)
     rows_path = scratch_dir / "rows.arrow"

@@ -6,7 +6,7 @@ of 16 bits at least (multi-index hashing: Norouzi, Punjani and Fleet, CVPR 2012)
 linear map of the whole picture's, so each picture is looked up nine times more, as its own crops.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,19 +17,22 @@ from thaw.gate.fingerprint import FREQUENCIES, SIDE_PIXELS, cosines, expand
 
 CODE_BITS = 128
 BANDS = 8
-_CHUNK_ROWS = 32768
-_CHUNK_PAIRS = 1 << 22
+_CROP_BANDS = 5
+"""Bands, of the lowest frequencies, in which crops are looked up: the others hardly ever survive a crop."""
+_CHUNK_ROWS = 16384
+_CHUNK_PAIRS = 1 << 21
 _BUCKET_WINDOW = 64
-_MEDIAN_ROWS = 65536
+_MEDIAN_ROWS = 16384
 _CROP = 0.95
-_COARSE_DISTANCE = 0.3
-_MAX_FLIPPED_BITS = 44
+_COARSE_DISTANCE = 0.25
+_MAX_FLIPPED_BITS = 38
 _LOW = 12
 
 _ROW, _COLUMN = np.indices((FREQUENCIES, FREQUENCIES))
-_ORDER = np.lexsort((_ROW.ravel(), np.maximum(_ROW, _COLUMN).ravel(), (_ROW + _COLUMN).ravel()))
+_ORDER = np.lexsort((_ROW.ravel(), (_ROW + _COLUMN).ravel()))
 _CODED = _ORDER[1 : CODE_BITS + 1]
-_COMPARED = np.flatnonzero(((_ROW + _COLUMN) > 0) & ((_ROW + _COLUMN) < _LOW))
+"""Coefficients of the code, lowest frequencies first; the first of them, row + column < 12, are compared too."""
+_COMPARED = _CODED[: _LOW * (_LOW + 1) // 2 - 1]
 _INVERSE = np.linalg.pinv(cosines(FREQUENCIES, SIDE_PIXELS))
 
 Window = tuple[float, float, float, float]
@@ -64,6 +67,8 @@ def find_near_clusters(descriptors: np.ndarray, max_distance: float) -> NearClus
     distinct, first, inverse = np.unique(
         descriptors[shown].view(f"V{descriptors.shape[1]}").ravel(), return_index=True, return_inverse=True
     )
+    if len(distinct) < 2:
+        return NearClusters([], [])
     index = _Index(descriptors[shown[first]])
     left, right = index.candidates()
     distances = index.measure(left, right, max_distance)
@@ -77,40 +82,57 @@ def find_near_clusters(descriptors: np.ndarray, max_distance: float) -> NearClus
 
 
 def _collect(groups: np.ndarray, shown: np.ndarray, reach: np.ndarray) -> NearClusters:
-    order = np.argsort(groups, kind="stable")
+    shared = np.flatnonzero(np.bincount(groups)[groups] > 1)
+    order = shared[np.argsort(groups[shared], kind="stable")]
     cuts = np.flatnonzero(np.diff(groups[order])) + 1
-    parts = [part for part in np.split(order, cuts) if len(part) > 1]
-    parts.sort(key=lambda part: int(part[0]))
+    parts = sorted(np.split(order, cuts), key=lambda part: int(part[0])) if len(order) else []
     return NearClusters(
         [shown[part] for part in parts], [round(float(reach[groups[part[0]]]), 4) for part in parts]
     )
 
 
 def close_codes(
-    codes: np.ndarray, queries: np.ndarray, max_bits: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    codes: np.ndarray, queries: Sequence[np.ndarray], max_bits: int
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Pairs (query, code) that share a band and differ in at most `max_bits`; a pair may come in several bands.
 
-    All pairs within 7 bits come, unless more than 64 codes that differ share a band: then the nearest of them in the
-    order of the whole code are looked at, so that no heap of like pictures makes the time quadratic.
+    Of the first queries, all pairs within 7 bits come, unless more than 64 codes share a band: then the 64 about the
+    query in the order of the whole code are looked at, so that no heap of like pictures makes the time quadratic. The
+    other queries are looked up in the bands of the lowest frequencies alone.
 
     Args:
         codes: uint64 `(n, 2)`.
-        queries: uint64 `(m, 2)`.
+        queries: uint64 `(m, 2)` each.
         max_bits: largest number of bits that differ.
+
+    Yields:
+        The number of the queries, indices into them, indices into `codes`.
     """
-    bands, asked = codes.view(np.uint16), queries.view(np.uint16)
+    bands = codes.view(np.uint16)
     for band in range(BANDS):
-        order = np.lexsort((codes[:, 1], codes[:, 0], bands[:, band])).astype(np.int32)
+        order = np.lexsort((codes[:, 0], bands[:, band])).astype(np.int32)
         in_order = codes[order]
         starts = np.searchsorted(bands[order, band], np.arange(65537, dtype=np.uint32)).astype(np.int64)
-        start, end = starts[asked[:, band]], starts[asked[:, band].astype(np.int64) + 1]
-        wide = np.flatnonzero(end - start > _BUCKET_WINDOW)
-        if len(wide):
-            start[wide], end[wide] = _narrow(in_order, queries[wide], start[wide], end[wide])
-        for query, at in _expand_ranges(start, end):
-            near = np.bitwise_count(queries[query] ^ in_order[at]).sum(axis=1, dtype=np.uint8) <= max_bits
-            yield query[near], order[at[near]].astype(np.int64)
+        for number, asked in enumerate(queries if band < _CROP_BANDS else queries[:1]):
+            keys = asked.view(np.uint16)[:, band].astype(np.int64)
+            start, end = starts[keys], starts[keys + 1]
+            wide = np.flatnonzero(end - start > _BUCKET_WINDOW)
+            if len(wide):
+                start[wide], end[wide] = _narrow(in_order, asked[wide], start[wide], end[wide])
+            for query, at in _expand_ranges(start, end):
+                query, at = _filter(asked, in_order, query, at, max_bits)
+                yield number, query, order[at].astype(np.int64)
+
+
+def _filter(
+    asked: np.ndarray, in_order: np.ndarray, query: np.ndarray, at: np.ndarray, max_bits: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs that differ in at most `max_bits`; most fail by their first 64 bits alone."""
+    first = np.bitwise_count(asked[query, 0] ^ in_order[at, 0])
+    near = np.flatnonzero(first <= max_bits)
+    query, at, first = query[near], at[near], first[near]
+    near = np.flatnonzero(first + np.bitwise_count(asked[query, 1] ^ in_order[at, 1]) <= max_bits)
+    return query[near], at[near]
 
 
 def _narrow(
@@ -158,24 +180,40 @@ class _Index:
     def __init__(self, descriptors: np.ndarray) -> None:
         self.descriptors = descriptors
         sample = descriptors[:: max(1, len(descriptors) // _MEDIAN_ROWS)]
-        roots = _roots(expand(sample)) if len(sample) else np.zeros((1, FREQUENCIES**2), np.float32)
-        self.median = np.median(roots, axis=0)
-        self.codes = self._encode(None)
+        coefficients = expand(sample).reshape(len(sample), -1)[:, _CODED]
+        self.median = np.median(_roots(coefficients, len(_COMPARED)), axis=0)
+        self.windows: list[Window | None] = [None, *_CROPS]
 
     def candidates(self) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs of different pictures whose codes, or those of a crop, are alike; each once, the smaller index first."""
+        """Pairs of different pictures whose codes, or those of a crop, are alike; each once, smaller index first."""
+        codes = self.encode()
+        count = max(len(self.descriptors), 1)
         found = [np.zeros(0, np.int64)]
-        count = len(self.codes)
-        for window in [None, *_CROPS]:
-            queries = self.codes if window is None else self._encode(window)
-            for query, at in close_codes(self.codes, queries, _MAX_FLIPPED_BITS):
-                other = query != at
-                query, at = query[other], at[other]
-                near = self._coarse(query, at, window) < _COARSE_DISTANCE
-                pairs = np.minimum(query, at)[near] * count + np.maximum(query, at)[near]
-                found.append(np.unique(pairs))
-            found = [np.unique(np.concatenate(found))]
-        return found[0] // max(count, 1), found[0] % max(count, 1)
+        for number, query, at in close_codes(codes[0], list(codes), _MAX_FLIPPED_BITS):
+            other = query != at
+            query, at = query[other], at[other]
+            near = self._coarse(query, at, self.windows[number]) < _COARSE_DISTANCE
+            found.append(np.unique(np.minimum(query, at)[near] * count + np.maximum(query, at)[near]))
+        pairs = np.unique(np.concatenate(found))
+        return pairs // count, pairs % count
+
+    def encode(self) -> np.ndarray:
+        """The codes of all pictures and of their crops, uint64 `(10, n, 2)`: a bit is set above the median."""
+        codes = np.empty((len(self.windows), len(self.descriptors), 2), np.uint64)
+        maps = [_whole_map(window)[_CODED].T.copy() for window in self.windows]
+        median = self.median
+        threshold = np.copysign(median * median, median).astype(
+            np.float32
+        )  # roots compare as their squares do
+        for start in range(0, len(self.descriptors), _CHUNK_ROWS):
+            part = slice(start, start + _CHUNK_ROWS)
+            flat = expand(self.descriptors[part]).reshape(-1, FREQUENCIES**2)
+            for number, matrix in enumerate(maps):
+                coded = flat @ matrix
+                length = np.abs(coded[:, : len(_COMPARED)]).sum(axis=1, keepdims=True)
+                bits = coded > threshold * length
+                codes[number, part] = np.packbits(bits, axis=1).view(np.uint64)
+        return codes
 
     def measure(self, left: np.ndarray, right: np.ndarray, enough: float) -> np.ndarray:
         """The distance of each pair: of the whole pictures, where it is `enough`, else the smallest over crops of either."""
@@ -210,18 +248,18 @@ class _Index:
 
     def _vectors(self, coefficients: np.ndarray) -> np.ndarray:
         """Unit vectors that are compared: signed roots of the lowest frequencies, less the set's median."""
-        vectors = _roots(coefficients)[:, _COMPARED] - self.median[_COMPARED]
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+        vectors = _roots(coefficients.reshape(len(coefficients), -1)[:, _COMPARED], len(_COMPARED))
+        vectors -= self.median[: len(_COMPARED)]
+        vectors /= np.maximum(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)), 1e-6)[:, None]
+        return vectors
 
-    def _encode(self, window: Window | None) -> np.ndarray:
-        """The code of each picture, or of its crop, uint64 `(n, 2)`."""
-        codes = np.empty((len(self.descriptors), 2), np.uint64)
-        for start in range(0, len(codes), _CHUNK_ROWS):
-            part = slice(start, start + _CHUNK_ROWS)
-            roots = _roots(_crop(expand(self.descriptors[part]), window))
-            bits = roots[:, _CODED] > self.median[_CODED]
-            codes[part] = np.ascontiguousarray(np.packbits(bits, axis=1)).view(np.uint64)
-        return codes
+
+def _whole_map(window: Window | None) -> np.ndarray:
+    """The matrix that takes a picture's coefficients, flat, to those of what `window` keeps, `(256, 256)`."""
+    if window is None:
+        return np.eye(FREQUENCIES**2, dtype=np.float32)
+    top, left, height, width = window
+    return np.kron(crop_map(top, height), crop_map(left, width))
 
 
 def _crop(coefficients: np.ndarray, window: Window | None) -> np.ndarray:
@@ -231,12 +269,11 @@ def _crop(coefficients: np.ndarray, window: Window | None) -> np.ndarray:
     return crop_map(top, height) @ coefficients @ crop_map(left, width).T
 
 
-def _roots(coefficients: np.ndarray) -> np.ndarray:
-    """Signed square roots of the coefficients, scaled to length 1 without the mean; `(n, 256)`."""
-    flat = coefficients.reshape(len(coefficients), -1).copy()
-    flat[:, 0] = 0
-    flat = np.copysign(np.sqrt(np.abs(flat)), flat)
-    return flat / np.maximum(np.linalg.norm(flat[:, _COMPARED], axis=1, keepdims=True), 1e-6)
+def _roots(coefficients: np.ndarray, compared: int) -> np.ndarray:
+    """Signed square roots of coefficients `(n, k)`, so scaled that those of the first `compared` have length 1."""
+    sizes = np.abs(coefficients)
+    sizes /= np.maximum(sizes[:, :compared].sum(axis=1), 1e-12)[:, None]
+    return np.copysign(np.sqrt(sizes, out=sizes), coefficients, out=sizes)
 
 
 def _distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:

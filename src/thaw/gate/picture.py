@@ -157,10 +157,15 @@ def _measure(image: Image.Image, facts: dict[str, Any]) -> None:
     grey = color if color.mode == "L" else color.convert("L")
     exact = grey if facts["chroma"] <= _MAX_GREY_CHROMA else color
     header = f"{exact.mode} {exact.width} {exact.height} ".encode()
-    facts["pixels"] = sha256(header + exact.tobytes()).digest()[:16]
+    raw = exact.tobytes()
+    digest = sha256(header)
+    digest.update(raw)
+    facts["pixels"] = digest.digest()[:16]
+    levels = raw if exact is grey else grey.tobytes()
+    pixels = np.frombuffer(levels, np.uint8).reshape(grey.height, grey.width)
     counts = np.asarray(grey.histogram(), np.float64)
     _measure_levels(counts / counts.sum(), facts)
-    facts["sharpness"] = round(_sharpness(np.asarray(grey), facts["contrast"]), 4)
+    facts["sharpness"] = round(_sharpness(pixels, facts["contrast"]), 4)
     facts["descriptor"] = describe(grey)
 
 
@@ -206,11 +211,11 @@ def _sharpness(grey: np.ndarray, contrast: float) -> float:
     arm = max(1, min(grey.shape) // _SHARPNESS_GRID)
     if min(grey.shape) < 3 * arm:
         return 0.0
-    step = max(1, arm // 2)
-    end, after = -arm, 2 * arm
-    middle = slice(arm, end, step)
-    before, behind = slice(0, -after, step), slice(after, None, step)
+    middle = slice(arm, -arm, arm)
+    before, behind = slice(0, -2 * arm, arm), slice(2 * arm, None, arm)
     edges = np.multiply(grey[middle, middle], 4, dtype=np.int16)
     for rows, columns in ((before, middle), (behind, middle), (middle, before), (middle, behind)):
         edges -= grey[rows, columns]
-    return float(np.sqrt(max(float(edges.var()) - _ROUNDING_VARIANCE, 0.0)) / max(contrast, 1.0))
+    flat = edges.ravel().astype(np.float32)
+    variance = float(flat @ flat) / flat.size - float(flat.mean()) ** 2
+    return float(np.sqrt(max(variance - _ROUNDING_VARIANCE, 0.0)) / max(contrast, 1.0))

@@ -1,0 +1,115 @@
+"""`thaw validate` and `thaw clean` on any folder: exit codes, JSON, files, and what is never imported."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.data.dirty import clean_folder, picture
+
+ROOT = Path(__file__).parents[2]
+
+
+def thaw(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT / "src"),
+        "XDG_CACHE_HOME": str(cwd / "cache"),
+        "HOME": str(cwd),
+        "COLUMNS": "140",
+    }
+    command = [sys.executable, "-m", "thaw", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return clean_folder(tmp_path / "raw")
+
+
+def test_exit_codes(root, tmp_path):
+    assert thaw("validate", root, "--strict", cwd=tmp_path).returncode == 0
+    picture(5000).save(root / "train/cat/a.png")
+    picture(5000).resize((70, 70)).save(root / "train/cat/b.png")
+    assert thaw("validate", root, cwd=tmp_path).returncode == 0
+    done = thaw("validate", root, "--strict", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "near_duplicate" in done.stdout
+    (root / "train/cat/c.png").write_bytes(b"")
+    done = thaw("validate", root, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "train/cat/c.png" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_json_html_and_reference(root, tmp_path):
+    first = thaw("validate", root, "--manifest", tmp_path / "m.parquet", cwd=tmp_path)
+    assert first.returncode == 0
+    for path in (root / "test").rglob("*.png"):
+        picture(6000 + int(path.stem[-3:]) + 50 * (path.parent.name == "cat")).point(
+            lambda level: level // 3
+        ).save(path)
+    done = thaw(
+        "validate",
+        root,
+        "--json",
+        "--html",
+        tmp_path / "p.html",
+        "--reference",
+        tmp_path / "m.parquet",
+        cwd=tmp_path,
+    )
+    summary = json.loads(done.stdout)
+    assert summary["totals"]["images"] == 56
+    assert {"drift", "reference_drift"} <= set(summary["checks"])
+    assert (tmp_path / "p.html").read_text().startswith("<!doctype html>")
+
+
+def test_clean_is_a_dry_run_until_told(root, tmp_path):
+    (root / "train/cat/.x.png").write_bytes(b"x")
+    dry = thaw("clean", root, "--json", cwd=tmp_path)
+    assert [move["path"] for move in json.loads(dry.stdout)] == ["train/cat/.x.png"]
+    assert (root / "train/cat/.x.png").exists()
+    assert thaw("clean", root, "--apply", cwd=tmp_path).returncode == 0
+    assert not (root / "train/cat/.x.png").exists()
+    assert thaw("clean", root, "--undo", cwd=tmp_path).returncode == 0
+    assert (root / "train/cat/.x.png").read_bytes() == b"x"
+
+
+def test_errors_are_one_message(tmp_path):
+    done = thaw("validate", tmp_path / "none", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no such folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_gate_imports_no_framework(root, tmp_path):
+    heavy = (
+        "tensorflow",
+        "keras",
+        "mlflow",
+        "great_expectations",
+        "pandas",
+        "cv2",
+        "matplotlib",
+        "prefect",
+        "dvc",
+    )
+    code = (
+        "import sys; from pathlib import Path; from thaw.gate.inspection import inspect_folder;"
+        "from thaw.gate import page, cleaning; from thaw.params import ValidateParams;"
+        f"inspect_folder(ValidateParams(), Path({str(root)!r}), Path({str(tmp_path / 's')!r}));"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": "src"},
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,87 @@
+"""The page and the Markdown: whole, self-contained, and safe with any name."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.data.dirty import Planter, clean_folder, picture
+from thaw.gate.inspection import Inspection, inspect_folder
+from thaw.gate.page import page, write_page
+from thaw.gate.report import markdown
+from thaw.params import ValidateParams
+
+VOID = {"meta", "img", "line", "polyline"}
+
+
+class Checker(HTMLParser):
+    """Every tag that is opened is closed, in order; collects tags and the attributes that could load something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href", "action")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.stack.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def dirty(tmp_path_factory) -> Inspection:
+    root = clean_folder(tmp_path_factory.mktemp("page") / "raw")
+    Planter(root).plant_all()
+    evil = root / "train" / "<script>alert(1)<" / "script>'\"&.png"
+    evil.parent.mkdir()
+    evil.write_bytes(b"no image")
+    picture(3).save(evil.parent / "| `x` | [y](javascript:1).png")
+    picture(3).save(evil.parent / "a\nb.png")
+    return inspect_folder(ValidateParams(), root, root.parent / "scratch")
+
+
+def test_page_is_well_formed_and_loads_nothing(dirty):
+    text = page(dirty, dirty.summary())
+    checker = Checker()
+    checker.feed(text)
+    assert checker.stack == []
+    assert "script" not in checker.tags
+    assert checker.tags.count("img") > 30
+    assert all(source.startswith(("data:image/jpeg;base64,", "#")) for source in checker.sources)
+    assert "&lt;script&gt;alert(1)&lt;" in text
+
+
+def test_clusters_stand_side_by_side(dirty):
+    text = page(dirty, dirty.summary())
+    section = re.search(r'<section id="duplicate_across_splits">.*?</section>', text, re.S).group()
+    cluster = re.search(r"<fieldset>.*?</fieldset>", section, re.S).group()
+    assert re.findall(r'title="([^"]*)"', cluster) == ["train/dog/leak.png", "test/dog/leak.png"]
+
+
+def test_markdown_holds_every_check_and_no_markup_of_names(dirty):
+    lines = markdown(dirty.summary())
+    text = "\n".join(lines)
+    assert {f"## {check}:" for check in dirty.summary()["checks"]} <= {
+        line[: line.find(":") + 1] for line in lines
+    }
+    assert "<" not in text
+    assert all(line.count("|") - line.count("\\|") in (0, 3, 4) for line in lines)
+
+
+def test_ten_thousand_findings_make_a_page_under_20_mb(tmp_path):
+    root = clean_folder(tmp_path / "raw", splits=("",))
+    data = (root / "cat" / "000.png").read_bytes()
+    for number in range(10_000):
+        (root / "dog" / f"broken picture number {number:05d}.png").write_bytes(data[:200])
+    inspection = inspect_folder(ValidateParams(), root, tmp_path / "scratch")
+    write_page(tmp_path / "gate.html", inspection, inspection.summary())
+    assert len(inspection.found) == 10_000
+    assert Path(tmp_path / "gate.html").stat().st_size < 20_000_000

@@ -1,0 +1,115 @@
+"""The stage `validate`: its files, the contract in Great Expectations, and that outputs repeat to the byte."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.data.dirty import clean_folder, picture
+from thaw.errors import ThawError
+from thaw.files import read_json
+from thaw.gate.findings import GateError
+from thaw.params import ValidateParams
+from thaw.stages.validate import validate
+
+OUTPUTS = ("manifest.parquet", "findings.json", "gate.md")
+
+
+def run(raw_dir: Path, out_dir: Path, scratch_dir: Path, params: ValidateParams | None = None) -> dict:
+    out_dir.mkdir(exist_ok=True)
+    try:
+        validate(params or ValidateParams(), raw_dir, *(out_dir / name for name in OUTPUTS), scratch_dir)
+    finally:
+        findings = read_json(out_dir / "findings.json") if (out_dir / "findings.json").exists() else {}
+    return findings
+
+
+def outputs(out_dir: Path) -> dict[str, bytes]:
+    return {name: (out_dir / name).read_bytes() for name in OUTPUTS}
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    """A folder as in the source notebooks, with a copy that a notebook left."""
+    root = clean_folder(tmp_path / "raw")
+    hidden = root / "train/cat/.ipynb_checkpoints"
+    hidden.mkdir()
+    shutil.copy(root / "train/cat/train000.png", hidden / "x.png")
+    return root
+
+
+def test_a_hidden_image_stops_the_run_and_is_named(notebook, tmp_path):
+    with pytest.raises(GateError) as raised:
+        run(notebook, tmp_path / "out", tmp_path / "scratch")
+    for word in ("train/cat/.ipynb_checkpoints/x.png", "thaw clean", "gate.html"):
+        assert word in str(raised.value)
+    findings = read_json(tmp_path / "out/findings.json")
+    assert findings["status"] == "block"
+    row = next(row for row in findings["findings"] if row["path"].endswith("x.png"))
+    assert set(row) == {"path", "check", "severity", "value", "threshold", "reason", "cure"}
+    assert "image_dataset_from_directory takes it for an image of class 'cat'" in row["reason"]
+    for name in (*OUTPUTS, "gate.html"):
+        assert (tmp_path / "out" / name).stat().st_size > 100
+
+
+def test_outputs_are_equal_to_the_byte_with_and_without_what_the_scan_kept(tmp_path):
+    root = clean_folder(tmp_path / "raw")
+    picture(5000).save(root / "train/cat/x.jpg")
+    picture(5000).resize((60, 60)).save(root / "train/cat/y.png")
+    elsewhere = shutil.copytree(root, tmp_path / "elsewhere" / "other")
+    run(root, tmp_path / "a", tmp_path / "scratch")
+    run(root, tmp_path / "b", tmp_path / "scratch", ValidateParams(workers=1))
+    run(elsewhere, tmp_path / "c", tmp_path / "fresh")
+    assert outputs(tmp_path / "a") == outputs(tmp_path / "b") == outputs(tmp_path / "c")
+    assert read_json(tmp_path / "a/findings.json")["checks"] == {"near_duplicate": 1}
+
+
+def test_data_docs_are_built_and_send_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a connection"))
+    root = clean_folder(tmp_path / "raw")
+    run(root, tmp_path / "out", tmp_path / "scratch")
+    page = next((tmp_path / "scratch/data_docs/validations").rglob("*.html")).read_text()
+    assert "found_hidden" in page
+    assert (tmp_path / "scratch/data_docs/index.html").is_file()
+
+
+def suite(path: Path, *expectations: dict) -> ValidateParams:
+    path.write_text(json.dumps({"expectations": expectations}))
+    return ValidateParams(expectations=str(path))
+
+
+def test_the_users_expectations_join_the_suite(tmp_path):
+    root = clean_folder(tmp_path / "raw")
+    wide = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "width", "min_value": 500}}
+    bright = {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "brightness", "max_value": 1}}
+    unknown = {"type": "expect_column_max_to_be_between", "kwargs": {"column": "nope", "max_value": 1}}
+    met = {
+        "type": "expect_column_values_to_be_in_set",
+        "kwargs": {"column": "class", "value_set": ["cat", "dog"]},
+    }
+    params = suite(tmp_path / "suite.json", wide, bright | {"severity": "warning"}, unknown, met)
+    with pytest.raises(GateError, match=r"expect_column_values_to_be_between\(column=width"):
+        run(root, tmp_path / "out", tmp_path / "scratch", params)
+    rows = read_json(tmp_path / "out/findings.json")["findings"]
+    assert [(row["severity"], row["reason"].split("(")[0]) for row in rows] == [
+        ("block", "expect_column_max_to_be_between"),
+        ("block", "expect_column_values_to_be_between"),
+        ("warn", "expect_column_mean_to_be_between"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["no json", "[]", '{"expectations": 3}', '{"expectations": [{"type": "expect_nonsense", "kwargs": {}}]}'],
+)
+def test_a_suite_that_cannot_be_used_is_a_clear_error(tmp_path, content):
+    (tmp_path / "suite.json").write_text(content)
+    root = clean_folder(tmp_path / "raw", 1)
+    with pytest.raises(ThawError, match=r"suite\.json|validate\.expectations"):
+        run(
+            root,
+            tmp_path / "out",
+            tmp_path / "scratch",
+            ValidateParams(expectations=str(tmp_path / "suite.json")),
+        )
