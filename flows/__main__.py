@@ -4,12 +4,15 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+from flows.run import shipment_of
 from thaw import telemetry
 from thaw.errors import ThawError
 from thaw.project import find_root
+from thaw.versioning import preload
 
 
 def main() -> None:
@@ -47,8 +50,11 @@ def _run(values: dict[str, Any], as_json: bool) -> None:
     root = find_root()
     if not values.pop("wait"):
         os.environ["THAW_NO_WAIT"] = "1"
+    # Prefect's server takes ten seconds to start: meanwhile MLflow is loaded in the shipper and DVC in a thread.
+    shipment_of(root)
     from flows.pipeline import pipeline
 
+    threading.Thread(target=preload, name="dvc", daemon=True).start()
     state = pipeline(**values, return_state=True)
     outcome = state.result(raise_on_failure=False)
     if isinstance(outcome, BaseException):

@@ -4,6 +4,7 @@ Knows nothing of Prefect: the flow wraps each call of `Run.stage` in a task.
 """
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,12 @@ from thaw.versioning import Books, StageSpec
 
 REGISTERED_MODEL = "thaw"
 _POLL_SECONDS = 0.3
+
+
+@functools.cache
+def shipment_of(root: Path) -> Shipment:
+    """The process that ships to MLflow. Asked for early, it loads MLflow while the run gets ready."""
+    return Shipment(root)
 
 
 @contextlib.contextmanager
@@ -82,7 +89,8 @@ class Run:
         self._name, self._flow_run_id = name, flow_run_id
         self.outbox = find_unfinished(root, "pipeline", self._fingerprint()) or create_outbox(root)
         self._open()
-        self._shipment = Shipment(root, self.outbox)
+        self._shipment = shipment_of(root)
+        self._shipment.begin(self.outbox)
         if any(needs_tensorflow(spec) and self.books.changed(spec.name) for spec in self.books.stages()):
             warm_up()
 

@@ -12,6 +12,12 @@ from thaw import telemetry
 from thaw.errors import ThawError
 
 
+def preload() -> None:
+    """Import DVC, which takes two seconds: for a thread, while something else is waited for."""
+    telemetry.switch_off()
+    import dvc.repo  # noqa: F401
+
+
 @dataclass(frozen=True)
 class StageSpec:
     """A stage as `dvc.yaml` declares it.

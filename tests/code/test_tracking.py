@@ -28,7 +28,13 @@ def store(home: Path) -> Store:
 
 
 def ship(home: Path, outbox: Outbox) -> None:
-    assert Shipment(home, outbox).wait(90) == ""
+    assert begin(home, outbox).wait(90) == ""
+
+
+def begin(home: Path, outbox: Outbox) -> Shipment:
+    shipment = Shipment(home)
+    shipment.begin(outbox)
+    return shipment
 
 
 def test_a_run_and_its_stage_reach_mlflow(home: Path, store: Store, tmp_path: Path) -> None:
@@ -75,10 +81,12 @@ def test_a_killed_writer_leaves_a_run_marked_killed_that_can_go_on(home: Path, s
         "import sys, time; from pathlib import Path; from thaw.tracking.outbox import create_outbox;"
         "from thaw.tracking.shipment import Shipment; home = Path(sys.argv[1]); box = create_outbox(home);"
         "box.open_run('pipeline', 'killed', fingerprint='f'); box.log_metrics('pipeline', {'loss': 2.0}, step=1);"
-        "Shipment(home, box); print(box.folder, flush=True); time.sleep(600)"
+        "ship = Shipment(home); ship.begin(box); print(box.folder, flush=True); time.sleep(600)"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
-    writer = subprocess.Popen([sys.executable, "-c", code, str(home)], stdout=subprocess.PIPE, text=True, env=environment)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code, str(home)], stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert writer.stdout
     outbox = Outbox(Path(writer.stdout.readline().strip()))
     wait_for(lambda: "pipeline" in outbox.run_ids())
@@ -108,7 +116,7 @@ def test_a_server_that_is_down_costs_nothing_and_gets_all_later(
     outbox.open_run("pipeline", "offline")
     outbox.close_run("pipeline")
     outbox.finish()
-    assert Shipment(home, outbox).wait(90) != ""
+    assert begin(home, outbox).wait(90) != ""
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     later = create_outbox(home)
     later.open_run("pipeline", "later")
@@ -150,7 +158,9 @@ def test_the_follower_logs_each_epoch_once_on_one_axis(tmp_path: Path) -> None:
 
 def test_outputs_become_files_and_metrics(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.json"
-    metrics.write_text(json.dumps({"accuracy": 0.5, "slices": {"typ å": {"n": 3}}, "note": "x", "none": None}))
+    metrics.write_text(
+        json.dumps({"accuracy": 0.5, "slices": {"typ å": {"n": 3}}, "note": "x", "none": None})
+    )
     outbox = Outbox(tmp_path / "box")
     record_outputs(outbox, ["pipeline"], "evaluate", [metrics], [metrics])
     logged = {event["op"]: event for _, event in outbox.events()}

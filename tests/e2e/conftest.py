@@ -27,15 +27,24 @@ class Project:
 
     root: Path
 
-    def run(self, *command: str, check: bool = True, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *command: str, check: bool = True, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(
-            command, cwd=self.root, env=self.environment(**environment), capture_output=True, text=True, timeout=600
+            command,
+            cwd=self.root,
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
         if check and done.returncode:
             raise AssertionError(f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
-    def thaw(self, *arguments: str, check: bool = True, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def thaw(
+        self, *arguments: str, check: bool = True, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
         return self.run(sys.executable, "-m", "thaw", *arguments, check=check, **environment)
 
     def dvc(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -43,7 +52,11 @@ class Project:
 
     def environment(self, **extra: str) -> dict[str, str]:
         bin_dir = str(Path(sys.executable).parent)
-        own = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PREFECT_", "DVC_"))}
+        own = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("MLFLOW_", "PREFECT_", "DVC_"))
+        }
         return {
             **own,
             "PATH": os.pathsep.join([bin_dir, os.environ["PATH"]]),
@@ -60,14 +73,22 @@ class Project:
         return found
 
     def outcomes(self, run: dict[str, Any]) -> dict[str, str]:
-        return {key.removeprefix("stage."): value for key, value in run["tags"].items() if key.startswith("stage.")}
+        return {
+            key.removeprefix("stage."): value
+            for key, value in run["tags"].items()
+            if key.startswith("stage.")
+        }
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     pytest.importorskip("elpv_dataset")
     root = tmp_path_factory.mktemp("projekt å") / "thaw"
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    tracked = (
+        subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+        .stdout.decode()
+        .split("\0")
+    )
     for name in filter(None, tracked):
         if not name.startswith(("data/raw", "tests/", "reports/")) and name != "dvc.lock":
             (root / name).parent.mkdir(parents=True, exist_ok=True)

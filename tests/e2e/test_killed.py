@@ -48,7 +48,11 @@ def stages_at_work(root: Path) -> list[int]:
     found = []
     for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
         command = " ".join(process.info["cmdline"] or [])
-        if process.info["cwd"] == str(root) and "multiprocessing" in command and "resource_tracker" not in command:
+        if (
+            process.info["cwd"] == str(root)
+            and "multiprocessing" in command
+            and "resource_tracker" not in command
+        ):
             found.append(process.info["pid"])
     return found
 
@@ -60,7 +64,9 @@ def steps_of(project: Project, run_id: str) -> list[int]:
 
 
 def weights(project: Project) -> str:
-    return hashlib.sha256((project.root / "models" / "fine_tuned" / "model.weights.h5").read_bytes()).hexdigest()
+    return hashlib.sha256(
+        (project.root / "models" / "fine_tuned" / "model.weights.h5").read_bytes()
+    ).hexdigest()
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:

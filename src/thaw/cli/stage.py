@@ -28,6 +28,7 @@ def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> 
     root = find_root()
     home = home_dir(root)
     configure_logging()
+    shipment = Shipment(home)
     books = Books(root)
     spec = books.stage(name)
     for output in spec.outputs.values():
@@ -44,7 +45,7 @@ def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> 
         tags["dvc.experiment"] = experiment
     params = records.section_params(root, name)
     outbox.open_run(name, f"{name} {experiment}".strip(), tags=tags, params=params, fingerprint=mark)
-    shipment = Shipment(home, outbox)
+    shipment.begin(outbox)
     status = "FAILED"
     try:
         with JournalFollower(outbox, (name,), journal_path, records.epochs_before(books.stages(), name)):

@@ -49,7 +49,9 @@ class JournalFollower:
             self._log_new()
             problem = self._outbox.problem()
             if problem and not told:
-                log.warning("tracking is down (%s); the run goes on, and what it logs is uploaded later", problem)
+                log.warning(
+                    "tracking is down (%s); the run goes on, and what it logs is uploaded later", problem
+                )
             told = bool(problem)
 
     def _log_new(self) -> None:

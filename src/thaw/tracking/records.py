@@ -116,13 +116,19 @@ def _read_curve(path: Path) -> list[dict[str, str]]:
 
 
 def _numbers(path: Path) -> dict[str, float]:
-    flat = {name: value for name, value in flatten(read_json(path)).items() if not _DETAIL.intersection(name.split("."))}
+    flat = {
+        name: value
+        for name, value in flatten(read_json(path)).items()
+        if not _DETAIL.intersection(name.split("."))
+    }
     numeric = {
         name: value
         for name, value in flat.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    return {_metric_name(f"test.{name}"): float(value) for name, value in numeric.items() if math.isfinite(value)}
+    return {
+        _metric_name(f"test.{name}"): float(value) for name, value in numeric.items() if math.isfinite(value)
+    }
 
 
 def _metric_name(name: str) -> str:

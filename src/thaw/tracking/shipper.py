@@ -1,9 +1,9 @@
 """Ships outboxes to MLflow, in a process of its own beside the run that writes them."""
 
 import contextlib
-import os
 import shutil
 import sys
+import threading
 import time
 from collections import deque
 from itertools import groupby
@@ -15,7 +15,7 @@ from thaw.files import read_json, write_json, write_text
 from thaw.tracking.outbox import Event, Outbox, outboxes_dir
 from thaw.tracking.store import Store
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.3
 _LONGEST_WAIT_SECONDS = 30.0
 
 
@@ -85,37 +85,58 @@ class Shipper:
                 )
 
 
-def run_shipper(home: Path, outbox: Outbox) -> None:
-    """Ship `outbox` until its writer is done or gone; first what earlier runs could not ship."""
-    store = None
-    shipper = None
-    writer = os.getppid()
-    wait = _POLL_SECONDS
+def run_shipper(home: Path) -> None:
+    """Ship the outbox that standard input names, until its writer is done or gone; first what earlier runs could not ship.
+
+    MLflow is loaded while the writer still gets ready. Standard input ends with the writer, however that ends.
+    """
+    store = _open_store(home)
+    line = sys.stdin.readline().rstrip("\n")
+    if not line:
+        return
+    outbox = Outbox(Path(line))
+    gone = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), gone.set()), name="writer", daemon=True).start()
     with FileLock(outbox.folder / "shipper.lock", timeout=60):
-        while True:
-            orphaned = os.getppid() != writer
-            try:
-                if store is None:
-                    store = Store(home)
-                    _ship_leftovers(home, outbox, store)
-                shipper = shipper or Shipper(outbox, store)
-                shipper.ship()
-                outbox.problem_path.unlink(missing_ok=True)
-                wait = _POLL_SECONDS
-                if shipper.finished:
-                    break
-                if orphaned:
-                    shipper.close_open_runs()
-                    return
-            except Exception as error:
-                write_text(outbox.problem_path, f"{type(error).__name__}: {error}")
-                if orphaned or _is_finished(outbox):
-                    return
-                wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
-            time.sleep(wait)
-    shutil.rmtree(outbox.folder / "files", ignore_errors=True)
-    shutil.rmtree(outbox.folder / "models", ignore_errors=True)
-    _forget_shipped(home)
+        if _ship_until_done(home, outbox, store, gone):
+            shutil.rmtree(outbox.folder / "files", ignore_errors=True)
+            shutil.rmtree(outbox.folder / "models", ignore_errors=True)
+            _forget_shipped(home)
+
+
+def _open_store(home: Path) -> Store | None:
+    try:
+        return Store(home)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return None
+
+
+def _ship_until_done(home: Path, outbox: Outbox, store: Store | None, gone: threading.Event) -> bool:
+    """Whether all was shipped; false when the writer has ended and something is left for the next run."""
+    shipper = None
+    wait = _POLL_SECONDS
+    while True:
+        orphaned = gone.is_set()
+        try:
+            store = store or Store(home)
+            if shipper is None:
+                _ship_leftovers(home, outbox, store)
+                shipper = Shipper(outbox, store)
+            shipper.ship()
+            outbox.problem_path.unlink(missing_ok=True)
+            wait = _POLL_SECONDS
+            if shipper.finished:
+                return True
+            if orphaned:
+                shipper.close_open_runs()
+                return False
+        except Exception as error:
+            write_text(outbox.problem_path, f"{type(error).__name__}: {error}")
+            if orphaned or _is_finished(outbox):
+                return False
+            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+        gone.wait(wait)
 
 
 def _is_finished(outbox: Outbox) -> bool:
@@ -146,4 +167,4 @@ def _forget_shipped(home: Path, keep: int = 20) -> None:
 
 
 if __name__ == "__main__":
-    run_shipper(Path(sys.argv[1]), Outbox(Path(sys.argv[2])))
+    run_shipper(Path(sys.argv[1]))
