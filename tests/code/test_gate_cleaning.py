@@ -21,11 +21,11 @@ def snapshot(root: Path) -> dict[bytes, tuple]:
     """Kind, permissions, time and content of every path."""
     seen = {}
     for folder, _, files in os.walk(os.fsencode(root)):
-        for path in [folder, *(os.path.join(folder, name) for name in files)]:
+        for path in [folder, *(os.path.join(folder, name) for name in files)]:  # noqa: PTH118
             status = os.lstat(path)
             content: object = None
             if stat.S_ISLNK(status.st_mode):
-                content = os.readlink(path)
+                content = os.readlink(path)  # noqa: PTH115
             elif stat.S_ISREG(status.st_mode):
                 content = Path(os.fsdecode(path)).read_bytes()
             seen[path] = (status.st_mode, status.st_mtime_ns, status.st_size, content)

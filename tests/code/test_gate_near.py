@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.data.dirty import picture
-from thaw.gate.fingerprint import BYTES, FREQUENCIES, SIDE_PIXELS, cosines, describe, expand
+from thaw.gate.fingerprint import BYTES, FREQUENCIES, cosines, describe, expand
 from thaw.gate.near import close_codes, crop_map, find_near_clusters
 
 
@@ -106,7 +106,7 @@ def test_every_change_is_found_and_nothing_else(distinct):
 
 
 def test_clusters_do_not_depend_on_order(distinct):
-    images = distinct[:80] + [changed(distinct[7])["crop"], changed(distinct[9])["jpeg"]]
+    images = [*distinct[:80], changed(distinct[7])["crop"], changed(distinct[9])["jpeg"]]
     order = np.random.default_rng(0).permutation(len(images))
     straight = find_near_clusters(descriptors(images), 0.05)
     mixed = find_near_clusters(descriptors([images[index] for index in order]), 0.05)

@@ -127,7 +127,7 @@ class Planter:
         self.picture().save(self.path("extra/x.png"))
         self.expect("mixed_layout", "extra/")
         raw = os.fsencode(self.root / "train" / "cat") + b"/\xff\xfe.png"
-        with open(raw, "wb") as file:
+        with open(raw, "wb") as file:  # noqa: PTH123 - no UTF-8
             self.picture().save(file, "PNG")
         self.expect("name_not_utf8", r"train/cat/\xff\xfe.png")
 

@@ -57,7 +57,7 @@ def report_clusters(
             if len(values) > 1
         ]
         members = sorted(
-            cluster, key=lambda index: (_SPLIT_ORDER.get(rows.splits[index], 4), rows.paths[index])
+            cluster, key=lambda index: (_SPLIT_ORDER.get(str(rows.splits[index]), 4), rows.paths[index])
         )
         distance = distances[number] if distances else None
         for kind in kinds or [""]:

@@ -5,6 +5,7 @@ import math
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -38,7 +39,7 @@ def read_metadata(root: Path, findings: Findings) -> Metadata:
     return metadata
 
 
-def _read(lines: "csv._reader", metadata: Metadata, findings: Findings) -> None:
+def _read(lines: Any, metadata: Metadata, findings: Findings) -> None:
     header = [name.strip() for name in next(lines, [])]
     if "path" not in header or len(set(header)) != len(header) or "" in header:
         findings.add(

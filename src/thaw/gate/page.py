@@ -158,7 +158,7 @@ class _Thumbnails:
         return ""
 
     def figures(self, images: Iterable[tuple[str, str]], limit: int = _SHOWN_IMAGES) -> str:
-        made = []
+        made: list[str] = []
         for path, note in images:
             if len(made) == limit:
                 break

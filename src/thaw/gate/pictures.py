@@ -117,7 +117,7 @@ def _reporter(rows: Rows, findings: Findings) -> Report:
     """A function that reports `check` for each image of a mask; `tell` gives an index its reason, value, threshold."""
 
     def report(check: str, mask: np.ndarray, tell: Callable[[int], tuple[str, Scalar, Scalar]]) -> None:
-        for index in np.flatnonzero(mask):
+        for index in np.flatnonzero(mask).tolist():
             reason, value, threshold = tell(index)
             findings.add(check, rows.paths[index], reason, value, threshold, is_image=True)
 
