@@ -143,3 +143,15 @@ def test_dropout_and_training_batch_norm_stay_in_the_suffix():
     lite.get_layer("block2_project_bn").trainable = True
     prefix, _ = cut(lite)
     assert _names(prefix.layers)[-1] == "block1_project_bn"  # block2 adds its input to its output
+
+
+@pytest.mark.parametrize(
+    ("architecture", "first"), [("efficientnet_lite0", "block11"), ("vgg16", "block5"), ("mobilenet_v2", "block_12")]
+)
+def test_auto_thaws_the_upper_third_of_the_blocks(architecture: str, first: str) -> None:
+    params = ModelParams(architecture=architecture, weights="none")
+    chosen, named = (build(params, (64, 64, 3), 2, seed=1, pretrained=False) for _ in range(2))
+    freeze(chosen, "partial", "auto", "frozen")
+    freeze(named, "partial", first, "frozen")
+    assert [layer.trainable for layer in chosen.layers] == [layer.trainable for layer in named.layers]
+    assert any(layer.trainable for layer in chosen.layers)

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import math
 import re
 from typing import Literal
 
@@ -28,7 +29,8 @@ def freeze(
         strategy: `head`: the classifier alone; `partial`: the layer or block `from_layer` and all that
             depends on it; `full`: all; `scratch`: all, BatchNorm always included: there are no statistics to
             keep.
-        from_layer: a layer's name, or a block's: `block11` stands for `block11_expand_conv` and its fellows.
+        from_layer: a layer's name, or a block's: `block11` stands for `block11_expand_conv` and its fellows;
+            `auto`: the block with two thirds of the backbone's blocks before it.
         batch_norm: `frozen`: no BatchNorm layer trains, and all use the statistics they have; `train`: those
             among thawed layers train, and update their statistics.
 
@@ -48,11 +50,10 @@ def freeze(
         layer.trainable = id(layer) in thawed and not held and layer.name not in _INPUT_LAYERS
 
 
-def block_names(model: keras.Model) -> list[str]:
+def block_names(model: keras.Model, with_head: bool = True) -> list[str]:
     """The names that `from_layer` takes for whole blocks, in the network's order."""
-    return list(
-        dict.fromkeys(_block(layer.name) for layer in model.layers if layer.name not in _INPUT_LAYERS)
-    )
+    layers = [layer for layer in model.layers if layer.name not in _INPUT_LAYERS and (with_head or not is_head(layer))]
+    return list(dict.fromkeys(_block(layer.name) for layer in layers))
 
 
 def frozen_digest(model: keras.Model) -> str:
@@ -69,6 +70,9 @@ def frozen_digest(model: keras.Model) -> str:
 
 
 def _matching(model: keras.Model, from_layer: str) -> set[int]:
+    if from_layer == "auto":
+        backbone = block_names(model, with_head=False)
+        from_layer = backbone[min(math.ceil(len(backbone) * 2 / 3), len(backbone) - 1)]
     found = {id(layer) for layer in model.layers
              if layer.name == from_layer or layer.name.startswith(f"{from_layer}_")}  # fmt: skip
     if found:

@@ -54,9 +54,13 @@ class FitParams(Section):
 class FineTuneParams(FitParams):
     """The second `fit`, with layers thawed."""
 
+    epochs: int = Field(13, ge=0)
+    learning_rate: float = Field(5e-4, gt=0)
     strategy: Literal["head", "partial", "full", "scratch"] = "partial"
-    from_layer: str = "block11"
-    """With `partial`: the first layer, or block, that is trained."""
+    """head: the backbone stays frozen; partial: `from_layer` and all above it train; full: all; scratch: all,
+    from random weights."""
+    from_layer: str = "auto"
+    """With `partial`: the first layer, or block, that is trained; auto: the upper third of the blocks."""
     batch_norm: Literal["frozen", "train"] = "frozen"
     thawed_learning_rate_factor: float = Field(1.0, gt=0)
     """The thawed layers' learning rate, as a share of the head's."""

@@ -96,12 +96,17 @@ def run_shipper(home: Path) -> None:
         return
     outbox = Outbox(Path(line))
     gone = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), gone.set()), name="writer", daemon=True).start()
+    threading.Thread(target=_await_end, args=(gone,), name="writer", daemon=True).start()
     with FileLock(outbox.folder / "shipper.lock", timeout=60):
         if _ship_until_done(home, outbox, store, gone):
             shutil.rmtree(outbox.folder / "files", ignore_errors=True)
             shutil.rmtree(outbox.folder / "models", ignore_errors=True)
             _forget_shipped(home)
+
+
+def _await_end(gone: threading.Event) -> None:
+    sys.stdin.read()
+    gone.set()
 
 
 def _open_store(home: Path) -> Store | None:
