@@ -139,7 +139,7 @@ def loaders_say(path: str) -> str:
     if not folders:
         return "the common loaders pass it over"
     top, crash = folders[0], PurePosixPath(path).name.startswith("._")
-    seen = "a broken image: decoding fails" if crash else "an image"
+    end = ", and fails to decode it" if crash else ""
     lists = {
         "image_dataset_from_directory": (".bmp", ".gif", ".jpeg", ".jpg", ".png"),
         "flow_from_directory": (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff"),
@@ -150,7 +150,7 @@ def loaders_say(path: str) -> str:
         if loader == "image_dataset_from_directory" and top.startswith("."):
             says.append(f"{loader} passes it over")
         elif suffix in suffixes:
-            says.append(f"{loader} takes it for {seen} of class {top!r}")
+            says.append(f"{loader} takes it for an image of class {top!r}{end}")
         elif name_fault(top)[0]:
             says.append(f"{loader} takes {top!r} for a class")
         else:

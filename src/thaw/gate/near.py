@@ -1,9 +1,10 @@
 """Near duplicates among millions of pictures: codes that share a band are candidates, then the pictures' low
 frequencies decide.
 
-A code has 128 bits: is a coefficient above the set's median of it? Two codes within 7 bits agree in one of 8 bands
-of 16 bits at least (multi-index hashing: Norouzi, Punjani and Fleet, CVPR 2012). A crop's coefficients are a
-linear map of the whole picture's, so each picture is looked up nine times more, as its own crops.
+A code has 128 bits: is a coefficient above the set's median of it? Codes that differ in few bits agree in one band of
+successive bits at least (multi-index hashing: Norouzi, Punjani and Fleet, CVPR 2012); a band begins at every byte and is
+the wider the larger the set, so that few codes share one by chance. A crop's coefficients are a linear map of the
+whole picture's, so each picture is looked up nine times more, as its own crops.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from thaw.gate.fingerprint import FREQUENCIES, SIDE_PIXELS, cosines, expand
 
 CODE_BITS = 128
-BANDS = 8
-_CROP_BANDS = 5
+_CROP_BANDS = 9
 """Bands, of the lowest frequencies, in which crops are looked up: the others hardly ever survive a crop."""
 _CHUNK_ROWS = 16384
 _CHUNK_PAIRS = 1 << 21
@@ -91,14 +91,19 @@ def _collect(groups: np.ndarray, shown: np.ndarray, reach: np.ndarray) -> NearCl
     )
 
 
+def band_bits(count: int) -> int:
+    """Width of a band: among `count` random codes about one other shares it, once there are 100,000 and more."""
+    return 16 if count < 150_000 else 20 if count < 2_500_000 else 24
+
+
 def close_codes(
     codes: np.ndarray, queries: Sequence[np.ndarray], max_bits: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Pairs (query, code) that share a band and differ in at most `max_bits`; a pair may come in several bands.
 
-    Of the first queries, all pairs within 7 bits come, unless more than 64 codes share a band: then the 64 about the
-    query in the order of the whole code are looked at, so that no heap of like pictures makes the time quadratic. The
-    other queries are looked up in the bands of the lowest frequencies alone.
+    Of the first queries, all pairs within 7 bits come (4 from 150,000 codes on, where bands are wider), unless more than
+    64 codes share a band: then the 64 about the query in the order of the whole code are looked at, so that no heap of
+    like pictures makes the time quadratic. The other queries are looked up in the bands of the lowest frequencies alone.
 
     Args:
         codes: uint64 `(n, 2)`.
@@ -108,20 +113,29 @@ def close_codes(
     Yields:
         The number of the queries, indices into them, indices into `codes`.
     """
-    bands = codes.view(np.uint16)
-    for band in range(BANDS):
-        order = np.lexsort((codes[:, 0], bands[:, band])).astype(np.int32)
+    width = band_bits(len(codes))
+    for band in range((CODE_BITS - width) // 8 + 1):
+        keys = _band(codes, band, width)
+        order = np.lexsort((codes[:, 0], keys)).astype(np.int32)
         in_order = codes[order]
-        starts = np.searchsorted(bands[order, band], np.arange(65537, dtype=np.uint32)).astype(np.int64)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(keys, minlength=1 << width))])
         for number, asked in enumerate(queries if band < _CROP_BANDS else queries[:1]):
-            keys = asked.view(np.uint16)[:, band].astype(np.int64)
-            start, end = starts[keys], starts[keys + 1]
+            wanted = _band(asked, band, width)
+            start, end = starts[wanted], starts[wanted + 1]
             wide = np.flatnonzero(end - start > _BUCKET_WINDOW)
             if len(wide):
                 start[wide], end[wide] = _narrow(in_order, asked[wide], start[wide], end[wide])
             for query, at in _expand_ranges(start, end):
                 query, at = _filter(asked, in_order, query, at, max_bits)
                 yield number, query, order[at].astype(np.int64)
+
+
+def _band(codes: np.ndarray, band: int, width: int) -> np.ndarray:
+    """`width` bits of each code, 24 at most, from byte `band` on."""
+    octets = codes.view(np.uint8)
+    third = octets[:, band + 2] if width > 16 else np.uint8(0)
+    joined = (octets[:, band].astype(np.int32) << 16) | (octets[:, band + 1].astype(np.int32) << 8) | third
+    return joined >> (24 - width)
 
 
 def _filter(
@@ -187,13 +201,15 @@ class _Index:
     def candidates(self) -> tuple[np.ndarray, np.ndarray]:
         """Pairs of different pictures whose codes, or those of a crop, are alike; each once, smaller index first."""
         codes = self.encode()
-        count = max(len(self.descriptors), 1)
-        found = [np.zeros(0, np.int64)]
+        count = len(codes[0])
+        alike = [np.zeros(0, np.int64) for _ in codes]
         for number, query, at in close_codes(codes[0], list(codes), _MAX_FLIPPED_BITS):
-            other = query != at
-            query, at = query[other], at[other]
+            alike[number] = np.union1d(alike[number], (query * count + at)[query != at])
+        found = []
+        for number, pairs in enumerate(alike):
+            query, at = pairs // count, pairs % count
             near = self._coarse(query, at, self.windows[number]) < _COARSE_DISTANCE
-            found.append(np.unique(np.minimum(query, at)[near] * count + np.maximum(query, at)[near]))
+            found.append(np.minimum(query, at)[near] * count + np.maximum(query, at)[near])
         pairs = np.unique(np.concatenate(found))
         return pairs // count, pairs % count
 

@@ -72,7 +72,7 @@ def _contents(by_check: dict[str, list[dict[str, Any]]]) -> str:
 def _charts(inspection: Inspection) -> str:
     rows = inspection.rows
     counts = {split or "images": labels for split, labels in inspection.counts.items()}
-    masks = {split: rows.splits == split for split in sorted(set(rows.splits))}
+    masks = {split: rows.splits == split for split in sorted(set(rows.splits) - {""}) or [""]}
     sides = np.sqrt(rows.numbers("width") * rows.numbers("height"))
     measures = [
         ("Size", sides, "pixels a side"),
@@ -214,7 +214,8 @@ vertical-align:top}.thumb img{max-width:112px;max-height:112px;display:block;bor
 .thumb figcaption{font-size:11px;color:var(--soft);overflow-wrap:anywhere}
 fieldset{border:1px solid var(--line);border-radius:8px;margin:0}legend{font-size:12px;color:var(--soft)}
 table{border-collapse:collapse;width:100%;font-size:13px;margin-top:8px}td,th{text-align:left;padding:4px 10px 4px 0;
-border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}summary{cursor:pointer;color:var(--soft)}
+border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}th{white-space:nowrap}
+summary{cursor:pointer;color:var(--soft)}
 """
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Data gate</title>
