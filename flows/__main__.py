@@ -4,11 +4,11 @@ import json
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 from flows.run import shipment_of
+from flows.server import Server
 from thaw import telemetry
 from thaw.errors import ThawError
 from thaw.project import find_root
@@ -50,11 +50,14 @@ def _run(values: dict[str, Any], as_json: bool) -> None:
     root = find_root()
     if not values.pop("wait"):
         os.environ["THAW_NO_WAIT"] = "1"
-    # Prefect's server takes ten seconds to start: meanwhile MLflow is loaded in the shipper and DVC in a thread.
+    # Prefect's server takes ten seconds to start: meanwhile the shipper loads MLflow, and this process Prefect and DVC.
+    server = None if "PREFECT_API_URL" in os.environ else Server()
     shipment_of(root)
     from flows.pipeline import pipeline
 
-    threading.Thread(target=preload, name="dvc", daemon=True).start()
+    preload()
+    if server:
+        server.wait_until_up()
     state = pipeline(**values, return_state=True)
     outcome = state.result(raise_on_failure=False)
     if isinstance(outcome, BaseException):

@@ -222,3 +222,13 @@ def test_deep_folders_do_not_break_the_walk(tmp_path):
     os.remove(f"{folders[-1]}/x.png")  # noqa: PTH107
     for folder in reversed(folders[1:]):
         os.rmdir(folder)  # noqa: PTH106
+
+
+def test_what_training_reads_is_not_refused(tmp_path):
+    root = clean_folder(tmp_path / "raw", splits=("",))
+    for number, suffix in enumerate(("jpg", "webp", "tiff", "bmp", "ppm", "jp2", "avif")):
+        picture(7000 + number).save(root / "cat" / f"x.{suffix}")
+    picture(7100).save(root / "cat" / "phone.jpg", format="MPO", save_all=True, append_images=[picture(7101)])
+    assert inspect(root).findings.verdicts == {}
+    (root / "cat" / "drawing.svg").write_text("<svg/>")
+    assert inspect(root).findings.verdicts["cat/drawing.svg"][0] == "unsupported_format"

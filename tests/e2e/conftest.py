@@ -62,7 +62,6 @@ class Project:
             "PATH": os.pathsep.join([bin_dir, os.environ["PATH"]]),
             "PYTHONPATH": str(self.root / "src"),
             "PREFECT_HOME": str(self.root / ".prefect"),
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
             "DVC_NO_ANALYTICS": "1",
             **extra,
         }

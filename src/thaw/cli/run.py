@@ -14,8 +14,6 @@ from thaw.params import load_params
 from thaw.params.editing import parse_overrides
 from thaw.project import find_root
 
-_STARTUP_SECONDS = "120"
-
 
 @app.command()
 def run(
@@ -59,7 +57,6 @@ def execute_flow(root: Path, arguments: list[str]) -> None:
 def flow_environment(root: Path) -> dict[str, str]:
     """The environment of a flow: where its code is, and Prefect set so that nothing but the flow is waited for."""
     environment = {
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": _STARTUP_SECONDS,
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")]),

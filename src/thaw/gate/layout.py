@@ -20,25 +20,13 @@ IMAGE_SUFFIXES = {
     "PNG": (".png", ".apng"),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "JPEG2000": (".jp2", ".j2k"),
+    "AVIF": (".avif",),
 }
 """Format, as Pillow names it, to the suffixes that promise it."""
-_OTHER_IMAGE_SUFFIXES = (
-    ".avif",
-    ".heic",
-    ".heif",
-    ".ico",
-    ".jp2",
-    ".pbm",
-    ".pgm",
-    ".pnm",
-    ".ppm",
-    ".psd",
-    ".svg",
-    ".tga",
-)
-_KNOWN_SUFFIXES = frozenset(s for group in IMAGE_SUFFIXES.values() for s in group) | set(
-    _OTHER_IMAGE_SUFFIXES
-)
+UNSUPPORTED_SUFFIXES = (".heic", ".heif", ".ico", ".psd", ".svg", ".tga")
+_KNOWN_SUFFIXES = frozenset(s for group in IMAGE_SUFFIXES.values() for s in group) | set(UNSUPPORTED_SUFFIXES)
 _JUNK_NAMES = {
     "__macosx",
     "@eadir",

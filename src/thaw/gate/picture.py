@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from thaw.gate.fingerprint import describe
+from thaw.images import FORMATS
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION_TAG = 0x0112
@@ -74,13 +75,19 @@ def _explain(error: Exception) -> tuple[str, str]:
 
 def _inspect(data: bytes, bounds: Bounds, facts: dict[str, Any]) -> None:
     with _open(data) as image:
-        facts.update(format=image.format, mode=image.mode, width=image.width, height=image.height)
-        if image.format not in bounds.formats:
+        # A phone's MPO is a JPEG with further pictures behind the first.
+        facts.update(
+            format="JPEG" if image.format == "MPO" else image.format,
+            mode=image.mode,
+            width=image.width,
+            height=image.height,
+        )
+        if facts["format"] not in bounds.formats:
             raise Unfit("unsupported_format", f"{image.format} is not among {', '.join(bounds.formats)}")
         if image.width * image.height > bounds.max_pixels:
             raise Unfit("decompression_bomb", f"{image.width} x {image.height} pixels")
-        _check_container(data, image.format)
-        facts["frames"] = getattr(image, "n_frames", 1)
+        _check_container(data, facts["format"])
+        facts["frames"] = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
         if facts["frames"] > 1:
             image.seek(0)
         image.load()
@@ -92,7 +99,7 @@ def _inspect(data: bytes, bounds: Bounds, facts: dict[str, Any]) -> None:
 
 def _open(data: bytes) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data))
+        return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         if data.startswith((_PNG_SIGNATURE, b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")) and len(data) < 1024:
             raise Unfit("truncated", "the file ends within its header") from None

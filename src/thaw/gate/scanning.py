@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from thaw.gate.fingerprint import BYTES
+from thaw.gate.layout import UNSUPPORTED_SUFFIXES
 from thaw.gate.picture import Bounds, inspect
 from thaw.gate.walking import Entry
 
@@ -77,7 +78,17 @@ def scan_file(root: Path, entry: Entry, bounds: Bounds) -> dict[str, Any]:
         data = read_inside(root, entry.path)
     except OSError as error:
         return row | {"problem": "unreadable", "reason": error.strerror or str(error)}
-    return row | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} | inspect(data, bounds)
+    row |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} | inspect(data, bounds)
+    if (
+        row["problem"] == "corrupt"
+        and "format" not in row
+        and entry.path.casefold().endswith(UNSUPPORTED_SUFFIXES)
+    ):
+        row |= {
+            "problem": "unsupported_format",
+            "reason": "the format that its name promises is not supported",
+        }
+    return row
 
 
 def failed_row(entry: Entry, problem: str, reason: str) -> dict[str, Any]:

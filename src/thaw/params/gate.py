@@ -92,7 +92,7 @@ class SeverityParams(Section):
 class LimitParams(Section):
     """What the gate accepts. Grey levels run from 0 to 255."""
 
-    formats: tuple[str, ...] = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+    formats: tuple[str, ...] = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
     """Pillow's names."""
     min_side_pixels: int = Field(16, ge=1)
     max_megapixels: float = Field(64.0, gt=0, le=89.0)
