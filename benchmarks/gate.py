@@ -261,9 +261,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
         lay_out(home / "elpv")
-        make_photos(home / "photos", 200 if quick else 1500)
-        measure_speed("ELPV, PNG 300 x 300 grey", home / "elpv", 1 if quick else 3)
-        measure_speed("Photographs, JPEG 640 x 480", home / "photos", 1 if quick else 3)
+        make_photos(home / "photos", 200 if quick else 1000)
+        measure_speed("ELPV, PNG 300 x 300 grey", home / "elpv", 1 if quick else 2)
+        measure_speed("Photographs, JPEG 640 x 480", home / "photos", 1 if quick else 2)
         paths = sorted((home / "elpv").rglob("*.png"))
         cells = [Image.open(path).convert("L") for path in paths[:: 8 if quick else 2]]
         measure_near(
