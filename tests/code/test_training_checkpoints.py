@@ -1,5 +1,6 @@
 """Checkpoints, journal, schedules and activations on disk; none of it needs TensorFlow."""
 
+import itertools
 import json
 import math
 
@@ -94,7 +95,7 @@ def test_cosine_after_warm_up():
     assert values[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert values[9] == pytest.approx(0.55)
     assert annealing.at(14) == pytest.approx(0.1)
-    assert all(a > b for a, b in zip(values[4:], values[5:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(values[4:]))
 
 
 def test_momentum_moves_linearly_and_constant_stays():

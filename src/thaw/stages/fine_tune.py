@@ -1,6 +1,7 @@
 """Stage `fine_tune`: thaw upper layers and train on at a low rate."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,30 +45,66 @@ def fine_tune(
         ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
         Stopped: on request; a checkpoint holds where it stood.
     """
-    classes, views_digest = read_classes(classes_path), digest_folder(views_dir)
     key = engines.content_key(
-        "fine_tune", params, seed, extract, views_digest, digest_folder(frozen_dir),
+        "fine_tune", params, seed, extract, digest_folder(views_dir), digest_folder(frozen_dir),
         *map(digest, (train_path, validation_path, classes_path)),
     )  # fmt: skip
     with guarded(scratch_dir) as stop, training_on(params.devices):
-        network, config = _load(frozen_dir, params, seed)
+        thawed = thaw_network(
+            params, seed, extract, views_dir, train_path, validation_path, classes_path, frozen_dir, scratch_dir, stop
+        )
+        network = thawed.network
         job = Job(seed, _PHASE, key, scratch_dir, stop)
         before = models.frozen_digest(network)
-        prefix, suffix = models.cut(network)
-        pictures: dict[str, Inputs] = {name: open_views(views_dir, name) for name in ("train", "validation")}
-        inputs = pictures
-        if prefix is not None:
-            inputs = _activations(prefix, pictures, extract, params.cache_gb, views_digest, scratch_dir, stop)
-        train = Examples(inputs["train"], read_labels(train_path, len(classes), params, balance=True))
-        watched = Examples(inputs["validation"], read_labels(validation_path, len(classes), params))
         slow = [layer.name for layer in network.layers if not is_head(layer)]
-        rows = fit(suffix, params, train, watched, job, slow, params.thawed_learning_rate_factor)
+        factor = params.thawed_learning_rate_factor
+        rows = fit(thawed.suffix, params, thawed.train, thawed.validation, job, slow, factor)
         if models.frozen_digest(network) != before:
             raise ThawError("fine_tune: a frozen weight moved", "This is a fault of thaw: please report it.")
         _log.info("frozen weights before and after: %s", before)
-        models.save(network, fine_tuned_dir, config)
+        models.save(network, fine_tuned_dir, thawed.config)
         write_curve(fine_tuned_curve_path, rows)
         job.checkpoints.clear()
+
+
+@dataclass(frozen=True)
+class Thawed:
+    """A network ready to be trained on, and what it is trained on."""
+
+    network: keras.Model
+    config: dict[str, Any]
+    suffix: keras.Model
+    """The part that trains; it shares its weights with `network`."""
+    train: Examples
+    validation: Examples
+
+
+def thaw_network(
+    params: FineTuneParams,
+    seed: int,
+    extract: ExtractParams,
+    views_dir: Path,
+    train_path: Path,
+    validation_path: Path,
+    classes_path: Path,
+    frozen_dir: Path,
+    scratch_dir: Path,
+    stop: Stop,
+) -> Thawed:
+    """Load the network, thaw it by strategy, and run what stays frozen over the pictures.
+
+    Raises:
+        ThawError: the data do not fit, or the disk is full.
+    """
+    num_classes = len(read_classes(classes_path))
+    network, config = _load(frozen_dir, params, seed)
+    prefix, suffix = models.cut(network)
+    inputs: dict[str, Inputs] = {name: open_views(views_dir, name) for name in ("train", "validation")}
+    if prefix is not None:
+        inputs = _activations(prefix, inputs, extract, params.cache_gb, digest_folder(views_dir), scratch_dir, stop)
+    train = Examples(inputs["train"], read_labels(train_path, num_classes, params, balance=True))
+    validation = Examples(inputs["validation"], read_labels(validation_path, num_classes, params))
+    return Thawed(network, config, suffix, train, validation)
 
 
 def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Model, dict[str, Any]]:
@@ -79,8 +116,11 @@ def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Mo
     network, config = models.load(frozen_dir)
     structure = ModelParams.model_validate(config["model"])
     if params.strategy == "scratch":
+        statistics = [layer.get_weights() for layer in network.layers if layer.name == "standardize"]
         keras.backend.clear_session()
         network = models.build(structure, tuple(config["input_shape"]), len(config["classes"]), seed, pretrained=False)
+        for mean_and_variance in statistics:
+            models.set_statistics(network, *mean_and_variance)
     strategy = params.strategy if models.is_pretrained(structure) else "scratch"
     models.freeze(network, strategy, params.from_layer, params.batch_norm)
     return network, config

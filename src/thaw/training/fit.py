@@ -55,6 +55,7 @@ def fit(
     job: Job,
     slow: Collection[str] = (),
     slow_factor: float = 1.0,
+    objective: tuple[keras.losses.Loss, list[keras.metrics.Metric]] | None = None,
 ) -> list[Row]:
     """Train `model`, from its last checkpoint where there is one. The result depends on the arguments alone.
 
@@ -62,6 +63,7 @@ def fit(
         model: float32 inputs to logits `(batch, outputs)`; its trainable weights are changed.
         train, validation: what it is trained on, and what it is watched on (may be empty).
         slow: layers, by name, whose learning rate is multiplied by `slow_factor`.
+        objective: loss, summed over the batch, and metrics; else those of classes, as `params` has them.
 
     Returns:
         A row an epoch, as the journal has it. With early stopping the model has the weights of the best one.
@@ -72,11 +74,12 @@ def fit(
     """
     if params.early_stopping_patience and not len(validation):
         raise ThawError(
-            "early_stopping_patience needs validation images", "Raise split.validation_fraction, or set it to 0."
+            "early_stopping_patience needs validation images",
+            "Raise split.validation_fraction, or set it to 0.",
         )
     with computing_in(choose_precision(params, model), model):
         training = _Training(model, params, train, validation, job)
-        training.prepare(slow, slow_factor)
+        training.prepare(slow, slow_factor, objective)
         return training.run()
 
 
@@ -95,19 +98,26 @@ class _Training:
         self.momentum = anneal_momentum(params, self.order.steps)
         self.rows: list[Row] = []
         self.step = 0  # done, over all epochs
-        self.best: dict[str, np.ndarray] = {}  # the best epoch's variables, where early stopping wants them back
+        self.best: dict[
+            str, np.ndarray
+        ] = {}  # the best epoch's variables, where early stopping wants them back
         self.metrics: dict[str, np.ndarray] = {}  # running ones of an epoch that was left in its middle
         self.means: dict[str, float] = {}  # what they amount to
         self.saved_at = time.monotonic()
 
-    def prepare(self, slow: Collection[str], slow_factor: float) -> None:
+    def prepare(
+        self,
+        slow: Collection[str],
+        slow_factor: float,
+        objective: tuple[keras.losses.Loss, list[keras.metrics.Metric]] | None,
+    ) -> None:
         """Compile the model and take up the last checkpoint."""
         model, outputs = self.model, self.model.output_shape[-1]
         optimizer = build_optimizer(self.params, model.trainable_variables, slow, slow_factor)
         if any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers):
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
             optimizer.build(model.trainable_variables)
-        loss, metrics = build_loss(self.params, outputs), [build_accuracy(outputs)]
+        loss, metrics = objective or (build_loss(self.params, outputs), [build_accuracy(outputs)])
         model.compile(optimizer, loss, metrics=metrics, jit_compile=False)
         seed_generators(model, self.job.seed, self.job.phase)
         checkpoint = self.job.checkpoints.load()
@@ -142,7 +152,9 @@ class _Training:
         metrics = self.means | self._validate() | {"learning_rate": self.learning_rate.at(self.step - 1)}
         self.rows.append(new_row(epoch + 1, self.step, metrics))
         if self.params.early_stopping_patience and self._best_epoch() == epoch:
-            self.best = {name: array for name, array in read_state(self.model).items() if name.startswith("model/")}
+            self.best = {
+                name: array for name, array in read_state(self.model).items() if name.startswith("model/")
+            }
         _log.info("epoch %d of %d: %s", epoch + 1, self.params.epochs, _say(metrics))
         if self._is_due():
             self.save()
@@ -192,11 +204,18 @@ class _Training:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         write_state(self.model, checkpoint.arrays, ("model", "optimizer"))
-        self.step, self.rows, self.means = checkpoint.step, checkpoint.facts["rows"], checkpoint.facts["means"]
+        self.step, self.rows, self.means = (
+            checkpoint.step,
+            checkpoint.facts["rows"],
+            checkpoint.facts["means"],
+        )
         for name, array in checkpoint.arrays.items():
             if name.startswith("best/"):
                 self.best[name.removeprefix("best/")] = array
-            elif name.startswith("metrics/") and 0 < self.step - len(self.rows) * self.order.steps < self.order.steps:
+            elif (
+                name.startswith("metrics/")
+                and 0 < self.step - len(self.rows) * self.order.steps < self.order.steps
+            ):
                 self.metrics[name] = array
         if self.metrics:  # Keras makes the metrics' variables when it first uses them
             self.model.evaluate(self._dataset(plain_batches(self.train, 1), 1), steps=1, verbose=0)
@@ -227,13 +246,18 @@ class _Training:
         part = slice(step * self.params.batch_size, (step + 1) * self.params.batch_size)
         inputs = self.train.inputs.gather(images[part], views[part])
         if not np.isfinite(inputs).all():
-            cause, cure = "what the frozen layers give for these images is not finite", "Look at these images."
+            cause, cure = (
+                "what the frozen layers give for these images is not finite",
+                "Look at these images.",
+            )
         else:
             rate = self.learning_rate.at(self.step)
             cause = f"the inputs are finite, so the learning rate of {rate:.2g} is probably too high"
             cure = "Lower learning_rate, set clip_norm: 1, or precision: float32; `thaw lr-find` suggests a rate."
         names = ", ".join(paths[:8]) + (f" and {len(paths) - 8} more" if len(paths) > 8 else "")
-        return ThawError(f"the loss is not finite in epoch {epoch + 1}, step {step + 1} (images {names}): {cause}", cure)
+        return ThawError(
+            f"the loss is not finite in epoch {epoch + 1}, step {step + 1} (images {names}): {cause}", cure
+        )
 
 
 class _EachStep(keras.callbacks.Callback):
@@ -257,7 +281,8 @@ class _EachStep(keras.callbacks.Callback):
 def _out_of_memory(batch_size: int) -> ThawError:
     smaller = max(1, batch_size // 2)
     return ThawError(
-        f"out of memory with a batch of {batch_size} images", f"Try batch_size: {smaller}; `thaw doctor --tune` measures."
+        f"out of memory with a batch of {batch_size} images",
+        f"Try batch_size: {smaller}; `thaw doctor --tune` measures.",
     )
 
 

@@ -19,13 +19,12 @@ from thaw.errors import ThawError
 _log = logging.getLogger("thaw.training")
 _LOCK_SECONDS = 30.0
 _POLL_SECONDS = 0.5
+_STOPPED_BY_SIGTERM = 128 + signal.SIGTERM
 _SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "fish", "busybox"}
 
 
-class Stopped(ThawError):
-    """Training was asked to stop; a checkpoint holds where it stood."""
-
-    exit_code = 143
+class Stopped(SystemExit):
+    """This process was asked to stop, and does; a checkpoint holds where a training stood. Not an error."""
 
 
 class Stop:
@@ -48,7 +47,8 @@ class Stop:
             Stopped: it was.
         """
         if self():
-            raise Stopped("stopped on request", "Run it again: it goes on from its checkpoint.")
+            _log.warning("stopped on request; the next run goes on from here")
+            raise Stopped(_STOPPED_BY_SIGTERM)
 
 
 @contextmanager

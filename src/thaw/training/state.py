@@ -9,7 +9,7 @@ _GROUPS = ("model", "optimizer", "metrics")
 def read_state(model: keras.Model) -> dict[str, np.ndarray]:
     """The value of every variable of a compiled model, its optimizer and its metrics."""
     return {
-        f"{group}/{index:05d}": keras.ops.convert_to_numpy(variable)
+        f"{group}/{index:05d}": variable.numpy()
         for group in _GROUPS
         for index, variable in enumerate(_variables(model, group))
     }

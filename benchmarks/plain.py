@@ -1,0 +1,96 @@
+"""The baseline that thaw is measured against: transfer learning as a plain Keras script, the way notebooks do it.
+
+Two classes in DIR/train/<class>/ and DIR/test/<class>/. Pictures are decoded and augmented anew each epoch by Keras's
+ImageDataGenerator; a linear head is trained on the frozen backbone, then everything is thawed, compiled again at a low
+learning rate and trained on. No validation split, no cache, no record.
+
+    python -m benchmarks.plain DIR [--architecture vgg16 --weights FILE] [--epochs 20 20] [--steps 12] [--batch-size 8]
+
+Prints one JSON line: seconds of import, of both phases and in all, and the test accuracy after each phase.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+STARTED = time.perf_counter()
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+SIDE = 224
+
+
+def build_backbone(architecture: str, weights: str) -> tuple[Any, dict[str, Any]]:
+    """The backbone without its top, and how ImageDataGenerator scales pixels for it."""
+    import keras
+
+    if architecture == "efficientnet_lite0":
+        from thaw.models import lite0
+
+        return lite0((SIDE, SIDE, 3)), {"preprocessing_function": lambda pixels: (pixels - 127.0) / 128.0}
+    backbone = keras.applications.VGG16(weights=None, include_top=False, input_shape=(SIDE, SIDE, 3))
+    if weights:
+        backbone.load_weights(weights)
+    return backbone, {"samplewise_center": True}
+
+
+def open_pictures(folder: Path, scaling: dict[str, Any], batch_size: int, seed: int) -> tuple[Any, Any]:
+    """Keras's iterators over train, augmented and shuffled, and over test, plain and in order."""
+    from tensorflow.keras.preprocessing.image import ImageDataGenerator
+
+    augmentation = {
+        "rotation_range": 10, "zoom_range": 0.1, "width_shift_range": 0.1, "height_shift_range": 0.1, "horizontal_flip": True,
+    }  # fmt: skip
+    common = {"target_size": (SIDE, SIDE), "class_mode": "binary", "batch_size": batch_size}
+    train = ImageDataGenerator(**augmentation, **scaling).flow_from_directory(folder / "train", seed=seed, **common)
+    test = ImageDataGenerator(**scaling).flow_from_directory(folder / "test", shuffle=False, **common)
+    return train, test
+
+
+def train_plainly(options: argparse.Namespace) -> dict[str, float]:
+    """Run both phases; gives seconds and accuracies."""
+    import keras
+
+    keras.utils.set_random_seed(options.seed)
+    backbone, scaling = build_backbone(options.architecture, options.weights)
+    train, test = open_pictures(options.folder, scaling, options.batch_size, options.seed)
+    steps = options.steps or len(train)
+    pixels = keras.Input((SIDE, SIDE, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone(pixels, training=False))
+    model = keras.Model(pixels, keras.layers.Dense(1)(pooled))
+    result = {"import_seconds": time.perf_counter() - STARTED}
+    phases = (("frozen", False, keras.optimizers.RMSprop()), ("thawed", True, keras.optimizers.Adam(1e-5)))
+    for (name, trainable, optimizer), epochs in zip(phases, options.epochs, strict=True):
+        backbone.trainable = trainable
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        model.compile(optimizer, loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")])
+        began = time.perf_counter()
+        model.fit(_endless(train), epochs=epochs, steps_per_epoch=steps, validation_data=test, verbose=0)
+        result[f"{name}_seconds"] = time.perf_counter() - began
+        result[f"{name}_accuracy"] = model.evaluate(test, verbose=0, return_dict=True)["accuracy"]
+    return result | {"seconds": time.perf_counter() - STARTED}
+
+
+def _endless(iterator: Any) -> Iterator[Any]:
+    while True:
+        yield next(iterator)
+
+
+def main() -> None:
+    """Read the command line, train, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--architecture", choices=["efficientnet_lite0", "vgg16"], default="efficientnet_lite0")
+    parser.add_argument("--weights", default="", help="a file, for vgg16")
+    parser.add_argument("--epochs", type=int, nargs=2, default=[20, 20])
+    parser.add_argument("--steps", type=int, default=0, help="of an epoch; 0: all images")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=1)
+    result = train_plainly(parser.parse_args())
+    print(json.dumps({name: round(value, 4) for name, value in result.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The learning-rate range test: the rate rises from step to step, and the loss says how far one may go.
+
+Smith 2017, arXiv 1506.01186. The suggestion is where the smoothed loss falls most steeply over the logarithm of the
+rate, and no more than a tenth of the rate at which it is lowest.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from thaw.errors import ThawError
+from thaw.files import replacing
+from thaw.params import FitParams
+from thaw.training.batches import Examples, train_batches
+from thaw.training.devices import choose_precision, computing_in
+from thaw.training.objective import build_loss
+from thaw.training.optimizers import build_optimizer, set_step
+from thaw.training.order import Order
+
+_SMOOTHING = 0.9
+_DIVERGED = 4.0
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """What the test measured, a value a step, and the learning rate it suggests."""
+
+    rates: list[float]
+    losses: list[float]
+    """Smoothed."""
+    suggestion: float
+
+
+def find_learning_rate(
+    model: keras.Model,
+    params: FitParams,
+    train: Examples,
+    seed: int,
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    steps: int = 100,
+) -> RangeTest:
+    """Train `model` for `steps` steps at rates from `lowest` to `highest`, or until the loss is four times its best.
+
+    The weights of `model` are changed.
+
+    Raises:
+        ThawError: the loss never fell.
+    """
+    order = Order(seed, 0, len(train), train.inputs.views, params.batch_size)
+    rates: list[float] = []
+    losses: list[float] = []
+    mean = 0.0
+    with computing_in(choose_precision(params, model), model):
+        optimizer = build_optimizer(params, model.trainable_variables)
+        model.compile(optimizer, build_loss(params, model.output_shape[-1]), jit_compile=False)
+        for step in range(steps):
+            epoch, place = divmod(step, order.steps)
+            rate = lowest * (highest / lowest) ** (step / (steps - 1))
+            set_step(optimizer, rate, params.momentum)
+            inputs, targets, weights = next(train_batches(train, order, epoch, place, params.mixup))
+            loss = float(model.train_on_batch(inputs, targets, sample_weight=weights, return_dict=True)["loss"])
+            model.reset_metrics()
+            mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
+            smooth = mean / (1 - _SMOOTHING ** (step + 1))
+            if not math.isfinite(smooth) or (losses and smooth > _DIVERGED * min(losses)):
+                break
+            rates.append(rate)
+            losses.append(smooth)
+    return RangeTest(rates, losses, suggest(rates, losses))
+
+
+def suggest(rates: list[float], losses: list[float]) -> float:
+    """The rate of the steepest fall of `losses`, at most a tenth of that of the lowest loss.
+
+    Raises:
+        ThawError: the losses never fall.
+    """
+    if len(losses) < 3 or min(losses) >= losses[0]:
+        raise ThawError("the loss never fell at any learning rate", "Look at the labels, or try more steps.")
+    lowest = int(np.argmin(losses))
+    slope = np.gradient(losses[: lowest + 1], np.log(rates[: lowest + 1]))
+    return float(min(rates[int(np.argmin(slope))], rates[lowest] / 10))
+
+
+def draw(test: RangeTest, path: Path) -> None:
+    """Draw loss over rate as PNG, with the suggestion."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(test.rates, test.losses)
+    axes.axvline(test.suggestion, color="tab:red", linestyle="--", label=f"suggestion {test.suggestion:.2g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss, smoothed", title="Learning-rate range test")
+    axes.legend()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
