@@ -38,14 +38,25 @@ class Check:
 
 
 @app.command()
-def doctor(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Time batch sizes and precisions for fine_tune and propose one.")
+    ] = False,
+) -> None:
     """Say what is installed, which devices are seen, what is missing, and the cure. Exit code 1 when something is bad.
 
     [bold]Examples[/bold]
 
       thaw doctor
       thaw doctor --json
+      thaw doctor --tune
     """
+    if tune:
+        from thaw.cli.training import tune as tune_training
+
+        tune_training()
+        return
     checks = [_python(), *_packages(), *_machine(), *_project()]
     if as_json:
         print(json.dumps([asdict(check) for check in checks], ensure_ascii=False, indent=2))

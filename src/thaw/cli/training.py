@@ -1,6 +1,7 @@
 """`thaw lr-find`: how high a learning rate may be."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,9 +28,16 @@ def lr_find(
       thaw lr-find
       thaw lr-find --picture rates.png --json
     """
+
+    def work(thawed: Any, params: Any) -> Any:
+        from thaw.training.lr_find import find_learning_rate
+
+        settings = params.fine_tune
+        return find_learning_rate(thawed.suffix, settings, thawed.train, params.seed, lowest, highest, steps)
+
+    test = _run_on_thawed(work)
     from thaw.training.lr_find import draw
 
-    test = _measure(lowest, highest, steps)
     draw(test, picture)
     if as_json:
         facts = {"suggestion": test.suggestion, "rates": test.rates, "losses": test.losses, "picture": str(picture)}
@@ -39,7 +47,34 @@ def lr_find(
         typer.echo(f"try it: thaw run -S fine_tune.learning_rate={test.suggestion:.1g}")
 
 
-def _measure(lowest: float, highest: float, steps: int) -> Any:
+def tune() -> None:
+    """Time batch sizes and precisions for fine_tune, and print the proposal (`thaw doctor --tune`)."""
+    from rich.console import Console
+    from rich.table import Table
+
+    trials, best = _run_on_thawed(_tune)
+    table = Table("precision", "batch_size", "images/s")
+    for trial in trials:
+        rate = f"{trial.images_per_second:.0f}" if trial.images_per_second else "out of memory"
+        table.add_row(trial.precision, str(trial.batch_size), rate, style="bold" if trial == best else "")
+    Console().print(table)
+    typer.echo(f"proposal: fine_tune.batch_size: {best.batch_size}, fine_tune.precision: {best.precision}")
+
+
+def _tune(thawed: Any, params: Any) -> Any:
+    import tensorflow as tf
+
+    from thaw.training.devices import cpu_has_bfloat16
+    from thaw.training.tune import measure, propose
+
+    half = ["mixed_float16", "mixed_bfloat16"] if tf.config.list_physical_devices("GPU") else []
+    precisions = ["float32", *(half or ["mixed_bfloat16"] * cpu_has_bfloat16())]
+    trials = measure(thawed.suffix, params.fine_tune, thawed.train, tuple(precisions))
+    return trials, propose(trials)
+
+
+def _run_on_thawed(work: Callable[[Any, Any], Any]) -> Any:
+    """Call `work(thawed network, parameters)` on the project's network as fine_tune begins with it."""
     from thaw.devices import prepare_tensorflow
     from thaw.params import load_params
     from thaw.project import find_root, scratch_dir
@@ -49,7 +84,6 @@ def _measure(lowest: float, highest: float, steps: int) -> Any:
     from thaw.stages.fine_tune import thaw_network
     from thaw.training.devices import training_on
     from thaw.training.guard import guarded
-    from thaw.training.lr_find import find_learning_rate
 
     root = find_root()
     params = load_params(root / "params.yaml")
@@ -64,6 +98,4 @@ def _measure(lowest: float, highest: float, steps: int) -> Any:
         thawed = thaw_network(
             params=params.fine_tune, seed=params.seed, extract=params.extract, scratch_dir=scratch, stop=stop, **inputs
         )
-        return find_learning_rate(
-            thawed.suffix, params.fine_tune, thawed.train, params.seed, lowest, highest, steps
-        )
+        return work(thawed, params)
