@@ -165,7 +165,7 @@ class Run:
         """What the stage's outputs say goes to the pipeline's run, whether the stage ran or not."""
         if spec.name == "validate":
             for booked in self.books.commit_data():
-                self.logger.info("%s: new data version booked", booked)
+                self.logger.info("%s: data version booked", booked)
             self._open()
             for name, version in self.books.data_version().items():
                 self.outbox.log_dataset("pipeline", name, version, name, "training")

@@ -4,6 +4,7 @@ Prefect starts such a server by itself, but only once the flow begins, and leave
 """
 
 import atexit
+import logging
 import os
 import socket
 import subprocess
@@ -34,6 +35,8 @@ class Server:
             start_new_session=True,  # Ctrl-C ends the flow, which still has to say so to the server
         )
         os.environ["PREFECT_API_URL"] = self.url
+        # It serves no pages, and Prefect would send the user to them.
+        logging.getLogger("prefect.flow_runs").addFilter(lambda record: "View at " not in record.getMessage())
         atexit.register(self.stop)
 
     def wait_until_up(self) -> None:

@@ -1,10 +1,21 @@
 """Loaded by the fork server before it forks: TensorFlow and Keras, without running an operation."""
 
+import os
+
 from thaw.devices import prepare_tensorflow
 from thaw.processes import die_with_parent
 
 die_with_parent()
 prepare_tensorflow()
 
-import keras  # noqa: E402, F401
-import tensorflow  # noqa: E402, F401
+# While it is imported TensorFlow prints notices that no setting turns off.
+_stderr = os.dup(2)
+_nowhere = os.open(os.devnull, os.O_WRONLY)
+os.dup2(_nowhere, 2)
+try:
+    import keras  # noqa: F401
+    import tensorflow  # noqa: F401
+finally:
+    os.dup2(_stderr, 2)
+    os.close(_stderr)
+    os.close(_nowhere)

@@ -76,6 +76,8 @@ def _cpu_name() -> str:
 
 def prepare_tensorflow() -> None:
     """Set what TensorFlow reads when it is imported: on a machine without a card it need not look for one, and say so."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if not Path("/proc/driver/nvidia").exists() and not list_gpus():
+    if Path("/proc/driver/nvidia").exists() or list_gpus():
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    else:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")

@@ -27,12 +27,17 @@ def demo(
 
     from thaw.demo import LICENCE, lay_out
     from thaw.project import find_root
+    from thaw.versioning import Books
 
-    raw_dir = find_root() / "data" / "raw"
+    root = find_root()
+    raw_dir = root / "data" / "raw"
     console = Console()
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"laying out {name}")
         written = lay_out(raw_dir, lambda done, total: progress.update(task, completed=done, total=total))
+    books = Books(root)
+    books.commit_data()
+    books.close()
     console.print(
         f"{raw_dir}: {f'{written} files written' if written else 'complete, nothing to do'}", soft_wrap=True
     )

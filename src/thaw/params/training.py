@@ -54,7 +54,7 @@ class FitParams(Section):
 class FineTuneParams(FitParams):
     """The second `fit`, with layers thawed."""
 
-    epochs: int = Field(13, ge=0)
+    epochs: int = Field(9, ge=0)
     learning_rate: float = Field(5e-4, gt=0)
     strategy: Literal["head", "partial", "full", "scratch"] = "partial"
     """head: the backbone stays frozen; partial: `from_layer` and all above it train; full: all; scratch: all,

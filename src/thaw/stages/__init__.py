@@ -47,6 +47,7 @@ def configure_logging() -> None:
     """Send what stages say to standard error, one plain line a message."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("thaw").setLevel(logging.INFO)
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 
 def _cure_for_missing(name: str, root: Path) -> str:
