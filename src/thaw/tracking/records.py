@@ -77,11 +77,11 @@ def record_outputs(
 
 def record_findings(outbox: Outbox, runs: Iterable[str], findings_path: Path) -> None:
     """Log the gate's findings: a count for each check, and the page to look at."""
-    counts = {f"findings.{name}": value for name, value in read_json(findings_path).get("counts", {}).items()}
+    findings = read_json(findings_path)
+    counts = {f"findings.{name}": value for name, value in (findings["severities"] | findings["checks"]).items()}
     page = findings_path.with_name("gate.html")
     for run in runs:
-        if counts:
-            outbox.log_metrics(run, {name: float(value) for name, value in flatten(counts).items()})
+        outbox.log_metrics(run, {name: float(value) for name, value in counts.items()})
         if page.exists() and page.stat().st_size <= _FILE_LIMIT_BYTES:
             outbox.log_file(run, page, "validate")
 
