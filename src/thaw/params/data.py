@@ -30,7 +30,7 @@ class AugmentParams(Section):
     color: Literal["auto", "grey", "rgb"] = "auto"
     """auto: grey where every image of the manifest is grey."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
-    views: int = Field(6, ge=0, le=64)
+    views: int = Field(4, ge=0, le=64)
     """Views of each training image, the first the picture as it is; 0: new ones each epoch, made on the fly."""
     rotation_degrees: float = Field(0.0, ge=0, le=180)
     zoom: float = Field(0.0, ge=0, lt=1)
