@@ -32,9 +32,11 @@ def near_clusters(rows: Rows, max_distance: float) -> NearClusters:
     usable = column.is_valid().to_numpy(zero_copy_only=False)
     usable[np.concatenate([np.zeros(0, np.int64), *equal])] = False
     chosen = np.flatnonzero(usable)
-    taken = column.take(chosen)
-    flat = np.frombuffer(taken.buffers()[1], np.int8) if len(chosen) else np.zeros(0, np.int8)
-    found = find_near_clusters(flat[: len(chosen) * BYTES].reshape(-1, BYTES), max_distance)
+    if not len(chosen):
+        return NearClusters([], [])
+    taken = column if len(chosen) == len(column) else column.take(chosen)
+    descriptors = np.frombuffer(taken.buffers()[1], np.int8).reshape(-1, BYTES)
+    found = find_near_clusters(descriptors[taken.offset : taken.offset + len(taken)], max_distance)
     return NearClusters([chosen[members] for members in found.members], found.distances)
 
 

@@ -63,13 +63,14 @@ def find_near_clusters(descriptors: np.ndarray, max_distance: float) -> NearClus
         descriptors: int8 `(n, 256)` as `thaw.gate.fingerprint.describe` gives them; rows of zeros match nothing.
         max_distance: from 0 to 1.
     """
-    shown = np.flatnonzero(descriptors.any(axis=1))
-    distinct, first, inverse = np.unique(
-        descriptors[shown].view(f"V{descriptors.shape[1]}").ravel(), return_index=True, return_inverse=True
-    )
+    hashes = _hash(descriptors)
+    shown = np.flatnonzero(hashes)
+    first, inverse = np.unique(hashes[shown], return_index=True, return_inverse=True)[1:]
+    distinct = np.sort(first)
+    member = np.searchsorted(distinct, first[inverse])
     if len(distinct) < 2:
         return NearClusters([], [])
-    index = _Index(descriptors[shown[first]])
+    index = _Index(descriptors if len(distinct) == len(descriptors) else descriptors[shown[distinct]])
     left, right = index.candidates()
     distances = index.measure(left, right, max_distance)
     close = distances <= max_distance
@@ -78,7 +79,15 @@ def find_near_clusters(descriptors: np.ndarray, max_distance: float) -> NearClus
     groups = connected_components(graph, directed=False)[1]
     reach = np.zeros(groups.max(initial=-1) + 1)
     np.maximum.at(reach, groups[left], distances)
-    return _collect(groups[inverse], shown, reach)
+    return _collect(groups[member], shown, reach)
+
+
+def _hash(descriptors: np.ndarray) -> np.ndarray:
+    """A random linear hash of each row, uint64 `(n,)`; 0 for a row of zeros."""
+    factors = np.random.default_rng(0).integers(
+        1, 2**63, descriptors.shape[1] // 8, dtype=np.uint64
+    ) * np.uint64(2)
+    return descriptors.view(np.uint64) @ (factors + np.uint64(1))
 
 
 def _collect(groups: np.ndarray, shown: np.ndarray, reach: np.ndarray) -> NearClusters:
