@@ -30,6 +30,8 @@ from thaw.training.journal import Row
 from thaw.training.labels import Labels
 
 SIDE = 96
+UNIT = 12.0
+"""Pixels that a target of 1 stands for: in units near the spread of the points the learning rate of 0.03 is right."""
 POINTS = np.array([
     (0, 0), (0, -1), (0, 1), (-1, 0), (1, 0),
     (-0.71, -0.71), (0.71, -0.71), (-0.71, 0.71), (0.71, 0.71),
@@ -64,13 +66,13 @@ class Pictures:
 
 
 def draw(count: int, seed: int) -> Examples:
-    """Drawn pictures with their points, as targets from -1 to 1 `(count, 30)`: x and y of each point in turn."""
+    """Drawn pictures with their points: targets `(count, 30)`, x and y of each from the middle on, in units of 12 pixels."""
     generator = np.random.default_rng(seed)
     pixels = np.empty((count, SIDE, SIDE, 1), "uint8")
     targets = np.empty((count, 30), "float32")
     for number in range(count):
         pixels[number, ..., 0], points = _draw_one(generator)
-        targets[number] = (points / (SIDE / 2) - 1).ravel()
+        targets[number] = ((points - SIDE / 2) / UNIT).ravel()
     names = [f"drawn {seed}/{number}" for number in range(count)]
     return Examples(Pictures(pixels), Labels(names, targets, np.ones(count, "float32")))
 
@@ -100,8 +102,7 @@ def flip_half(batch: Batch, generator: np.random.Generator) -> Batch:
     chosen = generator.permutation(len(pictures))[: len(pictures) // 2]
     pictures[chosen] = pictures[chosen, :, ::-1]
     points = targets[chosen].reshape(-1, 15, 2)[:, SWAPPED]
-    points[..., 0] *= -1  # pixel x lies at x - 48 over 48; a flip's error of half a pixel is in there
-    points[..., 0] -= 2 / SIDE
+    points[..., 0] = -points[..., 0] - 1 / UNIT  # pixel x goes to 95 - x
     targets[chosen] = points.reshape(-1, 30)
     return pictures, targets, weights
 
@@ -127,7 +128,7 @@ def train(out_dir: Path, params: FitParams, count: int) -> tuple[float, list[Row
     _draw_curves(out_dir / "curves.png", rows)
     found = model.predict(watched.inputs.pixels, verbose=0)
     _draw_points(out_dir / "points.png", watched.inputs.pixels[:16], found[:16])
-    error = (found - watched.labels.targets) * (SIDE / 2)
+    error = (found - watched.labels.targets) * UNIT
     return float(np.sqrt(np.mean(error**2))), rows
 
 
@@ -163,7 +164,7 @@ def _draw_points(path: Path, pixels: np.ndarray, found: np.ndarray) -> None:
     from thaw.explain.drawing import draw_grid
 
     tiles = np.repeat(pixels, 3, -1)
-    for tile, points in zip(tiles, (found.reshape(-1, 15, 2) + 1) * (SIDE / 2), strict=True):
+    for tile, points in zip(tiles, found.reshape(-1, 15, 2) * UNIT + SIDE / 2, strict=True):
         for x, y in points:
             cv2.circle(tile, (round(float(x)), round(float(y))), 1, (255, 60, 60), -1)
     draw_grid(tiles).save(path)

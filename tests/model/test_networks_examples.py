@@ -43,7 +43,7 @@ def test_a_flip_moves_picture_and_points_together():
         if number not in changed:
             np.testing.assert_array_equal(flipped[number], pictures[number])
             continue
-        before, after = ((array[number].reshape(15, 2) + 1) * 48 for array in (targets, moved))
+        before, after = (array[number].reshape(15, 2) * 12 + 48 for array in (targets, moved))
         np.testing.assert_array_equal(flipped[number], pictures[number][:, ::-1])
         np.testing.assert_allclose(after[3], [95 - before[4, 0], before[4, 1]], atol=1e-3)
         np.testing.assert_allclose(after[0], [95 - before[0, 0], before[0, 1]], atol=1e-3)
@@ -52,7 +52,7 @@ def test_a_flip_moves_picture_and_points_together():
 def test_marks_lie_where_the_points_say():
     drawn = _example("keypoints.py")["draw"](6, seed=7)
     for picture, targets in zip(drawn.inputs.pixels[..., 0], drawn.labels.targets, strict=True):
-        points = np.rint((targets.reshape(15, 2) + 1) * 48).astype(int)
+        points = np.rint(targets.reshape(15, 2) * 12 + 48).astype(int)
         marks = [int(picture[y, x]) for x, y in points[9:]]
         assert max(marks) < int(picture[points[0][1] + 5, points[0][0] + 5])
 

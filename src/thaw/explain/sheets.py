@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 import keras
+import matplotlib
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from thaw.explain.drawing import draw_grid, overlay, place_heat
 from thaw.explain.filters import find_patterns
@@ -18,6 +19,7 @@ from thaw.files import replacing
 
 HEAT_METHODS = ("grad_cam", "grad_cam++", "occlusion")
 _MOST_FILTERS = 64
+_TILE, _CAPTION, _MARGIN = 200, 22, 10  # of a sheet, in pixels
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,23 @@ def save_picture(picture: Image.Image | np.ndarray, path: Path) -> None:
 def _last_of_each_size(model: keras.Model) -> list[str]:
     last = {shape[:2]: name for name, shape in spatial_layers(model).items()}
     return list(last.values())
+
+
+def draw_sheet(model: keras.Model, pictures: Sequence[Picture], captions: Sequence[str]) -> Image.Image:
+    """One sheet for a report: of each picture the original, Grad-CAM and Grad-CAM++ of the predicted class.
+
+    Args:
+        captions: what stands over each picture, in any language.
+    """
+    methods = [list(draw_heat(model, pictures, method)) for method in ("grad_cam", "grad_cam++")]
+    sheet = Image.new("RGB", (3 * _TILE + 2 * _MARGIN, len(pictures) * (_TILE + _CAPTION) + _MARGIN), "white")
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")), 13)
+    for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        top = row * (_TILE + _CAPTION) + _MARGIN // 2
+        pen.text((_MARGIN, top + 3), caption, fill="black", font=font)
+        plain = overlay(picture.original, np.zeros(picture.original.shape[:2], "float32"))
+        for column, shown in enumerate((plain, *(drawn[row] for drawn in methods))):
+            tile = ImageOps.contain(Image.fromarray(shown), (_TILE - 4, _TILE - 4))
+            sheet.paste(tile, (_MARGIN + column * _TILE, top + _CAPTION))
+    return sheet

@@ -108,7 +108,7 @@ def input_shape(model: keras.Model) -> tuple[int, int, int]:
     Raises:
         ThawError: it is not known: the model is a subclass, or takes any size.
     """
-    shape = getattr(model, "input_shape", (None,))
+    shape: tuple[int, ...] = getattr(model, "input_shape", ())
     if len(shape) != 4 or None in shape[1:]:
         raise ThawError(
             f"{model.name}: the size of its input is not known", "Write it as a functional model."
