@@ -178,7 +178,7 @@ class Run:
         hashes = {f"dvc.{path}": value for path, value in self.books.output_hashes(spec.name).items()}
         self.outbox.log_tags("pipeline", {f"stage.{spec.name}": outcome, **hashes})
         model_dir = spec.outputs.get("fine_tuned_dir")
-        if model_dir:
+        if model_dir and outcome != "unchanged":
             self.outbox.log_model(
                 "pipeline", model_dir, Path(__file__).parents[1] / "src" / "thaw", REGISTERED_MODEL
             )
