@@ -11,11 +11,11 @@ import pytest
 from tests.data.dirty import clean_folder, picture
 from thaw.gate import picture as pictures
 from thaw.gate import store
-from thaw.gate.inspection import bounds
+from thaw.gate.inspection import bounds, inspect_folder
 from thaw.gate.pool import scan_shards
 from thaw.gate.scanning import scan_shard
 from thaw.gate.walking import walk
-from thaw.params.gate import LimitParams
+from thaw.params.gate import LimitParams, ValidateParams
 
 BOUNDS = bounds(LimitParams())
 
@@ -160,3 +160,22 @@ def test_a_link_that_comes_to_lead_out_is_not_read(root, tmp_path):
     row = scan_shard(root, files[:1], BOUNDS).to_pylist()[0]
     assert row["problem"] == "unreadable"
     assert row["sha256"] is None
+
+
+def test_kept_near_duplicates_serve_only_the_very_same_pictures(tmp_path, monkeypatch):
+    root = clean_folder(tmp_path / "raw", 4)
+    picture(1).resize((70, 70)).save(root / "train/cat/like.png")
+    params, scratch = ValidateParams(), tmp_path / "scratch"
+    first = inspect_folder(params, root, scratch).found
+    assert "near_duplicate" in {row.check for row in first}
+    with monkeypatch.context() as patch:
+        patch.setattr("thaw.gate.duplicates.find_near_clusters", lambda *_: pytest.fail("searched again"))
+        assert inspect_folder(params, root, scratch).found == first
+    (root / "train/cat/like.png").unlink()
+    assert (
+        inspect_folder(params, root, scratch).found == inspect_folder(params, root, tmp_path / "fresh").found
+    )
+    (scratch / "near.json").write_text("[]")
+    assert (
+        inspect_folder(params, root, scratch).found == inspect_folder(params, root, tmp_path / "fresh").found
+    )

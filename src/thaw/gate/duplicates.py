@@ -1,12 +1,15 @@
 """Equal pictures: within a class, across classes (a label conflict), across splits (leakage)."""
 
 from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 
+from thaw.files import read_json, write_json
 from thaw.gate.findings import Findings
 from thaw.gate.fingerprint import BYTES
-from thaw.gate.near import NearClusters, find_near_clusters
+from thaw.gate.near import NEAR_VERSION, NearClusters, find_near_clusters
 from thaw.gate.rows import Rows
 
 _SPLIT_ORDER = {"test": 0, "validation": 1, "train": 2, "": 3}
@@ -25,8 +28,12 @@ def exact_clusters(rows: Rows) -> list[np.ndarray]:
     return sorted(clusters, key=lambda cluster: int(cluster[0]))
 
 
-def near_clusters(rows: Rows, max_distance: float) -> NearClusters:
-    """Clusters of pictures that look alike and are not all equal: one picture of each equal cluster takes part."""
+def near_clusters(rows: Rows, max_distance: float, store_path: Path | None = None) -> NearClusters:
+    """Clusters of pictures that look alike and are not all equal: one picture of each equal cluster takes part.
+
+    Args:
+        store_path: keeps what was found, for the next time that the very same pictures are asked about.
+    """
     equal = [cluster[1:] for cluster in exact_clusters(rows)]
     column = rows.table["descriptor"].combine_chunks()
     usable = column.is_valid().to_numpy(zero_copy_only=False)
@@ -36,8 +43,25 @@ def near_clusters(rows: Rows, max_distance: float) -> NearClusters:
         return NearClusters([], [])
     taken = column if len(chosen) == len(column) else column.take(chosen)
     descriptors = np.frombuffer(taken.buffers()[1], np.int8).reshape(-1, BYTES)
-    found = find_near_clusters(descriptors[taken.offset : taken.offset + len(taken)], max_distance)
+    descriptors = descriptors[taken.offset : taken.offset + len(taken)]
+    key = f"{NEAR_VERSION} {max_distance} {sha256(descriptors.data).hexdigest()}"
+    found = _recall(store_path, key)
+    if found is None:
+        found = find_near_clusters(descriptors, max_distance)
+        if store_path:
+            members = [cluster.tolist() for cluster in found.members]
+            write_json(store_path, {"key": key, "members": members, "distances": found.distances})
     return NearClusters([chosen[members] for members in found.members], found.distances)
+
+
+def _recall(store_path: Path | None, key: str) -> NearClusters | None:
+    try:
+        kept = read_json(store_path) if store_path else {}
+        if kept.get("key") == key:
+            return NearClusters([np.array(members) for members in kept["members"]], kept["distances"])
+    except (OSError, ValueError, KeyError, AttributeError):  # what cannot be read was never kept
+        pass
+    return None
 
 
 def report_clusters(

@@ -75,7 +75,7 @@ def inspect_folder(
     check_files(rows, findings)
     check_formats(rows, limits, findings)
     check_looks(rows, limits, findings)
-    _check_duplicates(rows, params, findings)
+    _check_duplicates(rows, params, findings, scratch_dir / "near.json")
     metadata = read_metadata(root, findings)
     check_metadata(metadata, rows, findings)
     counts = count_images(rows, survey.classes, findings)
@@ -87,12 +87,12 @@ def inspect_folder(
     return Inspection(root, rows, metadata, findings, counts, survey.raw_names)
 
 
-def _check_duplicates(rows: Rows, params: ValidateParams, findings: Findings) -> None:
+def _check_duplicates(rows: Rows, params: ValidateParams, findings: Findings, store_path: Path) -> None:
     report_clusters(rows, exact_clusters(rows), "duplicate", findings)
     severities = params.severity
     names = ("near_duplicate", "near_duplicate_across_classes", "near_duplicate_across_splits")
     if any(getattr(severities, name) != "off" for name in names):
-        found = near_clusters(rows, params.limits.near_duplicate_distance)
+        found = near_clusters(rows, params.limits.near_duplicate_distance, store_path)
         report_clusters(rows, found.members, "near_duplicate", findings, found.distances)
 
 

@@ -16,6 +16,8 @@ from scipy.sparse.csgraph import connected_components
 
 from thaw.gate.fingerprint import FREQUENCIES, SIDE_PIXELS, cosines, expand
 
+NEAR_VERSION = 1
+"""Grows when the same pictures would give other clusters."""
 CODE_BITS = 128
 _CROP_BANDS = 9
 """Bands, of the lowest frequencies, in which crops are looked up: the others hardly ever survive a crop."""
