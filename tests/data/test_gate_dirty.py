@@ -107,9 +107,10 @@ def test_broken_images_are_rows_never_crashes(tmp_path, count):
     break_images(tmp_path / "raw", count)
     params = ValidateParams(limits=LimitParams(timeout_seconds=10))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # children of the tests before, in one run of all
     inspection = inspect_folder(params, tmp_path / "raw", tmp_path / "scratch")
     assert len(inspection.rows) == count
     assert len({row.path for row in inspection.found if row.severity != "warn"}) > count // 4
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kb < 400_000
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2_000_000
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(2_000_000, others + 1)

@@ -17,6 +17,18 @@ def tracking_uri(home: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlruns' / 'mlflow.db'}"
 
 
+class _Untried:
+    """The `pyfunc` flavour, for `Model.log`'s `validate_serving_input`, which it takes for an argument of the flavour's too."""
+
+    __name__ = "mlflow.pyfunc"
+
+    @staticmethod
+    def save_model(validate_serving_input: bool, **arguments: Any) -> None:
+        import mlflow
+
+        mlflow.pyfunc.save_model(**arguments)
+
+
 class Store:
     """MLflow's tracking store: takes events, and answers questions about runs.
 
@@ -34,7 +46,10 @@ class Store:
 
         (home / "mlruns").mkdir(parents=True, exist_ok=True)
         self.uri = tracking_uri(home)
+        named = os.environ.get("MLFLOW_TRACKING_URI")
         mlflow.set_tracking_uri(self.uri)
+        if named is None:  # MLflow sets the variable too, and the next project would take it for the user's
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
         mlflow.set_registry_uri(self.uri)
         self.client = mlflow.MlflowClient(self.uri, self.uri)
         self.experiment_id = self._experiment(home)
@@ -106,7 +121,7 @@ class Store:
     def _log_model(self, run_id: str, event: Event, folder: Path) -> None:
         import mlflow
         import numpy as np
-        from mlflow.models import ModelSignature
+        from mlflow.models import Model, ModelSignature
         from mlflow.types import Schema, TensorSpec
 
         model_dir = folder / event["path"]
@@ -117,8 +132,12 @@ class Store:
             outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(config["classes"])), "probabilities")]),
         )
         with mlflow.start_run(run_id=run_id):
-            mlflow.pyfunc.log_model(
+            # As `mlflow.pyfunc.log_model` does, but for the trial prediction, which would load TensorFlow here.
+            Model.log(
+                artifact_path=None,
                 name="model",
+                flavor=_Untried,
+                validate_serving_input=False,
                 loader_module="thaw.serving",
                 data_path=str(model_dir),
                 code_paths=[event["source"]],
