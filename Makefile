@@ -33,6 +33,9 @@ check: $(STAMP) ## lint, types, layers
 bench: $(STAMP) ## the benchmarks, as ratios measured in one run
 	$(BIN)/python -m benchmarks
 
+bench-elpv: $(STAMP) ## accuracy on ELPV over five seeds
+	$(BIN)/python -m benchmarks.elpv
+
 ui: $(STAMP) ## MLflow's and Prefect's pages
 	$(BIN)/thaw ui
 
