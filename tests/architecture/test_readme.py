@@ -12,7 +12,7 @@ def test_the_tree_names_every_folder_that_is_tracked() -> None:
     done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     folders = {name.split("/")[0] for name in done.stdout.decode().split("\0") if "/" in name}
     shown = set(re.findall(r"^    (\w+)/ ", README, re.MULTILINE))
-    hidden_or_made = {".dvc", ".ci", "reports"}
+    hidden_or_made = {".dvc", ".ci"}
     assert folders - hidden_or_made - {"src"} <= shown | {"src"}
     assert {name for name in shown if not (ROOT / name).is_dir()} == set()
 
