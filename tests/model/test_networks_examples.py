@@ -72,5 +72,5 @@ def test_keypoints_run(tmp_path):
 @pytest.mark.slow
 def test_keypoints_are_found_within_two_pixels(tmp_path):
     keypoints = _example("keypoints.py")
-    error, _ = keypoints["train"](tmp_path, keypoints["PARAMS"], 2000)
+    error, _ = keypoints["train"](tmp_path, keypoints["PARAMS"], 4000)
     assert error < 2
