@@ -187,6 +187,17 @@ def test_pixel_statistics_are_those_of_numpy():
     assert mean == pytest.approx(first.mean(axis=0)) and variance == pytest.approx(first.var(axis=0))
 
 
+def test_an_activation_that_is_not_finite_is_named_by_its_row(tmp_path):
+    def run(block):
+        values = mean_of(block)
+        values[-1] = np.inf
+        return values
+
+    with pytest.raises(ThawError, match="not finite for an image in rows 0 to 21"):
+        write_activations(tmp_path / "a.npy", Pictures(), run, (1,), np.dtype(np.float16), Stop())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
     import shutil
 

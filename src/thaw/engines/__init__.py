@@ -88,6 +88,10 @@ def _start(choice: Choice, kept: Kept, batch_size: int) -> Run:
         from thaw.engines import openvino
 
         return openvino.start(kept, choice.precision, batch_size)
+    if choice.engine == "onnxruntime":
+        from thaw.engines import onnxruntime
+
+        return onnxruntime.start(kept, batch_size)
     from thaw.engines import tensorflow
 
     return tensorflow.start(kept, batch_size)

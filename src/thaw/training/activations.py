@@ -41,7 +41,7 @@ def write_activations(
     """Write `.npy` `(images, views, *shape)`, whole or not at all. Memory holds two blocks of pictures.
 
     Raises:
-        ThawError: the disk has no room.
+        ThawError: the disk has no room, or an activation is not finite.
         Stopped: on request.
     """
     full = (pictures.count, max(1, pictures.views), *shape)
@@ -53,6 +53,12 @@ def write_activations(
         for block in _read_ahead(pictures):
             stop.check()
             values = run(block)
+            if not np.isfinite(values).all():
+                first, last = (number // full[1] for number in (written, written + len(block) - 1))
+                raise ThawError(
+                    f"the frozen layers give a number that is not finite for an image in rows {first} to {last} of the split",
+                    "Set extract.precision: float32, or look at these images.",
+                )
             if dtype == np.float16:
                 values = values.clip(-_LARGEST_HALF, _LARGEST_HALF)
             values.astype(dtype).tofile(file)

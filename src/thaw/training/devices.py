@@ -35,7 +35,7 @@ def training_on(devices: str) -> Iterator[int]:
         _allow_growth(gpu)
     names = [device.name for device in tf.config.list_logical_devices("GPU")]
     if devices in ("auto", "all_gpus") and len(names) > 1:
-        with _mirrored(names):
+        with mirrored(names):
             yield len(names)
     else:
         with tf.device("GPU:0" if names and devices != "cpu" else "CPU:0"):
@@ -43,7 +43,8 @@ def training_on(devices: str) -> Iterator[int]:
 
 
 @contextmanager
-def _mirrored(names: list[str]) -> Iterator[None]:
+def mirrored(names: list[str]) -> Iterator[None]:
+    """Train on all devices of these names at once; weights and gradients are the same on each."""
     import tensorflow as tf
 
     strategy = tf.distribute.MirroredStrategy(names)

@@ -3,8 +3,9 @@
 import logging
 import math
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ class _Training:
         epoch = len(self.rows)
         first = self.step - epoch * self.order.steps
         if first < self.order.steps:  # else it was left between its last step and its end
-            batches = train_batches(self.train, self.order, epoch, first, self.params.mixup)
+            batches = partial(train_batches, self.train, self.order, epoch, first, self.params.mixup)
             dataset = self._dataset(batches, self.order.steps - first)
             try:
                 self.model.fit(dataset, shuffle=False, verbose=0, callbacks=[_EachStep(self)])
@@ -162,7 +163,7 @@ class _Training:
     def _validate(self) -> dict[str, float]:
         if not len(self.validation):
             return {}
-        batches = plain_batches(self.validation, self.params.batch_size)
+        batches = partial(plain_batches, self.validation, self.params.batch_size)
         dataset = self._dataset(batches, -(-len(self.validation) // self.params.batch_size))
         result = self.model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[_EachStep(self)])
         return {f"validation_{name}": float(value) for name, value in result.items()}
@@ -218,7 +219,7 @@ class _Training:
             ):
                 self.metrics[name] = array
         if self.metrics:  # Keras makes the metrics' variables when it first uses them
-            self.model.evaluate(self._dataset(plain_batches(self.train, 1), 1), steps=1, verbose=0)
+            self.model.evaluate(self._dataset(partial(plain_batches, self.train, 1), 1), steps=1, verbose=0)
         _log.info("going on from step %d, after %d epochs", self.step, len(self.rows))
 
     def _is_due(self) -> bool:
@@ -232,12 +233,13 @@ class _Training:
         patience = self.params.early_stopping_patience
         return bool(patience and self.rows) and len(self.rows) - 1 - self._best_epoch() >= patience
 
-    def _dataset(self, batches: Iterator[Batch], count: int) -> Any:
+    def _dataset(self, batches: Callable[[], Iterator[Batch]], count: int) -> Any:
+        """`batches` may be called more than once: with several replicas Keras looks at the data before it trains."""
         import tensorflow as tf
 
         shapes = self.train.inputs.shape, self.train.labels.targets.shape[1:], ()
         signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
-        dataset = tf.data.Dataset.from_generator(lambda: batches, output_signature=signature)
+        dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
         return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
 
     def _not_finite(self, epoch: int, step: int) -> ThawError:

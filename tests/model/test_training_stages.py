@@ -1,0 +1,144 @@
+"""extract, train_frozen and fine_tune together, on EfficientNet-Lite0 with its real weights."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tests.model.training_project import make_project, outputs, run_stages
+from thaw import models
+from thaw.errors import ThawError
+from thaw.params import ExtractParams, FineTuneParams, FitParams, ModelParams
+
+FROZEN = FitParams(epochs=6, batch_size=8, learning_rate=0.01)
+TUNED = FineTuneParams(epochs=2, batch_size=8, learning_rate=1e-4, from_layer="block14")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    make_project(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(project, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    run_stages(project, out, ModelParams(), FROZEN, TUNED)
+    return out
+
+
+def curve(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def weights(model_dir):
+    keras.backend.clear_session()
+    model, _ = models.load(model_dir)
+    return {layer.name: layer.get_weights() for layer in model.layers}
+
+
+def test_the_head_learns_and_every_epoch_has_a_row(trained):
+    frozen, tuned = curve(trained / "frozen.csv"), curve(trained / "tuned.csv")
+    assert [row["epoch"] for row in frozen] == list(range(1, 7)) and len(tuned) == 2
+    assert frozen[-1]["validation_accuracy"] == 1.0
+    assert tuned[-1]["validation_loss"] < frozen[0]["validation_loss"]
+
+
+def test_features_say_how_they_were_made(trained):
+    facts = json.loads((trained / "features/features.json").read_text())
+    values = np.load(trained / "features/train.npy")
+    assert values.shape == (30, 2, 1280) and values.dtype == facts["dtype"] == "float16"
+    assert np.load(trained / "features/validation.npy").shape == (10, 1, 1280)
+    assert facts["relative_error"] <= 0.15 and facts["engine"] in ("openvino", "tensorflow")
+
+
+def test_frozen_layers_never_move_and_thawed_ones_do(trained):
+    keras.backend.clear_session()
+    pretrained = models.build(ModelParams(), (64, 64, 1), 2, seed=1)
+    before = {layer.name: layer.get_weights() for layer in pretrained.layers}
+    frozen, tuned = weights(trained / "frozen"), weights(trained / "tuned")
+
+    def moved(one, other):
+        return {
+            name for name in one if any((a != b).any() for a, b in zip(one[name], other[name], strict=True))
+        }
+
+    assert moved(before, frozen) == {"logits"}
+    changed = moved(frozen, tuned)
+    assert {"logits", "block14_expand_conv", "block15_project_conv", "top_conv"} <= changed
+    assert not any("_bn" in name for name in changed), "BatchNorm is frozen by default"
+    assert not any(name.startswith((f"block{n}_", "stem")) for name in changed for n in range(14))
+
+
+def test_the_same_again_is_the_same_to_the_byte(project, trained, tmp_path):
+    run_stages(project, tmp_path, ModelParams(), FROZEN, TUNED)
+    assert outputs(tmp_path) == outputs(trained)
+    assert not list((tmp_path / "scratch").rglob("*.npz")), "checkpoints are cleared"
+
+
+def test_a_cache_without_room_trains_the_same_way(project, trained, tmp_path):
+    run_stages(project, tmp_path, ModelParams(), FROZEN, TUNED.model_copy(update={"cache_gb": 0.0}))
+    assert not list((tmp_path / "scratch").rglob("*-train.npy"))
+    cached, computed = curve(trained / "tuned.csv"), curve(tmp_path / "tuned.csv")
+    for one, other in zip(cached, computed, strict=True):
+        assert one == pytest.approx(other, rel=0.02, abs=1e-3)  # float16 in the cache, float32 without
+
+
+def test_batch_norm_trains_when_asked_for(project, trained, tmp_path):
+    from thaw.stages.fine_tune import fine_tune
+
+    params = TUNED.model_copy(update={"batch_norm": "train", "strategy": "full", "epochs": 1})
+    fine_tune(
+        params, 1, ExtractParams(), project / "views", project / "train.csv", project / "validation.csv",
+        project / "classes.json", trained / "frozen", tmp_path / "tuned", tmp_path / "c.csv", tmp_path / "scratch",
+    )  # fmt: skip
+    before, after = weights(trained / "frozen"), weights(tmp_path / "tuned")
+    assert (before["stem_bn"][2] != after["stem_bn"][2]).any(), "the moving mean"
+    assert (before["stem_conv"][0] != after["stem_conv"][0]).any()
+
+
+def test_a_weight_that_moves_though_frozen_fails_the_run(project, trained, tmp_path, monkeypatch):
+    from thaw.stages import fine_tune as stage
+
+    def meddle(model, *_):
+        model.layers[-1].trainable = False
+        model.layers[-1].kernel.assign_add(model.layers[-1].kernel)
+        return []
+
+    monkeypatch.setattr(stage, "fit", meddle)
+    monkeypatch.setattr(models, "freeze", lambda network, *_: setattr(network, "trainable", False))
+    with pytest.raises(ThawError, match="a frozen weight moved"):
+        stage.fine_tune(
+            TUNED, 1, ExtractParams(), project / "views", project / "train.csv", project / "validation.csv",
+            project / "classes.json", trained / "frozen", tmp_path / "t", tmp_path / "c.csv", tmp_path / "s",
+        )  # fmt: skip
+    assert not (tmp_path / "t").exists()
+
+
+def test_views_made_on_the_fly_train_too(tmp_path):
+    make_project(tmp_path, images=24, views=0)
+    out = tmp_path / "out"
+    run_stages(tmp_path, out, ModelParams(), FROZEN, TUNED)
+    facts = json.loads((out / "features/features.json").read_text())
+    assert facts["features"] is False and facts["reason"] == "views are made on the fly"
+    assert curve(out / "frozen.csv")[-1]["loss"] < curve(out / "frozen.csv")[0]["loss"]
+    assert len(curve(out / "tuned.csv")) == 2
+
+
+def test_the_range_test_suggests_a_rate_and_draws_it(project, trained, tmp_path):
+    from thaw.stages.fine_tune import thaw_network
+    from thaw.training.guard import Stop
+    from thaw.training.lr_find import draw, find_learning_rate
+
+    thawed = thaw_network(
+        TUNED, 1, ExtractParams(), project / "views", project / "train.csv", project / "validation.csv",
+        project / "classes.json", trained / "frozen", tmp_path / "s", Stop(),
+    )  # fmt: skip
+    test = find_learning_rate(thawed.suffix, TUNED, thawed.train, 1, 1e-5, 10.0, 60)
+    assert 1e-5 <= test.suggestion < 1.0 and len(test.rates) == len(test.losses) <= 60
+    draw(test, tmp_path / "rates.png")
+    assert (tmp_path / "rates.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

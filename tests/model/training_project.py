@@ -1,0 +1,89 @@
+"""A small project on disk, bright squares against dark ones, and its three training stages."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from thaw.augmentation.shards import write_views
+from thaw.files import write_json
+from thaw.params import AugmentParams, ExtractParams, FineTuneParams, FitParams, ModelParams
+
+
+def make_project(folder: Path, images: int = 40, side: int = 64, views: int = 2) -> None:
+    """Write pictures, splits and views: class `ring` has a bright square in the middle, class `plain` has not."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(images):
+        pixels = rng.integers(60, 120, (side, side), dtype=np.uint8)
+        label = number % 2
+        if label:
+            pixels[side // 4 : -side // 4, side // 4 : -side // 4] += 90
+        name = f"{('plain', 'ring')[label]}/{number}é.png"
+        (folder / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / "raw" / name)
+        rows.append({"path": name, "class": name.split("/")[0], "label": label, "target": "", "weight": 1})
+    splits = {"train": rows[: images * 3 // 4], "validation": rows[images * 3 // 4 :]}
+    for name, part in splits.items():
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(part)
+    write_json(folder / "classes.json", ["plain", "ring"])
+    paths = [[row["path"] for row in part] for part in splits.values()]
+    write_views(AugmentParams(image_size=side, views=views), 1, folder / "raw", *paths, 1, folder / "views")
+
+
+def run_stages(
+    folder: Path,
+    out: Path,
+    model: ModelParams,
+    frozen: FitParams,
+    tuned: FineTuneParams,
+    engine: ExtractParams | None = None,
+) -> None:
+    """Run extract, train_frozen and fine_tune on the project in `folder`, with outputs in `out`."""
+    from thaw.stages.extract import extract
+    from thaw.stages.fine_tune import fine_tune
+    from thaw.stages.train_frozen import train_frozen
+
+    params = engine or ExtractParams()
+    data: dict[str, Any] = {"views_dir": folder / "views", "classes_path": folder / "classes.json"}
+    extract(params, 1, model, **data, features_dir=out / "features", scratch_dir=out / "scratch/extract")
+    data |= {"train_path": folder / "train.csv", "validation_path": folder / "validation.csv"}
+    train_frozen(
+        frozen, 1, model, out / "features", **data, frozen_dir=out / "frozen", frozen_curve_path=out / "frozen.csv",
+        scratch_dir=out / "scratch/train_frozen",
+    )  # fmt: skip
+    fine_tune(
+        tuned, 1, params, **data, frozen_dir=out / "frozen", fine_tuned_dir=out / "tuned",
+        fine_tuned_curve_path=out / "tuned.csv", scratch_dir=out / "scratch/fine_tune",
+    )  # fmt: skip
+
+
+def outputs(out: Path) -> dict[str, bytes]:
+    """The bytes of every output, scratch left out."""
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and "scratch" not in path.relative_to(out).parts
+    }
+
+
+def train_in_process(folder: Path, out: Path, epochs: int) -> None:
+    """Train a small network from random weights, with a checkpoint at nearly every step. For a process of its own."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from thaw.training import fit
+
+    fit.CHECKPOINT_SECONDS = 0.01
+    model = ModelParams(architecture="lenet5", weights="none")
+    run_stages(
+        folder,
+        out,
+        model,
+        FitParams(epochs=1),
+        FineTuneParams(epochs=epochs, batch_size=8, learning_rate=1e-3),
+    )

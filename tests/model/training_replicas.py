@@ -1,0 +1,40 @@
+"""Train a small network on one device or on two; for a process of its own, since devices are set up once."""
+
+from pathlib import Path
+
+
+def train_on(count: int, folder: Path) -> None:
+    """Train on `count` logical CPUs and write the journal's metrics and the weights to `folder`."""
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    import keras
+    import numpy as np
+
+    from thaw.files import write_json
+    from thaw.params import FitParams
+    from thaw.training.batches import Examples
+    from thaw.training.devices import mirrored, training_on
+    from thaw.training.fit import Job, fit
+    from thaw.training.guard import Stop
+    from thaw.training.inputs import Rows
+    from thaw.training.labels import Labels
+
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    inputs = rng.standard_normal((70, 1, 6, 6, 2)).astype(np.float32)
+    np.save(folder / "x.npy", inputs)
+    targets = (inputs[:, 0].mean((1, 2, 3), keepdims=True)[:, :, 0, 0] > 0).astype(np.float32)
+    data = Examples(
+        Rows(folder / "x.npy"), Labels([str(n) for n in range(70)], targets, np.ones(70, np.float32))
+    )
+    with mirrored(["CPU:0", "CPU:1"]) if count > 1 else training_on("cpu"):
+        keras.utils.set_random_seed(1)
+        pixels = keras.Input((6, 6, 2))
+        x = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, activation="relu")(pixels))
+        model = keras.Model(pixels, keras.layers.Dense(1, name="logits")(x))
+        params = FitParams(epochs=3, batch_size=16, learning_rate=0.01, precision="float32")
+        rows = fit(model, params, data, data, Job(1, 0, "key", folder, Stop()))
+    write_json(folder / "rows.json", [row["metrics"] for row in rows])
+    np.savez(folder / "weights.npz", *[variable.numpy() for variable in model.trainable_variables])
