@@ -122,12 +122,17 @@ class Books:
             return bool(self._stages[name].changed())
 
     def restore(self, name: str) -> bool:
-        """Bring back the outputs of an earlier run with the same inputs, and book them; False where there is none."""
+        """Bring back the outputs of an earlier run with the same inputs, and book them; False where there is none.
+
+        Either way the outputs that are there now are gone, as with `dvc repro`: a run that failed may have left some that
+        are in no cache, and DVC would not write over them.
+        """
         from dvc.exceptions import CacheLinkError, CheckoutError
         from dvc.stage.cache import RunCacheNotFoundError
 
         stage = self._stages[name]
         with self._locked():
+            stage.remove_outs(ignore_remove=False, force=False)
             try:
                 self._repo.stage_cache.restore(stage)
             except (RunCacheNotFoundError, CheckoutError, CacheLinkError):

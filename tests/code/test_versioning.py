@@ -83,6 +83,7 @@ def test_a_run_with_the_same_inputs_is_restored(root: Path) -> None:
     assert not books.restore("first")
     work(books, "first")
     (root / "data" / "raw" / "a.txt").write_text("1")
+    (root / "out_first.txt").write_text("left by a run that failed")
     assert books.changed("first")
     assert books.restore("first")
     assert (root / "out_first.txt").read_text() == "1"

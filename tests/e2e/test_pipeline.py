@@ -86,6 +86,8 @@ def test_a_hidden_folder_stops_the_run_before_it_trains(project: Project) -> Non
     assert "stage.fine_tune" not in run["tags"]
     assert (project.root / "data" / "raw.dvc").read_bytes() == version
     shutil.rmtree(hidden.parent)
+    project.thaw("run")
+    assert project.runs()[0]["status"] == "FINISHED", "with the file gone, what the refused run left is no hindrance"
 
 
 def test_new_images_are_a_new_version(project: Project) -> None:
