@@ -19,6 +19,7 @@ _ORIENTATION_TAG = 0x0112
 _BITS_PER_SAMPLE_TAG = 258
 _MAX_GREY_CHROMA = 0.5
 _SHARPNESS_GRID = 150
+_SMALL_PIXELS = 64
 _ROUNDING_VARIANCE = 20 / 12
 
 
@@ -160,20 +161,20 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def _measure(image: Image.Image, facts: dict[str, Any]) -> None:
     color = _to_eight_bits(image)
-    facts["chroma"] = _chroma(color)
     grey = color if color.mode == "L" else color.convert("L")
-    exact = grey if facts["chroma"] <= _MAX_GREY_CHROMA else color
-    header = f"{exact.mode} {exact.width} {exact.height} ".encode()
-    raw = exact.tobytes()
-    digest = sha256(header)
-    digest.update(raw)
+    colors = color.resize((_SMALL_PIXELS, _SMALL_PIXELS), Image.Resampling.NEAREST)
+    facts["chroma"] = _chroma(colors)
+    raw = grey.tobytes()
+    # Equal grey levels everywhere and equal colours on a grid are equal pictures; hashing all colours costs thrice.
+    digest = sha256(f"{grey.width} {grey.height} ".encode() + raw)
+    if facts["chroma"] > _MAX_GREY_CHROMA:
+        digest.update(colors.tobytes())
     facts["pixels"] = digest.digest()[:16]
-    levels = raw if exact is grey else grey.tobytes()
-    pixels = np.frombuffer(levels, np.uint8).reshape(grey.height, grey.width)
     counts = np.asarray(grey.histogram(), np.float64)
     _measure_levels(counts / counts.sum(), facts)
+    pixels = np.frombuffer(raw, np.uint8).reshape(grey.height, grey.width)
     facts["sharpness"] = round(_sharpness(pixels, facts["contrast"]), 4)
-    facts["descriptor"] = describe(grey)
+    facts["descriptor"] = describe(grey.reduce(max(1, min(grey.size) // _SMALL_PIXELS)))
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
@@ -190,11 +191,11 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode in ("1", "LA") else "RGB")
 
 
-def _chroma(color: Image.Image) -> float:
-    if color.mode == "L":
+def _chroma(colors: Image.Image) -> float:
+    """Mean distance of neighbouring channels over sampled pixels, in grey levels."""
+    if colors.mode == "L":
         return 0.0
-    small = np.asarray(color.resize((64, 64), Image.Resampling.BOX), np.int16)
-    return round(float(np.abs(np.diff(small, axis=2)).mean()), 3)
+    return round(float(np.abs(np.diff(np.asarray(colors, np.int16), axis=2)).mean()), 3)
 
 
 def _measure_levels(shares: np.ndarray, facts: dict[str, Any]) -> None:
