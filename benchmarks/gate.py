@@ -143,7 +143,7 @@ def measure_speed(name: str, folder: Path, repeats: int) -> None:
     for way, (wall, cpu) in best.items():
         print(
             f"| {way} | {wall:.2f} | {images / wall:,.0f} | {vision.wall / wall:.2f} | {pillow.wall / wall:.2f} "
-            f"| {cpu:.2f} | {vision.cpu / cpu:.2f} | {pillow.cpu / cpu:.2f} |"
+            f"| {cpu:.2f} | {vision.cpu / max(cpu, 0.01):.2f} | {pillow.cpu / max(cpu, 0.01):.2f} |"
         )
     for way in ("thaw again, unchanged", "thaw again, the scan alone"):
         print(f"\n{way}: {best[way].wall / best['thaw, every check'].wall:.1%} of the first run.")
