@@ -22,8 +22,10 @@ from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop, Stopped
 from thaw.training.inputs import Rows
 from thaw.training.labels import Labels
+from thaw.training.lr_find import suggest
 from thaw.training.objective import build_accuracy, build_loss
 from thaw.training.optimizers import build_optimizer, set_step
+from thaw.training.tune import Trial, measure, propose
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,12 @@ def network():
 def head():
     inputs = keras.Input((16,))
     return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Dense(4)(inputs)))
+
+
+def head_on_pictures():
+    """Without a ReLU, which makes 0 of NaN."""
+    inputs = keras.Input((8, 8, 3))
+    return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs)))
 
 
 def content(model):
@@ -153,10 +161,8 @@ def test_a_loss_that_is_not_finite_names_step_files_and_cause(examples, tmp_path
 def test_inputs_that_are_not_finite_are_named_as_the_cause(examples, tmp_path):
     np.save(tmp_path / "x.npy", np.full((8, 1, 8, 8, 3), np.nan, np.float32))
     bad = Examples(Rows(tmp_path / "x.npy"), examples(8).labels)
-    inputs = keras.Input((8, 8, 3))  # without a ReLU, which makes 0 of NaN
-    linear = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs)))
     with pytest.raises(ThawError, match=r"frozen layers give .* is not finite"):
-        fit(linear, FitParams(epochs=1, precision="float32"), bad, examples(0), job(tmp_path))
+        fit(head_on_pictures(), FitParams(epochs=1, precision="float32"), bad, examples(0), job(tmp_path))
 
 
 def test_out_of_memory_names_the_batch_size_to_try(examples, tmp_path, monkeypatch):
@@ -273,3 +279,28 @@ def test_gpus_that_are_not_there_are_an_error():
         pass
     with training_on("auto") as replicas:
         assert replicas == 1
+
+
+def test_momentum_is_annealed_under_loss_scaling_too():
+    inner = build_optimizer(FitParams(optimizer="sgd"), [keras.Variable(np.float32([1.0]), name="kernel")])
+    set_step(keras.optimizers.LossScaleOptimizer(inner), 0.5, 0.75)
+    assert float(inner.strength) == 0.75 and float(inner.learning_rate) == 0.5
+
+
+def test_a_rate_is_suggested_where_the_loss_falls_most_steeply():
+    rates = [10.0**power for power in range(-6, 2)]
+    assert suggest(rates, [1.0, 1.0, 0.95, 0.5, 0.4, 0.39, 0.6, 3.0]) == pytest.approx(1e-3)
+    assert suggest(rates, [1.0, 1.0, 0.99, 0.98, 0.9, 0.2, 3.0, 9.0]) == pytest.approx(1e-2)
+    with pytest.raises(ThawError, match="never fell"):
+        suggest(rates, [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7])
+
+
+def test_the_smallest_batch_near_the_fastest_is_proposed():
+    trials = [Trial("float32", 8, 80), Trial("float32", 16, 97), Trial("float32", 32, 100), Trial("float32", 64, 0)]
+    assert propose(trials) == trials[1]
+
+
+def test_settings_are_measured_up_to_the_size_of_the_data(examples):
+    trials = measure(head_on_pictures(), FitParams(), examples(40), ("float32",), seconds=0.02)
+    assert [trial.batch_size for trial in trials] == [8, 16, 32]
+    assert all(trial.images_per_second > 0 for trial in trials)

@@ -47,7 +47,6 @@ def run_stages(
 ) -> None:
     """Run extract, train_frozen and fine_tune on the project in `folder`, with outputs in `out`."""
     from thaw.stages.extract import extract
-    from thaw.stages.fine_tune import fine_tune
     from thaw.stages.train_frozen import train_frozen
 
     params = engine or ExtractParams()
@@ -58,9 +57,16 @@ def run_stages(
         frozen, 1, model, out / "features", **data, frozen_dir=out / "frozen", frozen_curve_path=out / "frozen.csv",
         scratch_dir=out / "scratch/train_frozen",
     )  # fmt: skip
+    tune(folder, out / "frozen", out, tuned, params)
+
+
+def tune(folder: Path, frozen_dir: Path, out: Path, params: FineTuneParams, engine: ExtractParams | None = None) -> None:
+    """Run fine_tune alone on a frozen network."""
+    from thaw.stages.fine_tune import fine_tune
+
     fine_tune(
-        tuned, 1, params, **data, frozen_dir=out / "frozen", fine_tuned_dir=out / "tuned",
-        fine_tuned_curve_path=out / "tuned.csv", scratch_dir=out / "scratch/fine_tune",
+        params, 1, engine or ExtractParams(), folder / "views", folder / "train.csv", folder / "validation.csv",
+        folder / "classes.json", frozen_dir, out / "tuned", out / "tuned.csv", out / "scratch/fine_tune",
     )  # fmt: skip
 
 

@@ -99,11 +99,11 @@ class _Training:
         self.momentum = anneal_momentum(params, self.order.steps)
         self.rows: list[Row] = []
         self.step = 0  # done, over all epochs
-        self.best: dict[
-            str, np.ndarray
-        ] = {}  # the best epoch's variables, where early stopping wants them back
-        self.metrics: dict[str, np.ndarray] = {}  # running ones of an epoch that was left in its middle
-        self.means: dict[str, float] = {}  # what they amount to
+        # The best epoch's variables, where early stopping wants them back.
+        self.best: dict[str, np.ndarray] = {}
+        # The running metrics of an epoch that was left in its middle, and what they amount to.
+        self.metrics: dict[str, np.ndarray] = {}
+        self.means: dict[str, float] = {}
         self.saved_at = time.monotonic()
 
     def prepare(
@@ -153,9 +153,7 @@ class _Training:
         metrics = self.means | self._validate() | {"learning_rate": self.learning_rate.at(self.step - 1)}
         self.rows.append(new_row(epoch + 1, self.step, metrics))
         if self.params.early_stopping_patience and self._best_epoch() == epoch:
-            self.best = {
-                name: array for name, array in read_state(self.model).items() if name.startswith("model/")
-            }
+            self.best = _group(read_state(self.model), "model/")
         _log.info("epoch %d of %d: %s", epoch + 1, self.params.epochs, _say(metrics))
         if self._is_due():
             self.save()
@@ -205,20 +203,12 @@ class _Training:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         write_state(self.model, checkpoint.arrays, ("model", "optimizer"))
-        self.step, self.rows, self.means = (
-            checkpoint.step,
-            checkpoint.facts["rows"],
-            checkpoint.facts["means"],
-        )
-        for name, array in checkpoint.arrays.items():
-            if name.startswith("best/"):
-                self.best[name.removeprefix("best/")] = array
-            elif (
-                name.startswith("metrics/")
-                and 0 < self.step - len(self.rows) * self.order.steps < self.order.steps
-            ):
-                self.metrics[name] = array
-        if self.metrics:  # Keras makes the metrics' variables when it first uses them
+        self.step = checkpoint.step
+        self.rows, self.means = checkpoint.facts["rows"], checkpoint.facts["means"]
+        self.best = _group(checkpoint.arrays, "best/", keep_prefix=False)
+        if 0 < self.step - len(self.rows) * self.order.steps < self.order.steps:
+            self.metrics = _group(checkpoint.arrays, "metrics/")
+            # Keras makes the metrics' variables when it first uses them.
             self.model.evaluate(self._dataset(partial(plain_batches, self.train, 1), 1), steps=1, verbose=0)
         _log.info("going on from step %d, after %d epochs", self.step, len(self.rows))
 
@@ -248,10 +238,7 @@ class _Training:
         part = slice(step * self.params.batch_size, (step + 1) * self.params.batch_size)
         inputs = self.train.inputs.gather(images[part], views[part])
         if not np.isfinite(inputs).all():
-            cause, cure = (
-                "what the frozen layers give for these images is not finite",
-                "Look at these images.",
-            )
+            cause, cure = "what the frozen layers give for these images is not finite", "Look at these images."
         else:
             rate = self.learning_rate.at(self.step)
             cause = f"the inputs are finite, so the learning rate of {rate:.2g} is probably too high"
@@ -278,6 +265,14 @@ class _EachStep(keras.callbacks.Callback):
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         self.training.heed_stop()
+
+
+def _group(arrays: dict[str, np.ndarray], prefix: str, keep_prefix: bool = True) -> dict[str, np.ndarray]:
+    return {
+        name if keep_prefix else name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
 
 
 def _out_of_memory(batch_size: int) -> ThawError:

@@ -84,8 +84,9 @@ def build_optimizer(
 def set_step(optimizer: keras.optimizers.Optimizer, learning_rate: float, momentum: float) -> None:
     """Set the learning rate of the next step, and its momentum where the optimizer anneals it."""
     optimizer.learning_rate = learning_rate
-    if isinstance(optimizer, _SGD):
-        optimizer.strength.assign(momentum)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # under the loss scaling of float16
+    if isinstance(inner, _SGD):
+        inner.strength.assign(momentum)
 
 
 def _layer(variable: keras.Variable) -> str:
