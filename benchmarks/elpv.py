@@ -95,7 +95,7 @@ def _prepare(folder: Path) -> None:
     from thaw.params import Params
     from thaw.stages.validate import validate
 
-    lay_out(folder / "raw")
+    lay_out("elpv", folder / "raw")
     paths = folder / "manifest.parquet", folder / "findings.json", folder / "gate.md"
     validate(Params().section("validate"), folder / "raw", *paths, folder / "gate")
 

@@ -51,7 +51,7 @@ class Pictures:
 
 def load_pictures(count: int, folder: Path) -> np.ndarray:
     """`count` cells of ELPV, uint8 `(count, 224, 224, 1)`."""
-    lay_out(folder / "raw")
+    lay_out("elpv", folder / "raw")
     paths = sorted((folder / "raw").glob("*/*.png"))[:count]
     return np.stack([images.load(path, SIDE, SIDE, 1, "stretch") for path in paths])
 

@@ -6,6 +6,7 @@ from thaw.evaluation import Judgement
 from thaw.evaluation.judgement import probabilities_of
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.pictures import draw_judgement, draw_learning_curves
+from thaw.evaluation.telling import caption, choose_telling
 
 HEADER = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n"
 AWKWARD = ["_hidden", "$x^$", "猫", "a name so long that it would not fit anywhere at all", "e", "f"]
@@ -127,3 +128,13 @@ def test_a_model_without_mistakes_has_a_sheet(tmp_path):
     judgement = Judgement(["a", "b"], np.array([0]), np.array([[0.9, 0.1]]), np.ones(1))
     draw_mistakes(judgement, ["x"], lambda path: Image.new("RGB", (8, 8)), tmp_path / "mistakes.png")
     assert Image.open(tmp_path / "mistakes.png").size[0] > 500
+
+
+def test_the_surest_mistakes_and_right_answers_are_explained_class_by_class():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7], [0.95, 0.05], [0.99, 0.01]])
+    judgement = Judgement(["a", "b"], np.array([0, 1, 1, 0, 1, 0]), probabilities, np.ones(6))
+    assert choose_telling(judgement, 4) == [4, 3, 5, 1], "the surest mistakes, then one right answer a class"
+    assert choose_telling(judgement, 0) == []
+    assert sorted(choose_telling(judgement, 99)) == list(range(6))
+    assert caption(judgement, 4, "b/5.png") == "95% a, but it is b: b/5.png"
+    assert caption(judgement, 1, "b/2.png") == "80% b, rightly: b/2.png"

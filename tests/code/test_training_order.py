@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from thaw.errors import ThawError
-from thaw.params import FitParams
+from thaw.params import FineTuneParams, FitParams
 from thaw.training.batches import Examples, plain_batches, step_paths, train_batches
 from thaw.training.inputs import Computed, Rows
 from thaw.training.labels import Labels, read_classes, read_labels
 from thaw.training.order import Order
+from thaw.training.schedule import anneal_learning_rate
 
 
 def examples(tmp_path, images=10, views=3):
@@ -163,3 +164,12 @@ def test_more_classes_are_one_hot_and_balanced_weights_even_them_out(tmp_path):
 def test_classes_are_read_in_order(tmp_path):
     (tmp_path / "classes.json").write_text(json.dumps(["b", "a"]))
     assert read_classes(tmp_path / "classes.json") == ["b", "a"]
+
+
+def test_a_small_set_is_shown_more_often():
+    params = FineTuneParams(epochs=9, min_steps=200)
+    assert params.epochs_of(62) == 9
+    assert params.epochs_of(4) == 50
+    assert params.epochs_of(7) == 29, "200 steps or the first epoch's end after them"
+    assert FineTuneParams(epochs=0).epochs_of(4) == 0
+    assert anneal_learning_rate(params, 4).total_steps == 200

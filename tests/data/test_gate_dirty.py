@@ -83,7 +83,7 @@ def test_elpv_is_not_blocked(tmp_path):
     pytest.importorskip("elpv_dataset")
     from thaw.demo import lay_out
 
-    lay_out(tmp_path / "raw")
+    lay_out("elpv", tmp_path / "raw")
     inspection = inspect_folder(ValidateParams(), tmp_path / "raw", tmp_path / "scratch")
     assert len(inspection.rows) == 2624
     assert inspection.findings.verdicts == {}

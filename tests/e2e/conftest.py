@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 CLASSES = ("functional", "defective")
 IMAGES_PER_CLASS_AND_TYPE = 24
 SMALL = (
-    "augment.image_size=96", "augment.views=2", "train_frozen.epochs=3", "fine_tune.epochs=2", "evaluate.bootstrap_samples=50"
+    "augment.image_size=96", "augment.views=2", "train_frozen.epochs=3", "fine_tune.epochs=2", "fine_tune.min_steps=0",
+    "evaluate.bootstrap_samples=50"
 )  # fmt: skip
 
 

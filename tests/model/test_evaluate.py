@@ -97,7 +97,7 @@ def test_metrics_agree_with_the_predictions_and_bytes_repeat(project):
     assert set(metrics["slices"]["kind"]) == {"a", "b"}
     assert set(files) == {
         "metrics.json", "predictions.csv", "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
-        "reliability.png", "mistakes.png",
+        "reliability.png", "mistakes.png", "explained.png",
     }  # fmt: skip
     assert run(project) == files
 

@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 
 from thaw import images
 from thaw.augmentation.policy import make_view, picture_key
-from thaw.demo_digits import lay_out_digits
+from thaw.demo import lay_out
 from thaw.models import build, freeze
 from thaw.params import AugmentParams, FitParams, ModelParams
 from thaw.training.batches import Examples
@@ -60,7 +60,7 @@ def _examples(pixels, classes):
 def digits(tmp_path_factory):
     """Train and held-out quarter: pixels `(n, 28, 28, 1)` and classes."""
     raw_dir = tmp_path_factory.mktemp("digits") / "raw"
-    lay_out_digits(raw_dir)
+    lay_out("digits", raw_dir)
     files = sorted(raw_dir.glob("*/*.png"))
     pixels = np.stack([images.load(file, 28, 28, 1) for file in files])
     classes = np.array([int(file.parent.name) for file in files])

@@ -13,7 +13,7 @@ from thaw.errors import ThawError
 from thaw.params import ExtractParams, FineTuneParams, FitParams, ModelParams
 
 FROZEN = FitParams(epochs=6, batch_size=8, learning_rate=0.01)
-TUNED = FineTuneParams(epochs=2, batch_size=8, learning_rate=1e-4, from_layer="block14")
+TUNED = FineTuneParams(epochs=2, min_steps=0, batch_size=8, learning_rate=1e-4, from_layer="block14")
 
 
 @pytest.fixture(scope="module")

@@ -91,5 +91,5 @@ def train_in_process(folder: Path, out: Path, epochs: int) -> None:
         out,
         model,
         FitParams(epochs=1),
-        FineTuneParams(epochs=epochs, batch_size=8, learning_rate=1e-3),
+        FineTuneParams(epochs=epochs, min_steps=0, batch_size=8, learning_rate=1e-3),
     )

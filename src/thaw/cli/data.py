@@ -49,7 +49,7 @@ def add(
             raise ThawError(
                 f"{target.relative_to(root)}: holds data already", "Use --replace to move it aside first."
             )
-        typer.echo(f"moved the old folder to {_move_aside(target).relative_to(root)}")
+        typer.echo(f"moved the old folder to {move_aside(target).relative_to(root)}")
     count = _bring_in(path.resolve(), target)
     from thaw.versioning import Books
 
@@ -80,7 +80,8 @@ def _target(root: Path, source: Path, name: str) -> Path:
     return target
 
 
-def _move_aside(target: Path) -> Path:
+def move_aside(target: Path) -> Path:
+    """Rename a folder to the next free `<name>.old-<number>` beside it; never deletes."""
     number = 1
     while (aside := target.with_name(f"{target.name}.old-{number}")).exists():
         number += 1

@@ -108,17 +108,10 @@ class _Images:
         self.folders = [f"{number:03}-{file.stem}" for number, file in enumerate(files, 1)]
 
     def __iter__(self) -> "Iterator[Picture]":
-        import numpy as np
+        from thaw.explain.sheets import open_picture
 
-        from thaw import images
-        from thaw.explain.sheets import Picture
-
-        height, width, channels = self.config["input_shape"]
-        resize = self.config.get("resize", "stretch")
         for file in self.files:
-            original = np.asarray(images.decode(file, channels))
-            pixels = images.load(file, height, width, channels, resize)
-            yield Picture(original.reshape(*original.shape[:2], channels), pixels, resize)
+            yield open_picture(file, tuple(self.config["input_shape"]), self.config.get("resize", "stretch"))
 
 
 def _predict(model: "keras.Model", pictures: _Images, classes: Sequence[str]) -> list[dict[str, Any]]:

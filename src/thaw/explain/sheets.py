@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import keras
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from thaw import images
 from thaw.explain.drawing import draw_grid, overlay, place_heat
 from thaw.explain.filters import find_patterns
 from thaw.explain.grad_cam import PREDICTED, normalize_maps, prepare_grad_cam
@@ -30,8 +30,20 @@ class Picture:
     """uint8 `(height, width, 1 or 3)` as it is in its file."""
     pixels: np.ndarray
     """uint8, brought to the network's input."""
-    resize: Literal["stretch", "crop", "pad"]
+    resize: images.Resize
     """How it was brought there."""
+
+
+def open_picture(path: Path, input_shape: tuple[int, int, int], resize: images.Resize) -> Picture:
+    """Read an image file, as it is and as a network of that input sees it.
+
+    Raises:
+        ThawError: it cannot be read.
+    """
+    height, width, channels = input_shape
+    original = np.asarray(images.decode(path, channels))
+    pixels = images.load(path, height, width, channels, resize)
+    return Picture(original.reshape(*original.shape[:2], channels), pixels, resize)
 
 
 def draw_heat(

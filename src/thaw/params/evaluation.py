@@ -13,3 +13,5 @@ class EvaluateParams(Section):
     bootstrap_samples: int = Field(1000, ge=0)
     confidence: float = Field(0.95, gt=0, lt=1)
     """Coverage of the bootstrap intervals."""
+    explained_images: int = Field(8, ge=0)
+    """Test images for which a picture shows where the model looked (Grad-CAM): the surest mistakes and right answers."""

@@ -23,6 +23,8 @@ class FitParams(Section):
     """One `fit`, frozen or thawed."""
 
     epochs: int = Field(20, ge=0)
+    min_steps: int = Field(0, ge=0)
+    """A small set is shown for more epochs than `epochs` says, until it has made so many steps; 0: `epochs` holds."""
     batch_size: int = Field(32, ge=1)
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0)
@@ -50,11 +52,16 @@ class FitParams(Section):
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     devices: Literal["auto", "cpu", "gpu", "all_gpus"] = "auto"
 
+    def epochs_of(self, steps_per_epoch: int) -> int:
+        """How many epochs are trained, given the steps that one takes."""
+        return max(self.epochs, -(-self.min_steps // max(1, steps_per_epoch))) if self.epochs else 0
+
 
 class FineTuneParams(FitParams):
     """The second `fit`, with layers thawed."""
 
-    epochs: int = Field(9, ge=0)
+    epochs: int = Field(12, ge=0)
+    min_steps: int = Field(200, ge=0)
     learning_rate: float = Field(5e-4, gt=0)
     warmup_epochs: float = Field(1.0, ge=0)
     strategy: Literal["head", "partial", "full", "scratch"] = "partial"

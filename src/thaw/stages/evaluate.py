@@ -15,6 +15,7 @@ from thaw.evaluation import Judgement, report_metrics
 from thaw.evaluation.inference import judge_files
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.pictures import draw_judgement, draw_learning_curves
+from thaw.evaluation.telling import caption, choose_telling
 from thaw.files import digest, read_json, write_json, write_text
 from thaw.models import load, load_config
 from thaw.params import EvaluateParams, ExtractParams
@@ -85,6 +86,23 @@ def evaluate(
         lambda path: images.decode(images.inside(raw_dir, path), 3, at_least=(160, 160), resize="pad"),
         pictures_dir / "mistakes.png",
     )
+    explain_telling(params.explained_images, judgement, raw_dir, list(rows["path"]), fine_tuned_dir, pictures_dir)
+
+
+def explain_telling(
+    count: int, judgement: Judgement, raw_dir: Path, paths: Sequence[str], model_dir: Path, pictures_dir: Path
+) -> None:
+    """Draw where the model looked in the `count` images that tell most, as `explained.png`; none: nothing."""
+    chosen = choose_telling(judgement, count)
+    if not chosen:
+        return
+    from thaw.explain.sheets import draw_sheet, open_picture, save_picture
+
+    model, config = load(model_dir)
+    shape, resize = tuple(config["input_shape"]), config.get("resize", "stretch")
+    opened = [open_picture(images.inside(raw_dir, paths[image]), shape, resize) for image in chosen]
+    captions = [caption(judgement, image, paths[image]) for image in chosen]
+    save_picture(draw_sheet(model, opened, captions), pictures_dir / "explained.png")
 
 
 def open_classifier(

@@ -39,10 +39,10 @@ def anneal_learning_rate(params: FitParams, steps_per_epoch: int) -> Annealing:
         params.final_learning_rate,
         params.schedule,
         round(params.warmup_epochs * steps_per_epoch),
-        params.epochs * steps_per_epoch,
+        params.epochs_of(steps_per_epoch) * steps_per_epoch,
     )
 
 
 def anneal_momentum(params: FitParams, steps_per_epoch: int) -> Annealing:
     """The momentum of every step: linear from start to stop, whatever the learning rate does."""
-    return Annealing(params.momentum, params.final_momentum, "linear", 0, params.epochs * steps_per_epoch)
+    return Annealing(params.momentum, params.final_momentum, "linear", 0, params.epochs_of(steps_per_epoch) * steps_per_epoch)
