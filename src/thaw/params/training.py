@@ -61,7 +61,7 @@ class FineTuneParams(FitParams):
     """The second `fit`, with layers thawed."""
 
     epochs: int = Field(12, ge=0)
-    min_steps: int = Field(200, ge=0)
+    min_steps: int = Field(120, ge=0)
     learning_rate: float = Field(5e-4, gt=0)
     warmup_epochs: float = Field(1.0, ge=0)
     strategy: Literal["head", "partial", "full", "scratch"] = "partial"

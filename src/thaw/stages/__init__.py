@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from thaw.devices import prepare_tensorflow
 from thaw.errors import ThawError
 from thaw.params import load_params
 from thaw.project import scratch_dir
+
+_log = logging.getLogger("thaw.stages")
 
 
 def call_stage(spec: Any, root: Path) -> None:
@@ -37,8 +40,10 @@ def call_stage(spec: Any, root: Path) -> None:
     undeclared = [name for name in wanted if name not in available]
     if undeclared:
         raise ThawError(f"stage {spec.name} wants {', '.join(undeclared)}", "Declare it in dvc.yaml.")
+    began = time.perf_counter()
     try:
         function(**{name: available[name] for name in wanted})
+        _log.info("%s took %.1f s", spec.name, time.perf_counter() - began)
     except OSError as error:
         raise _explain(error) from error
 
