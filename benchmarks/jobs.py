@@ -88,11 +88,12 @@ def lay_out_notebook(cells: Path, home: Path, seed: int) -> tuple[Path, Path]:
     """139 and 20 cells as `{train,test}/{bo,not_bo}`, and 300 further ones as `{bo,not_bo}`, drawn by seed."""
     for name, source in CLASSES.items():
         paths = sorted((cells / source).iterdir())
-        random.Random(seed).shuffle(paths)  # noqa: S311
-        for split, count in ((f"data/train/{name}", 70 if name == "bo" else 69), (f"data/test/{name}", 10), (f"further/{name}", 150)):
-            (home / split).mkdir(parents=True)
+        random.Random(seed).shuffle(paths)
+        counts = {"data/train": 70 if name == "bo" else 69, "data/test": 10, "further": 150}
+        for folder, count in counts.items():
+            (home / folder / name).mkdir(parents=True)
             for path in paths[:count]:
-                shutil.copy(path, home / split)
+                shutil.copy(path, home / folder / name)
             del paths[:count]
     return home / "data", home / "further"
 

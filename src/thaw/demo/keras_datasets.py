@@ -4,8 +4,8 @@ import importlib
 from collections.abc import Callable
 from functools import partial
 
-from thaw.errors import ThawError
 from thaw.demo.encoding import encode_png
+from thaw.errors import ThawError
 
 LICENCE = "Fetched by keras.datasets from its publishers; their licences hold"
 _CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")

@@ -63,7 +63,7 @@ def write_activations(
                 values = values.clip(-_LARGEST_HALF, _LARGEST_HALF)
             values.astype(dtype).tofile(file)
             if (written + len(block)) * 10 // total > written * 10 // total:
-                _log.info("%s: %d of %d views", path.stem, written + len(block), total)
+                _log.info("%s: %d of %d views", path.stem.rpartition("-")[2], written + len(block), total)
             written += len(block)
 
 
