@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flows.run import shipment_of
+from flows.run import find_standing_run, shipment_of
 from flows.server import Server
 from thaw import telemetry
 from thaw.errors import ThawError
@@ -50,6 +50,13 @@ def _run(values: dict[str, Any], as_json: bool) -> None:
     root = find_root()
     if not values.pop("wait"):
         os.environ["THAW_NO_WAIT"] = "1"
+    if not any(values.values()):
+        run_id = find_standing_run(root)
+        if run_id:
+            if not as_json:
+                print("Nothing to do: every stage is up to date. (--force runs them all the same.)")
+            _show(root, run_id, as_json)
+            return
     # Prefect's server takes ten seconds to start: meanwhile the shipper loads MLflow, and this process Prefect and DVC.
     server = None if "PREFECT_API_URL" in os.environ else Server()
     shipment_of(root)
@@ -62,15 +69,15 @@ def _run(values: dict[str, Any], as_json: bool) -> None:
     outcome = state.result(raise_on_failure=False)
     if isinstance(outcome, BaseException):
         raise outcome
+    _show(root, outcome, as_json)
+
+
+def _show(root: Path, run_id: str, as_json: bool) -> None:
     if as_json:
         metrics_path = root / "reports" / "metrics.json"
         metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if metrics_path.exists() else None
-        print(json.dumps({"run_id": outcome, "metrics": metrics}, ensure_ascii=False, indent=2))
+        print(json.dumps({"run_id": run_id, "metrics": metrics}, ensure_ascii=False, indent=2))
         return
-    _show(root)
-
-
-def _show(root: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 

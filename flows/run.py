@@ -21,7 +21,7 @@ from thaw.params.editing import override_params
 from thaw.project import scratch_dir
 from thaw.tracking import records
 from thaw.tracking.follower import JournalFollower
-from thaw.tracking.outbox import create_outbox, find_unfinished
+from thaw.tracking.outbox import create_outbox, find_unfinished, newest_outbox
 from thaw.tracking.shipment import Shipment
 from thaw.versioning import Books, StageSpec
 
@@ -33,6 +33,21 @@ _POLL_SECONDS = 0.3
 def shipment_of(root: Path) -> Shipment:
     """The process that ships to MLflow. Asked for early, it loads MLflow while the run gets ready."""
     return Shipment(root)
+
+
+def find_standing_run(root: Path) -> str | None:
+    """MLflow's id of the run that recorded what `dvc.lock` says, where every stage is up to date; else None."""
+    outbox, lock = newest_outbox(root), root / "dvc.lock"
+    if outbox is None or not outbox.is_shipped() or not lock.exists():
+        return None
+    if outbox.tags("pipeline").get("dvc.lock.sha256") != digest(lock):
+        return None
+    books = Books(root)
+    try:
+        stands = not any(books.changed(spec.name) for spec in books.stages())
+    finally:
+        books.close()
+    return outbox.run_ids().get("pipeline") if stands else None
 
 
 @contextlib.contextmanager

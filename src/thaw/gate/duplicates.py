@@ -18,13 +18,17 @@ _SPLIT_ORDER = {"test": 0, "validation": 1, "train": 2, "": 3}
 def exact_clusters(rows: Rows) -> list[np.ndarray]:
     """Clusters of images with equal bytes or equal pixels, as indices in order of path."""
     column = rows.table["pixels"].combine_chunks()
-    seen = np.flatnonzero(~column.is_null().to_numpy(zero_copy_only=False))
-    digests = np.array(column.take(seen).to_pylist(), dtype="S16") if len(seen) else np.zeros(0, "S16")
-    order = np.argsort(digests, kind="stable")
-    if not len(order):
+    seen = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+    if len(seen) < 2:
         return []
-    cuts = np.flatnonzero(digests[order][1:] != digests[order][:-1]) + 1
-    clusters = [np.sort(seen[part]) for part in np.split(order, cuts) if len(part) > 1]
+    taken = column.take(seen)
+    words = np.frombuffer(taken.buffers()[1], np.uint64).reshape(-1, 2)
+    words = words[taken.offset : taken.offset + len(taken)]
+    order = np.lexsort(words.T)  # stable: equal ones stay in order of path
+    same = (words[order[1:]] == words[order[:-1]]).all(axis=1)
+    in_cluster = np.concatenate([same, [False]]) | np.concatenate([[False], same])
+    begins = np.concatenate([[True], ~same])[in_cluster]
+    clusters = np.split(seen[order[in_cluster]], np.flatnonzero(begins)[1:]) if in_cluster.any() else []
     return sorted(clusters, key=lambda cluster: int(cluster[0]))
 
 

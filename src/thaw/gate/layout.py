@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from posixpath import splitext
 from typing import NamedTuple
 
 SPLITS = {
@@ -26,7 +27,8 @@ IMAGE_SUFFIXES = {
 }
 """Format, as Pillow names it, to the suffixes that promise it."""
 UNSUPPORTED_SUFFIXES = (".heic", ".heif", ".ico", ".psd", ".svg", ".tga")
-_KNOWN_SUFFIXES = frozenset(s for group in IMAGE_SUFFIXES.values() for s in group) | set(UNSUPPORTED_SUFFIXES)
+_PROMISED = {suffix: name for name, suffixes in IMAGE_SUFFIXES.items() for suffix in suffixes}
+_KNOWN_SUFFIXES = _PROMISED.keys() | set(UNSUPPORTED_SUFFIXES)
 _JUNK_NAMES = {
     "__macosx",
     "@eadir",
@@ -112,13 +114,12 @@ def printable(path: str) -> str:
 
 def is_image_name(path: str) -> bool:
     """Whether the suffix promises an image."""
-    return PurePosixPath(path).suffix.casefold() in _KNOWN_SUFFIXES
+    return splitext(path)[1].casefold() in _KNOWN_SUFFIXES
 
 
 def promised_format(path: str) -> str:
     """The format that the suffix promises, as Pillow names it; empty when none of them."""
-    suffix = PurePosixPath(path).suffix.casefold()
-    return next((name for name, suffixes in IMAGE_SUFFIXES.items() if suffix in suffixes), "")
+    return _PROMISED.get(splitext(path)[1].casefold(), "")
 
 
 def loaders_say(path: str) -> str:

@@ -103,8 +103,8 @@ def _collect(groups: np.ndarray, shown: np.ndarray, reach: np.ndarray) -> NearCl
 
 
 def band_bits(count: int) -> int:
-    """Width of a band: among `count` random codes about one other shares it, once there are 100,000 and more."""
-    return 16 if count < 150_000 else 20 if count < 2_500_000 else 24
+    """Width of a band: among `count` random codes at most one other shares it, once there are 100,000 and more."""
+    return 16 if count < 150_000 else 20 if count < 600_000 else 22 if count < 2_500_000 else 24
 
 
 def close_codes(

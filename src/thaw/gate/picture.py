@@ -21,6 +21,7 @@ _MAX_GREY_CHROMA = 0.5
 _SHARPNESS_GRID = 150
 _SMALL_PIXELS = 64
 _ROUNDING_VARIANCE = 20 / 12
+_LEVELS = np.arange(256, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +200,11 @@ def _chroma(colors: Image.Image) -> float:
 
 
 def _measure_levels(shares: np.ndarray, facts: dict[str, Any]) -> None:
-    levels = np.arange(256)
-    mean = float(shares @ levels)
+    mean = float(shares @ _LEVELS)
     cumulative = np.cumsum(shares)
     present = shares[shares > 0]
     facts["brightness"] = round(mean, 3)
-    facts["contrast"] = round(float(np.sqrt(max(shares @ (levels - mean) ** 2, 0.0))), 3)
+    facts["contrast"] = round(float(np.sqrt(max(shares @ (_LEVELS - mean) ** 2, 0.0))), 3)
     facts["low_level"] = int(np.searchsorted(cumulative, 0.05))
     facts["high_level"] = int(np.searchsorted(cumulative, 0.99))
     facts["entropy"] = round(float(-(present * np.log2(present)).sum()) + 0.0, 3)
@@ -219,11 +219,10 @@ def _sharpness(grey: np.ndarray, contrast: float) -> float:
     arm = max(1, min(grey.shape) // _SHARPNESS_GRID)
     if min(grey.shape) < 3 * arm:
         return 0.0
-    middle = slice(arm, -arm, arm)
-    before, behind = slice(0, -2 * arm, arm), slice(2 * arm, None, arm)
-    edges = np.multiply(grey[middle, middle], 4, dtype=np.int16)
-    for rows, columns in ((before, middle), (behind, middle), (middle, before), (middle, behind)):
-        edges -= grey[rows, columns]
+    points = grey[::arm, ::arm].astype(np.int16)
+    edges = 4 * points[1:-1, 1:-1]
+    for neighbours in (points[:-2, 1:-1], points[2:, 1:-1], points[1:-1, :-2], points[1:-1, 2:]):
+        edges -= neighbours
     flat = edges.ravel().astype(np.float32)
     variance = float(flat @ flat) / flat.size - float(flat.mean()) ** 2
     return float(np.sqrt(max(variance - _ROUNDING_VARIANCE, 0.0)) / max(contrast, 1.0))

@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,13 @@ def find_unfinished(home: Path, key: str, fingerprint: str) -> "Outbox | None":
     return None
 
 
+def newest_outbox(home: Path) -> "Outbox | None":
+    """The one made last."""
+    folder = outboxes_dir(home)
+    newest = max(folder.iterdir(), default=None) if folder.is_dir() else None
+    return Outbox(newest) if newest else None
+
+
 class Outbox:
     """Events of one pipeline run, or of one stage run by DVC.
 
@@ -52,6 +60,8 @@ class Outbox:
         self.events_path = folder / "events.jsonl"
         self.run_ids_path = folder / "run_ids.json"
         self.problem_path = folder / "problem.txt"
+        self.position_path = folder / "position.json"
+        """How many bytes of the events are shipped."""
         self._lock = threading.Lock()
 
     def open_run(
@@ -148,6 +158,25 @@ class Outbox:
             if event.get("run") == key and event["op"] in ("open", "close"):
                 found = event if event["op"] == "open" else None
         return found
+
+    def tags(self, key: str) -> dict[str, str]:
+        """The tags that run `key` was given."""
+        tags: dict[str, str] = {}
+        for _, event in self.events():
+            if event.get("run") == key:
+                tags |= event.get("tags", {})
+        return tags
+
+    def is_finished(self) -> bool:
+        """Whether no more events follow."""
+        last = deque((event["op"] for _, event in self.events()), maxlen=1)
+        return list(last) == ["finish"]
+
+    def is_shipped(self) -> bool:
+        """Whether it is finished and all of it is in MLflow."""
+        if not self.position_path.exists() or not self.is_finished():
+            return False
+        return bool(read_json(self.position_path) == self.events_path.stat().st_size)
 
     def last_step(self, key: str) -> int:
         """The highest step at which a metric of run `key` was logged; -1 before the first."""

@@ -5,7 +5,6 @@ import shutil
 import sys
 import threading
 import time
-from collections import deque
 from itertools import groupby
 from pathlib import Path
 
@@ -28,8 +27,7 @@ class Shipper:
     def __init__(self, outbox: Outbox, store: Store) -> None:
         self.outbox = outbox
         self.store = store
-        self._position_path = outbox.folder / "position.json"
-        self._position: int = read_json(self._position_path) if self._position_path.exists() else 0
+        self._position: int = read_json(outbox.position_path) if outbox.position_path.exists() else 0
         self.finished = False
 
     def ship(self) -> None:
@@ -73,7 +71,7 @@ class Shipper:
 
     def _remember(self, position: int) -> None:
         self._position = position
-        write_json(self._position_path, position)
+        write_json(self.outbox.position_path, position)
 
     def close_open_runs(self) -> None:
         """Mark what a killed run left open."""
@@ -138,15 +136,10 @@ def _ship_until_done(home: Path, outbox: Outbox, store: Store | None, gone: thre
                 return False
         except Exception as error:
             write_text(outbox.problem_path, f"{type(error).__name__}: {error}")
-            if orphaned or _is_finished(outbox):
+            if orphaned or outbox.is_finished():
                 return False
             wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
         gone.wait(wait)
-
-
-def _is_finished(outbox: Outbox) -> bool:
-    last = deque((event["op"] for _, event in outbox.events()), maxlen=1)
-    return list(last) == ["finish"]
 
 
 def _ship_leftovers(home: Path, current: Outbox, store: Store) -> None:
@@ -165,9 +158,7 @@ def _forget_shipped(home: Path, keep: int = 20) -> None:
     """Remove the oldest outboxes once everything in them is shipped."""
     for folder in sorted(outboxes_dir(home).iterdir())[:-keep]:
         outbox = Outbox(folder)
-        position_path = folder / "position.json"
-        shipped = position_path.exists() and read_json(position_path) == outbox.events_path.stat().st_size
-        if shipped and _is_finished(outbox):
+        if outbox.is_shipped():
             shutil.rmtree(folder, ignore_errors=True)
 
 
