@@ -278,7 +278,7 @@ def main() -> None:
         home = Path(temporary)
         lay_out("elpv", home / "elpv")
         make_photos(home / "photos", 200 if quick else 1000)
-        measure_speed("ELPV, PNG 300 x 300 grey", home / "elpv", 1 if quick else 2)
+        measure_speed("ELPV, PNG 300 x 300 grey", home / "elpv", 1 if quick else 4)
         measure_speed("Photographs, JPEG 640 x 480", home / "photos", 1 if quick else 2)
         paths = sorted((home / "elpv").rglob("*.png"))
         cells = [Image.open(path).convert("L") for path in paths[:: 8 if quick else 2]]

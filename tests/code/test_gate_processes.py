@@ -83,13 +83,14 @@ def test_the_pool_gives_what_the_plain_function_gives_in_order(root):
 
 
 def test_the_pool_stops_its_workers_when_it_is_left(root):
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    others = set(children.read_text().split())
     scan = scan_shards([[entry] for entry in entries(root)], root, BOUNDS, 2, timeout_seconds=10.0)
     next(scan)
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    assert children.read_text().split()
-    before = set(children.read_text().split())
+    workers = set(children.read_text().split()) - others
+    assert workers
     scan.close()
-    assert not before & set(children.read_text().split())
+    assert not workers & set(children.read_text().split())
 
 
 def scan(root: Path, path: Path) -> pa.Table:
