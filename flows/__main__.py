@@ -10,7 +10,7 @@ from typing import Any
 from flows.run import find_standing_run, shipment_of
 from flows.server import Server
 from thaw import telemetry
-from thaw.errors import ThawError
+from thaw.errors import ThawError, explain_disk
 from thaw.project import find_root
 from thaw.versioning import preload
 
@@ -31,6 +31,12 @@ def main() -> None:
     except ThawError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        explained = explain_disk(error)
+        if explained is None:
+            raise
+        print(f"error: {explained}", file=sys.stderr)
+        sys.exit(explained.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

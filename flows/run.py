@@ -128,9 +128,10 @@ class Run:
         """Bring a stage up to date and record it: `unchanged`, `restored` (from DVC's run cache) or `ran`.
 
         Raises:
-            ThawError: the stage refuses its input.
+            ThawError: the stage refuses its input, or it is missing.
             StageFailed, StageKilled: it did not end well.
         """
+        spec.require_inputs(self.root)
         if not force and not self.books.changed(spec.name):
             outcome = "unchanged"
         elif not force and self.books.restore(spec.name):

@@ -1,5 +1,15 @@
 """The errors a user can mend: each names what is wrong and the cure."""
 
+import errno
+
+_CURES = {
+    errno.EACCES: "Give yourself the right to read and write there.",
+    errno.EPERM: "Give yourself the right to read and write there.",
+    errno.EROFS: "The disk is read-only; run in a folder that is not.",
+    errno.ENOSPC: "Make room on the disk and run again: what is done is kept.",
+    errno.EDQUOT: "Your share of the disk is used up: make room and run again; what is done is kept.",
+}
+
 
 class ThawError(Exception):
     """Something the user can mend. The command line prints it without a traceback.
@@ -18,3 +28,9 @@ class ThawError(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason}\n  cure: {self.cure}" if self.cure else self.reason
+
+
+def explain_disk(error: OSError) -> ThawError | None:
+    """What a full or forbidden disk says, in one message; None for any other error of the system."""
+    cure = _CURES.get(error.errno or 0)
+    return ThawError(f"{error.filename or 'the disk'}: {error.strerror}", cure) if cure else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thaw import telemetry
-from thaw.errors import ThawError
+from thaw.errors import ThawError, explain_disk
 
 
 def preload() -> None:
@@ -39,6 +39,17 @@ class StageSpec:
     sources: tuple[str, ...]
     metrics: tuple[Path, ...]
     curves: tuple[Path, ...]
+
+    def require_inputs(self, root: Path) -> None:
+        """Raise a `ThawError` that says the cure where an input is missing."""
+        for name, path in self.inputs.items():
+            if not path.exists():
+                raise ThawError(
+                    f"{path.relative_to(root)}: stage {self.name} needs it, and it is not there",
+                    "Run `thaw demo` for the demo's images, or `thaw data add PATH` for your own."
+                    if name == "raw_dir"
+                    else "Run `thaw run` or `dvc repro`, which make it first.",
+                )
 
 
 class Books:
@@ -229,8 +240,6 @@ def _explained() -> Iterator[None]:
             "DVC's lock is held by another command", "Wait for it to end, or end it, and try again."
         ) from error
     except OSError as error:
-        raise ThawError(
-            f"{error.filename or 'DVC'}: {error.strerror or error}", "Make room or give the right."
-        ) from error
+        raise explain_disk(error) or ThawError(f"DVC: {error}", "See `dvc status -v`.") from error
     except DvcException as error:
         raise ThawError(f"DVC: {error}", "See `dvc status -v`.") from error

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from thaw import cli
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -102,3 +104,17 @@ def test_a_stage_says_what_is_missing_and_where_it_comes_from(project: Path) -> 
     assert done.returncode == 2
     assert "data/manifest.parquet" in done.stderr
     assert "dvc repro" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "cure"), [(28, "Make room"), (13, "the right"), (30, "read-only")])
+def test_a_full_or_forbidden_disk_is_one_message(number, cure, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number), "some/file")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: some/file: {os.strerror(number)}") and cure in said
+    assert "Traceback" not in said

@@ -106,6 +106,27 @@ def test_runs_are_listed_newest_first(project: Project) -> None:
     assert all(newer["start_ms"] >= older["start_ms"] for newer, older in pairwise(project.runs()))
 
 
+def test_nothing_to_do_makes_no_run(project: Project) -> None:
+    project.thaw("run")
+    before = project.runs()
+    done = project.thaw("run")
+    assert "Nothing to do" in done.stdout
+    assert project.runs() == before
+
+
+def test_a_missing_data_folder_is_one_message(project: Project) -> None:
+    raw_dir = project.root / "data" / "raw"
+    raw_dir.rename(project.root / "data" / "away")
+    try:
+        done = project.thaw("run", check=False)
+    finally:
+        (project.root / "data" / "away").rename(raw_dir)
+    assert done.returncode == 2
+    assert "data/raw: stage validate needs it" in done.stderr and "thaw data add" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Nothing to do" in project.thaw("run").stdout, "nothing was lost"
+
+
 def test_wrong_parameters_are_refused_at_once(project: Project) -> None:
     done = project.thaw("run", *overrides("fine_tune.learnin_rate=1"), check=False)
     assert done.returncode == 2

@@ -122,6 +122,6 @@ def _check_room(views_dir: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(views_dir).free
     if needed_bytes > free_bytes:
         raise ThawError(
-            f"{views_dir}: the views need {needed_bytes / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB are free",
+            f"{views_dir}: the views need {needed_bytes / 1e6:,.0f} MB, {free_bytes / 1e6:,.0f} MB are free",
             "Make room, or lower augment.views or augment.image_size (views: 0 keeps one view an image).",
         )

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from thaw import telemetry
-from thaw.errors import ThawError
+from thaw.errors import ThawError, explain_disk
 
 app = typer.Typer(
     name="thaw",
@@ -27,6 +27,12 @@ def main() -> None:
     except ThawError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        explained = explain_disk(error)
+        if explained is None:
+            raise
+        print(f"error: {explained}", file=sys.stderr)
+        sys.exit(explained.exit_code)
 
 
 # Each module of this package adds its commands to `app`.

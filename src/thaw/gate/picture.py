@@ -204,7 +204,7 @@ def _measure_levels(shares: np.ndarray, facts: dict[str, Any]) -> None:
     cumulative = np.cumsum(shares)
     present = shares[shares > 0]
     facts["brightness"] = round(mean, 3)
-    facts["contrast"] = round(float(np.sqrt(max(shares @ (_LEVELS - mean) ** 2, 0.0))), 3)
+    facts["contrast"] = round(float(np.sqrt(max(float(shares @ (_LEVELS - mean) ** 2), 0.0))), 3)
     facts["low_level"] = int(np.searchsorted(cumulative, 0.05))
     facts["high_level"] = int(np.searchsorted(cumulative, 0.99))
     facts["entropy"] = round(float(-(present * np.log2(present)).sum()) + 0.0, 3)

@@ -25,10 +25,7 @@ def call_stage(spec: Any, root: Path) -> None:
     Raises:
         ThawError: an input is missing, or the function wants what `dvc.yaml` does not declare.
     """
-    for name, path in spec.inputs.items():
-        if not path.exists():
-            cure = _cure_for_missing(name, root)
-            raise ThawError(f"{path.relative_to(root)}: stage {spec.name} needs it, and it is not there", cure)
+    spec.require_inputs(root)
     prepare_tensorflow()
     params = load_params(root / "params.yaml")
     function = getattr(importlib.import_module(f"thaw.stages.{spec.name}"), spec.name)
@@ -41,11 +38,8 @@ def call_stage(spec: Any, root: Path) -> None:
     if undeclared:
         raise ThawError(f"stage {spec.name} wants {', '.join(undeclared)}", "Declare it in dvc.yaml.")
     began = time.perf_counter()
-    try:
-        function(**{name: available[name] for name in wanted})
-        _log.info("%s took %.1f s", spec.name, time.perf_counter() - began)
-    except OSError as error:
-        raise _explain(error) from error
+    function(**{name: available[name] for name in wanted})
+    _log.info("%s took %.1f s", spec.name, time.perf_counter() - began)
 
 
 def configure_logging() -> None:
@@ -53,19 +47,3 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("thaw").setLevel(logging.INFO)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
-
-
-def _cure_for_missing(name: str, root: Path) -> str:
-    if name == "raw_dir":
-        return "Run `thaw demo` for the demo's images, or `thaw data add PATH` for your own."
-    return "Run `thaw run` or `dvc repro`, which make it first."
-
-
-def _explain(error: OSError) -> ThawError:
-    where = error.filename or "a file"
-    cures = {
-        13: "Give yourself the right to read and write there.",
-        28: "Make room on the disk and run again: what is done is kept.",
-        30: "The disk is read-only; run in a folder that is not.",
-    }
-    return ThawError(f"{where}: {error.strerror or error}", cures.get(error.errno or 0, "See the message above."))

@@ -133,6 +133,6 @@ def _check_room(folder: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
         raise ThawError(
-            f"{folder}: activations need {needed_bytes / 1e9:.1f} GB, the disk has {free_bytes / 1e9:.1f} GB free",
+            f"{folder}: activations need {needed_bytes / 1e6:,.0f} MB, the disk has {free_bytes / 1e6:,.0f} MB free",
             "Make room, or lower augment.views, or fine_tune.cache_gb so that nothing is kept.",
         )
