@@ -118,3 +118,9 @@ def test_a_full_or_forbidden_disk_is_one_message(number, cure, monkeypatch, caps
     said = capsys.readouterr().err
     assert said.startswith(f"error: some/file: {os.strerror(number)}") and cure in said
     assert "Traceback" not in said
+
+
+def test_the_version_is_told():
+    done = thaw("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("thaw 0.")

@@ -3,6 +3,8 @@
 import importlib
 import pkgutil
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -17,6 +19,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Freeze a pretrained network, train a head, thaw it, and keep every step of how it got there.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"thaw {version('thaw')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
