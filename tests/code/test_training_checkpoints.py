@@ -202,6 +202,6 @@ def test_a_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 10, 0))
-    with pytest.raises(ThawError, match="GB free"):
+    with pytest.raises(ThawError, match="MB free"):
         write_activations(tmp_path / "a.npy", Pictures(), mean_of, (1,), np.dtype(np.float32), Stop())
     assert list(tmp_path.iterdir()) == []
