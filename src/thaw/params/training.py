@@ -60,7 +60,7 @@ class FitParams(Section):
 class FineTuneParams(FitParams):
     """The second `fit`, with layers thawed."""
 
-    epochs: int = Field(12, ge=0)
+    epochs: int = Field(9, ge=0)
     min_steps: int = Field(120, ge=0)
     learning_rate: float = Field(5e-4, gt=0)
     warmup_epochs: float = Field(1.0, ge=0)
