@@ -20,6 +20,7 @@ _BITS_PER_SAMPLE_TAG = 258
 _MAX_GREY_CHROMA = 0.5
 _SHARPNESS_GRID = 150
 _SMALL_PIXELS = 64
+_DESCRIBED_PIXELS = 128  # with fewer, a picture and its enlargement fall on grids too different to be told alike
 _ROUNDING_VARIANCE = 20 / 12
 _LEVELS = np.arange(256, dtype=np.float64)
 
@@ -175,7 +176,7 @@ def _measure(image: Image.Image, facts: dict[str, Any]) -> None:
     _measure_levels(counts / counts.sum(), facts)
     pixels = np.frombuffer(raw, np.uint8).reshape(grey.height, grey.width)
     facts["sharpness"] = round(_sharpness(pixels, facts["contrast"]), 4)
-    facts["descriptor"] = describe(grey.reduce(max(1, min(grey.size) // _SMALL_PIXELS)))
+    facts["descriptor"] = describe(grey.reduce(max(1, min(grey.size) // _DESCRIBED_PIXELS)))
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
