@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BENCHMARKS = (["gate.py"], ["training.py"], ["explain.py"])
-TAKES_QUICK = {"gate.py", "training.py"}
+BENCHMARKS = (["gate.py"], ["training.py"], ["jobs.py"], ["explain.py"])
+TAKES_QUICK = {"gate.py", "training.py", "jobs.py"}
 
 
 def main() -> None:

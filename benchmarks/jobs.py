@@ -100,8 +100,8 @@ def lay_out_notebook(cells: Path, home: Path, seed: int) -> tuple[Path, Path]:
 
 def measure_notebook(
     cells: Path, home: Path, seeds: list[int], options: list[str], plain_options: list[str], plain_epochs: int
-) -> tuple[float, float]:
-    """Run the notebook-sized job for each seed, and print a row each; the mean seconds of both sides."""
+) -> None:
+    """Run the notebook-sized job for each seed, and print a row each and their mean."""
     print("| seed | thaw, s | plain, s | ratio | thaw, accuracy | plain, accuracy |\n|---|---:|---:|---:|---:|---:|")
     rows = []
     for seed in seeds:
@@ -116,7 +116,6 @@ def measure_notebook(
         print(_row(str(seed), rows[-1]), flush=True)
     means = [statistics.mean(column) for column in zip(*rows, strict=True)]
     print(_row("mean", means), flush=True)
-    return means[0], means[1]
 
 
 def measure_elpv(cells: Path, home: Path) -> None:
@@ -124,7 +123,6 @@ def measure_elpv(cells: Path, home: Path) -> None:
     job = Job(home / "elpv", cells)
     seconds, _ = job.run()
     accuracy = json.loads((job.root / "reports/metrics.json").read_text(encoding="utf-8"))["accuracy"]
-    shutil.rmtree(home / "split", ignore_errors=True)
     for split, tables in {"train": ("train", "validation"), "test": ("test",)}.items():
         for table in tables:
             with (job.root / f"data/splits/{table}.csv").open(encoding="utf-8", newline="") as file:

@@ -10,7 +10,7 @@ from typing import Any
 from flows.run import find_standing_run, shipment_of
 from flows.server import Server
 from thaw import telemetry
-from thaw.errors import ThawError, explain_disk
+from thaw.errors import exiting_with_message
 from thaw.project import find_root
 from thaw.versioning import preload
 
@@ -22,21 +22,13 @@ def main() -> None:
     command, parameters, *flags = sys.argv[1:]
     values = json.loads(parameters)
     try:
-        if command == "serve":
-            from flows.serving import serve
+        with exiting_with_message():
+            if command == "serve":
+                from flows.serving import serve
 
-            serve(find_root(), **values)
-        else:
-            _run(values, "--json" in flags)
-    except ThawError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        explained = explain_disk(error)
-        if explained is None:
-            raise
-        print(f"error: {explained}", file=sys.stderr)
-        sys.exit(explained.exit_code)
+                serve(find_root(), **values)
+            else:
+                _run(values, "--json" in flags)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

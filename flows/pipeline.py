@@ -15,7 +15,7 @@ from prefect.states import Completed, Failed, State
 from flows.processes import StageFailed, StageKilled
 from flows.results import gate_summary, result_table, run_link
 from flows.run import Run, start_run
-from thaw.errors import ThawError, explain_disk
+from thaw.errors import ThawError
 from thaw.project import find_root
 from thaw.versioning import StageSpec
 
@@ -42,11 +42,6 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
                 _run_stage(run, spec, force)
     except (ThawError, StageFailed, StageKilled) as error:
         return _failed(error)
-    except OSError as error:
-        explained = explain_disk(error)
-        if explained is None:
-            raise
-        return _failed(explained)
     ids = run.run_ids()
     link = run_link(root, ids)
     create_markdown_artifact(

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from thaw.errors import ThawError, explain_disk
+from thaw.errors import ThawError
 from thaw.processes import die_with_parent
 
 # The stages that a source folder named here is part of need TensorFlow.
@@ -112,9 +112,8 @@ def _work(spec: Any, root: Path, log_path: Path, sender: Connection) -> None:
         stages.call_stage(spec, root)
     except ThawError as error:
         outcome = ThawError(error.reason, error.cure)
-    except (Exception, KeyboardInterrupt) as error:
-        explained = explain_disk(error) if isinstance(error, OSError) else None
-        outcome = explained or traceback.format_exc()
+    except (Exception, KeyboardInterrupt):
+        outcome = traceback.format_exc()
     with contextlib.suppress(BrokenPipeError):
         sender.send(outcome)
     sys.stdout.flush()

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from flows.processes import StageKilled, StageProcess, needs_tensorflow, warm_up
-from thaw.errors import ThawError
+from thaw.errors import ThawError, explaining_disk
 from thaw.files import digest
 from thaw.params import load_params
 from thaw.params.editing import override_params
@@ -59,7 +59,7 @@ def start_run(
     Raises:
         ThawError: another run holds the workspace, and `THAW_NO_WAIT` is set, or a parameter is wrong.
     """
-    with _workspace(root, "THAW_NO_WAIT" not in os.environ, logger):
+    with explaining_disk(), _workspace(root, "THAW_NO_WAIT" not in os.environ, logger):
         if overrides:
             override_params(root / "params.yaml", overrides)
         run = Run(root, name, flow_run_id, logger)
@@ -124,6 +124,7 @@ class Run:
         """The stages to look at, in order."""
         return [self.books.stage(only)] if only else self.books.stages()
 
+    @explaining_disk()
     def stage(self, spec: StageSpec, force: bool = False) -> str:
         """Bring a stage up to date and record it: `unchanged`, `restored` (from DVC's run cache) or `ran`.
 

@@ -1,6 +1,9 @@
 """The errors a user can mend: each names what is wrong and the cure."""
 
 import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _CURES = {
     errno.EACCES: "Give yourself the right to read and write there.",
@@ -34,3 +37,26 @@ def explain_disk(error: OSError) -> ThawError | None:
     """What a full or forbidden disk says, in one message; None for any other error of the system."""
     cure = _CURES.get(error.errno or 0)
     return ThawError(f"{error.filename or 'the disk'}: {error.strerror}", cure) if cure else None
+
+
+@contextmanager
+def explaining_disk() -> Iterator[None]:
+    """Turn what `explain_disk` explains into its error; any other error passes."""
+    try:
+        yield
+    except OSError as error:
+        explained = explain_disk(error)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+@contextmanager
+def exiting_with_message() -> Iterator[None]:
+    """Print an error the user can mend, without a traceback, and exit with its code."""
+    try:
+        with explaining_disk():
+            yield
+    except ThawError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

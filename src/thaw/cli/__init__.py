@@ -2,14 +2,13 @@
 
 import importlib
 import pkgutil
-import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from thaw import telemetry
-from thaw.errors import ThawError, explain_disk
+from thaw.errors import exiting_with_message
 
 app = typer.Typer(
     name="thaw",
@@ -40,17 +39,8 @@ def _options(
 def main() -> None:
     """Run the command line; an error the user can mend is printed without a traceback."""
     telemetry.switch_off()
-    try:
+    with exiting_with_message():
         app()
-    except ThawError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        explained = explain_disk(error)
-        if explained is None:
-            raise
-        print(f"error: {explained}", file=sys.stderr)
-        sys.exit(explained.exit_code)
 
 
 # Each module of this package adds its commands to `app`.

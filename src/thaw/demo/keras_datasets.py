@@ -33,4 +33,3 @@ def list_files(name: str) -> dict[str, Callable[[], bytes]]:
         for split, (pictures, labels) in (("train", train), ("test", test))
         for number, (picture, label) in enumerate(zip(pictures, labels.ravel(), strict=True))
     }
-

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from thaw.gate.fingerprint import FREQUENCIES, SIDE_PIXELS, cosines, expand
 
-NEAR_VERSION = 1
+NEAR_VERSION = 2
 """Grows when the same pictures would give other clusters."""
 CODE_BITS = 128
 _CROP_BANDS = 9

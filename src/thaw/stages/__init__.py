@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from thaw.devices import prepare_tensorflow
-from thaw.errors import ThawError
+from thaw.errors import ThawError, explaining_disk
 from thaw.params import load_params
 from thaw.project import scratch_dir
 
 _log = logging.getLogger("thaw.stages")
 
 
+@explaining_disk()
 def call_stage(spec: Any, root: Path) -> None:
     """Call a stage's function with the arguments that its signature asks for.
 
@@ -23,7 +24,7 @@ def call_stage(spec: Any, root: Path) -> None:
         root: the project's folder.
 
     Raises:
-        ThawError: an input is missing, or the function wants what `dvc.yaml` does not declare.
+        ThawError: an input is missing, the disk is full or forbidden, or the function wants what `dvc.yaml` does not declare.
     """
     spec.require_inputs(root)
     prepare_tensorflow()
