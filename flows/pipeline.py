@@ -44,8 +44,9 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
         return _failed(error)
     ids = run.run_ids()
     link = run_link(root, ids)
+    data = [f"Data version of {name}: {version}" for name, version in run.data_versions.items()]
     create_markdown_artifact(
-        key="result", markdown=f"{result_table(root)}\n\n{link}", description="Test metrics"
+        key="result", markdown="\n\n".join([result_table(root), *data, link]), description="Test metrics"
     )
     logger.info("%s", link)
     return ids.get("pipeline", "")

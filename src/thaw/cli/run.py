@@ -113,22 +113,28 @@ def _print_runs(found: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("run", "name", "started", "status", "accuracy", "data", "ran")
+    table = Table("run", "name", "started", "accuracy", "data", "ran", box=None, padding=(0, 2, 0, 0))
+    for column in table.columns[:-1]:
+        column.no_wrap = True
     for item in found:
-        ran = [
-            key.removeprefix("stage.")
-            for key, value in item["tags"].items()
-            if value == "ran" and "stage." in key
-        ]
         data = next((value[:8] for key, value in item["tags"].items() if key.startswith("data.")), "")
         accuracy = item["metrics"].get("test.accuracy")
         table.add_row(
             item["run_id"][:8],
             item["name"],
-            f"{datetime.fromtimestamp(item['start_ms'] / 1000):%Y-%m-%d %H:%M}",
-            item["status"],
+            f"{datetime.fromtimestamp(item['start_ms'] / 1000):%m-%d %H:%M}",
             "" if accuracy is None else f"{accuracy:.4f}",
             data,
-            ", ".join(ran),
+            _tell_stages(item),
         )
     Console().print(table if found else "No runs yet. `thaw run` makes the first.")
+
+
+def _tell_stages(run: dict[str, Any]) -> str:
+    """Which stages ran, and how the run ended where it did not end well."""
+    stages = {
+        key.removeprefix("stage."): value for key, value in run["tags"].items() if key.startswith("stage.")
+    }
+    ran = [name for name, outcome in stages.items() if outcome == "ran"]
+    text = "all" if ran and len(ran) == len(stages) else ", ".join(ran) or "nothing"
+    return text if run["status"] == "FINISHED" else f"{run['status']}; {text}"
