@@ -1,25 +1,33 @@
-"""`make bench`: the benchmarks one after the other; each prints a Markdown table of ratios measured in one run.
+"""`make bench`: the benchmarks one after the other; each prints Markdown tables of ratios measured in one run.
 
-    python -m benchmarks [--quick]
+    python -m benchmarks [--quick] [--vgg16-weights FILE]
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-BENCHMARKS = (["gate.py"], ["training.py"], ["jobs.py"], ["explain.py"])
-TAKES_QUICK = {"gate.py", "training.py", "jobs.py"}
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ("gate", "training", "jobs", "memory", "explain")
+TAKE_QUICK = {"gate", "training", "jobs", "memory"}
+TAKE_WEIGHTS = {"jobs", "explain"}
 
 
 def main() -> None:
     """Run every benchmark; exit code 1 when one failed."""
-    quick = ["--quick"] if "--quick" in sys.argv[1:] else []
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="smaller sets, fewer seeds")
+    parser.add_argument("--vgg16-weights", help="weights of VGG16 without its top, for what needs them")
+    options = parser.parse_args()
+    weights = ["--vgg16-weights", str(Path(options.vgg16_weights).resolve())] if options.vgg16_weights else []
     failed = []
-    for name, *arguments in BENCHMARKS:
+    for name in BENCHMARKS:
         print(f"\n## {name}\n", flush=True)
-        command = [sys.executable, str(HERE / name), *arguments, *(quick if name in TAKES_QUICK else [])]
-        if subprocess.run(command, check=False).returncode:
+        command = [sys.executable, "-m", f"benchmarks.{name}"]
+        command += ["--quick"] if options.quick and name in TAKE_QUICK else []
+        command += weights if name in TAKE_WEIGHTS else []
+        if subprocess.run(command, cwd=ROOT, check=False).returncode:
             failed.append(name)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

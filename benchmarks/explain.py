@@ -1,6 +1,6 @@
 """Speed of looking inside: filters, Grad-CAM and `thaw model show`, as ratios measured in one run. Prints Markdown.
 
-    PYTHONPATH=src python benchmarks/explain.py [--weights vgg16_imagenet_notop.weights.h5]
+    python -m benchmarks.explain [--vgg16-weights FILE]
 
 Targets: 64 filters of VGG16 at 150 pixels in under 60 s on two cores; Grad-CAM at least 0.7 times the images/s of a
 forward and backward pass; `thaw model show` under 1.5 times the import of TensorFlow.
@@ -13,11 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-WEIGHTS = Path(__file__).parents[2] / "shared/weights/vgg16_imagenet_notop.weights.h5"
 BATCH = 16
 
 
@@ -84,11 +82,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--weights", default=str(WEIGHTS) if WEIGHTS.exists() else "none")
+    parser.add_argument("--vgg16-weights", default="none", help="a file; random weights take as long")
     arguments = parser.parse_args()
     show, tensorflow = measure_show()
     cam, both = measure_grad_cam()
-    seconds = measure_filters(arguments.weights)
+    seconds = measure_filters(arguments.vgg16_weights)
     print("| what | measured | target |\n|---|---|---|")
     print(f"| 64 filters of VGG16 at 150 px, 40 steps | {seconds:.0f} s | under 60 s |")
     rates = f"{cam:.1f} / {both:.1f} images/s: {cam / both:.2f}"

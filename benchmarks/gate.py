@@ -1,7 +1,7 @@
 """The data gate's speed, beside CleanVision's and plain decoding, and its near duplicates. Prints Markdown.
 
-python benchmarks/gate.py            # everything, about ten minutes
-python benchmarks/gate.py --quick    # smaller sets, about one minute
+python -m benchmarks.gate            # everything, about ten minutes
+python -m benchmarks.gate --quick    # smaller sets, about one minute
 """
 
 import argparse
@@ -198,9 +198,8 @@ def measure_near(name: str, sources: list[Image.Image], changed: int, folder: Pa
             kinds[path] = kind
     with tempfile.TemporaryDirectory() as scratch:
         rows = inspect_folder(ValidateParams(workers=JOBS), folder, Path(scratch)).rows
-        found = near_clusters(rows, ValidateParams().limits.near_duplicate_distance).members + exact_clusters(
-            rows
-        )
+        equal = exact_clusters(rows)
+        found = near_clusters(rows, equal, ValidateParams().limits.near_duplicate_distance).members + equal
     tools = {
         "thaw": [[rows.paths[index] for index in cluster] for cluster in found],
         "CleanVision": clean_vision(folder)[1],

@@ -132,7 +132,7 @@ def measure_elpv(cells: Path, home: Path) -> None:
                     shutil.copy(cells / row["path"], target)
     plain = run_plainly(home / "split", 2)
     print("| thaw, s | plain, s | ratio | thaw, accuracy | plain, accuracy after 2 + 2 epochs |\n|---:|---:|---:|---:|---:|")
-    print(_row("", (seconds, plain["seconds"], accuracy, plain["thawed_accuracy"]))[4:], flush=True)
+    print(_row("", (seconds, plain["seconds"], accuracy, plain["thawed_accuracy"]))[3:], flush=True)
 
 
 def _row(name: str, values: Any) -> str:

@@ -1,4 +1,5 @@
 import csv
+import typing
 
 import pytest
 
@@ -77,3 +78,10 @@ def test_a_missing_package_says_what_to_install(tmp_path, monkeypatch):
         demo.lay_out("elpv", tmp_path / "raw")
     assert "make install" in caught.value.cure
     assert not (tmp_path / "raw").exists()
+
+
+def test_the_command_offers_every_set():
+    from thaw.cli.demo import demo as command
+
+    offered = typing.get_args(typing.get_args(typing.get_type_hints(command, include_extras=True)["name"])[0])
+    assert set(offered) == set(demo.SETS)

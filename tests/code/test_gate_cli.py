@@ -93,7 +93,6 @@ def test_the_gate_imports_no_framework(root, tmp_path):
         "mlflow",
         "great_expectations",
         "pandas",
-        "cv2",
         "matplotlib",
         "prefect",
         "dvc",

@@ -218,10 +218,12 @@ def test_deep_folders_do_not_break_the_walk(tmp_path):
         folders.append(f"{folders[-1]}/d")
         os.mkdir(folders[-1])  # noqa: PTH102 - pathlib would recurse
     picture(1).save(f"{folders[-1]}/x.png")
-    assert any(row.check == "nested_folder" for row in inspect(root).found)
-    os.remove(f"{folders[-1]}/x.png")  # noqa: PTH107
-    for folder in reversed(folders[1:]):
-        os.rmdir(folder)  # noqa: PTH106
+    try:
+        assert any(row.check == "nested_folder" for row in inspect(root).found)
+    finally:  # pytest's own clearing up would recurse too, and fail every later session
+        os.remove(f"{folders[-1]}/x.png")  # noqa: PTH107
+        for folder in reversed(folders[1:]):
+            os.rmdir(folder)  # noqa: PTH106
 
 
 def test_what_training_reads_is_not_refused(tmp_path):

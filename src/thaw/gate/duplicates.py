@@ -32,16 +32,20 @@ def exact_clusters(rows: Rows) -> list[np.ndarray]:
     return sorted(clusters, key=lambda cluster: int(cluster[0]))
 
 
-def near_clusters(rows: Rows, max_distance: float, store_path: Path | None = None) -> NearClusters:
-    """Clusters of pictures that look alike and are not all equal: one picture of each equal cluster takes part.
+def near_clusters(
+    rows: Rows, equal: Sequence[np.ndarray], max_distance: float, store_path: Path | None = None
+) -> NearClusters:
+    """Clusters of pictures that look alike and are not all equal: one picture of each cluster in `equal` takes part.
 
     Args:
+        rows: of the whole set.
+        equal: as `exact_clusters` gives them.
+        max_distance: as `find_near_clusters` takes it.
         store_path: keeps what was found, for the next time that the very same pictures are asked about.
     """
-    equal = [cluster[1:] for cluster in exact_clusters(rows)]
     column = rows.table["descriptor"].combine_chunks()
     usable = column.is_valid().to_numpy(zero_copy_only=False)
-    usable[np.concatenate([np.zeros(0, np.int64), *equal])] = False
+    usable[np.concatenate([np.zeros(0, np.int64), *(cluster[1:] for cluster in equal)])] = False
     chosen = np.flatnonzero(usable)
     if not len(chosen):
         return NearClusters([], [])

@@ -88,11 +88,12 @@ def inspect_folder(
 
 
 def _check_duplicates(rows: Rows, params: ValidateParams, findings: Findings, store_path: Path) -> None:
-    report_clusters(rows, exact_clusters(rows), "duplicate", findings)
+    equal = exact_clusters(rows)
+    report_clusters(rows, equal, "duplicate", findings)
     severities = params.severity
     names = ("near_duplicate", "near_duplicate_across_classes", "near_duplicate_across_splits")
     if any(getattr(severities, name) != "off" for name in names):
-        found = near_clusters(rows, params.limits.near_duplicate_distance, store_path)
+        found = near_clusters(rows, equal, params.limits.near_duplicate_distance, store_path)
         report_clusters(rows, found.members, "near_duplicate", findings, found.distances)
 
 

@@ -7,7 +7,9 @@ the wider the larger the set, so that few codes share one by chance. A crop's co
 whole picture's, so each picture is looked up nine times more, as its own crops.
 """
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,7 @@ _CROP_BANDS = 9
 """Bands, of the lowest frequencies, in which crops are looked up: the others hardly ever survive a crop."""
 _CHUNK_ROWS = 16384
 _CHUNK_PAIRS = 1 << 21
+_FINE_PAIRS = 512
 _BUCKET_WINDOW = 64
 _MEDIAN_ROWS = 16384
 _CROP = 0.95
@@ -246,21 +249,32 @@ class _Index:
         """The distance of each pair: of the whole pictures, where it is `enough`, else the smallest over crops of either."""
         best = self._coarse(left, right, None)
         open_ = np.flatnonzero(best > enough)
-        for start in range(0, len(open_), _CHUNK_ROWS // 8):
-            part = open_[start : start + _CHUNK_ROWS // 8]
+        parts = [open_[start : start + _FINE_PAIRS] for start in range(0, len(open_), _FINE_PAIRS)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             for cropped, whole in ((left, right), (right, left)):
-                best[part] = np.minimum(best[part], self._fine(cropped[part], whole[part]))
+                found = pool.map(lambda part, a=cropped, b=whole: self._fine(a[part], b[part]), parts)
+                for part, distances in zip(parts, found, strict=True):
+                    best[part] = np.minimum(best[part], distances)
         return best
 
     def _fine(self, cropped: np.ndarray, whole: np.ndarray) -> np.ndarray:
         """The smallest distance over a grid of crops of `cropped`."""
         source, target = expand(self.descriptors[cropped]), self._vectors(expand(self.descriptors[whole]))
+        median = self.median[: len(_COMPARED)]
+        median_target, median_length = target @ median, median @ median
         best = np.full(len(source), 2.0, np.float32)
         for maps in _FINE_MAPS:
             for vertical in maps:
                 half = vertical @ source
                 for horizontal in maps:
-                    np.minimum(best, _distance(self._vectors(half @ horizontal.T), target), out=best)
+                    # What `_vectors` and `_distance` give, without the unit vectors: roots have length 1 once scaled.
+                    roots = (half @ horizontal.T).reshape(len(source), -1)[:, _COMPARED]
+                    sizes = np.abs(roots)
+                    scale = 1 / np.sqrt(np.maximum(sizes.sum(axis=1), 1e-12))
+                    np.copysign(np.sqrt(sizes, out=sizes), roots, out=roots)
+                    along = np.einsum("ij,ij->i", roots, target) * scale - median_target
+                    length = np.sqrt(np.maximum(1 - 2 * (roots @ median) * scale + median_length, 1e-12))
+                    np.minimum(best, 1 - along / length, out=best)
         return best
 
     def _coarse(self, query: np.ndarray, at: np.ndarray, window: Window | None) -> np.ndarray:

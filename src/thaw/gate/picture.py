@@ -5,10 +5,12 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
+import cv2
 import numpy as np
+import pyarrow as pa
+import xxhash
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from thaw.gate.fingerprint import describe
@@ -113,7 +115,7 @@ def _check_container(data: bytes, image_format: str) -> None:
     """Find damage that Pillow passes over and TensorFlow's decoders do not."""
     if image_format == "PNG":
         _check_png(data)
-    elif image_format == "JPEG" and b"\xff\xd9" not in data[-65536:]:
+    elif image_format == "JPEG" and data.rfind(b"\xff\xd9", max(len(data) - 65536, 0)) < 0:
         raise Unfit("truncated", "the JPEG's end marker is missing")
 
 
@@ -163,20 +165,33 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def _measure(image: Image.Image, facts: dict[str, Any]) -> None:
     color = _to_eight_bits(image)
-    grey = color if color.mode == "L" else color.convert("L")
+    pixels = _grey_levels(color)
     colors = color.resize((_SMALL_PIXELS, _SMALL_PIXELS), Image.Resampling.NEAREST)
     facts["chroma"] = _chroma(colors)
-    raw = grey.tobytes()
     # Equal grey levels everywhere and equal colours on a grid are equal pictures; hashing all colours costs thrice.
-    digest = sha256(f"{grey.width} {grey.height} ".encode() + raw)
+    digest = xxhash.xxh3_128(f"{color.width} {color.height} ".encode())
+    digest.update(pixels.data)
     if facts["chroma"] > _MAX_GREY_CHROMA:
         digest.update(colors.tobytes())
-    facts["pixels"] = digest.digest()[:16]
-    counts = np.asarray(grey.histogram(), np.float64)
+    facts["pixels"] = digest.digest()
+    counts = cv2.calcHist([pixels], [0], None, [256], [0, 256]).ravel().astype(np.float64)
     _measure_levels(counts / counts.sum(), facts)
-    pixels = np.frombuffer(raw, np.uint8).reshape(grey.height, grey.width)
     facts["sharpness"] = round(_sharpness(pixels, facts["contrast"]), 4)
+    grey = Image.frombuffer("L", color.size, pixels, "raw", "L", 0, 1)
     facts["descriptor"] = describe(grey.reduce(max(1, min(grey.size) // _DESCRIBED_PIXELS)))
+
+
+def _grey_levels(image: Image.Image) -> np.ndarray:
+    """The grey levels of a picture of mode L or RGB, uint8 `(height, width)`; Pillow's memory is looked at, not copied."""
+    shape = (image.height, image.width)
+    try:
+        array = pa.array(image)
+    except ValueError:  # a picture of several megapixels lies in several blocks
+        whole = np.asarray(image)
+        return whole if image.mode == "L" else cv2.cvtColor(whole, cv2.COLOR_RGB2GRAY)
+    if image.mode == "L":
+        return array.to_numpy().reshape(shape)
+    return cv2.cvtColor(array.flatten().to_numpy().reshape(*shape, 4), cv2.COLOR_RGBA2GRAY)
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
@@ -197,7 +212,8 @@ def _chroma(colors: Image.Image) -> float:
     """Mean distance of neighbouring channels over sampled pixels, in grey levels."""
     if colors.mode == "L":
         return 0.0
-    return round(float(np.abs(np.diff(np.asarray(colors, np.int16), axis=2)).mean()), 3)
+    channels = np.asarray(colors, np.int16)
+    return round(float(np.abs(channels[..., 1:] - channels[..., :-1]).mean()), 3)
 
 
 def _measure_levels(shares: np.ndarray, facts: dict[str, Any]) -> None:

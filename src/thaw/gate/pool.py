@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pyarrow as pa
 
 from thaw.gate.picture import Bounds
@@ -65,6 +66,7 @@ class _Worker:
 def _serve(connection: Connection, at: Any, root: Path, bounds: Bounds) -> None:
     die_with_parent()
     _limit_memory()
+    cv2.setNumThreads(1)  # a process for each core is enough; threads that the parent started are not here
 
     def note(index: int) -> None:
         at.value = index

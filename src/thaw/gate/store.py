@@ -17,7 +17,7 @@ from thaw.gate.walking import Entry
 
 _SHARD_FILES = 64
 _LOOKUP_FILES = 4096
-_ROWS_VERSION = "3"
+_ROWS_VERSION = "4"
 _SETTLED_NS = 20_000_000
 
 
