@@ -18,18 +18,21 @@ from scipy.sparse.csgraph import connected_components
 
 from thaw.gate.fingerprint import FREQUENCIES, SIDE_PIXELS, cosines, expand
 
-NEAR_VERSION = 2
+NEAR_VERSION = 3
 """Grows when the same pictures would give other clusters."""
 CODE_BITS = 128
 _CROP_BANDS = 9
 """Bands, of the lowest frequencies, in which crops are looked up: the others hardly ever survive a crop."""
 _CHUNK_ROWS = 16384
 _CHUNK_PAIRS = 1 << 21
-_FINE_PAIRS = 512
+_QUERY_ROWS = 1 << 16
+_SEARCH_PAIRS = 512
 _BUCKET_WINDOW = 64
 _MEDIAN_ROWS = 16384
 _CROP = 0.95
 _COARSE_DISTANCE = 0.25
+_HOPEFUL_DISTANCE = 0.12
+"""Of pairs whose nearest of nine crops lay beyond, a finer grid made one in 2,500 duplicates."""
 _MAX_FLIPPED_BITS = 38
 _LOW = 12
 
@@ -128,20 +131,42 @@ def close_codes(
         The number of the queries, indices into them, indices into `codes`.
     """
     width = band_bits(len(codes))
-    for band in range((CODE_BITS - width) // 8 + 1):
-        keys = _band(codes, band, width)
-        order = np.lexsort((codes[:, 0], keys)).astype(np.int32)
-        in_order = codes[order]
-        starts = np.concatenate([[0], np.cumsum(np.bincount(keys, minlength=1 << width))])
-        for number, asked in enumerate(queries if band < _CROP_BANDS else queries[:1]):
-            wanted = _band(asked, band, width)
-            start, end = starts[wanted], starts[wanted + 1]
-            wide = np.flatnonzero(end - start > _BUCKET_WINDOW)
-            if len(wide):
-                start[wide], end[wide] = _narrow(in_order, asked[wide], start[wide], end[wide])
-            for query, at in _expand_ranges(start, end):
-                query, at = _filter(asked, in_order, query, at, max_bits)
-                yield number, query, order[at].astype(np.int64)
+    starts = np.zeros((1 << width) + 1, np.int32)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for band in range((CODE_BITS - width) // 8 + 1):
+            keys = _band(codes, band, width)
+            # By band, then by the code's first bits; one key of 64 bits sorts four times as fast as two.
+            order = np.argsort((keys.astype(np.uint64) << (64 - width)) | (codes[:, 0] >> width))
+            in_order = codes[order]
+            np.cumsum(np.bincount(keys[order], minlength=1 << width), out=starts[1:])  # in order: few cache misses
+
+            def look_up(
+                asked: np.ndarray, band: int = band, order: np.ndarray = order, in_order: np.ndarray = in_order
+            ) -> tuple[np.ndarray, np.ndarray]:
+                found = [(np.zeros(0, np.int64),) * 2]
+                for first in range(0, len(asked), _QUERY_ROWS):  # what a core's cache holds
+                    part = asked[first : first + _QUERY_ROWS]
+                    ranges = _find_ranges(in_order, starts, part, _band(part, band, width))
+                    for query, at in _expand_ranges(*ranges):
+                        query, at = _filter(part, in_order, query, at, max_bits)
+                        found.append((query + first, at))
+                queries_found, places = zip(*found, strict=True)
+                return np.concatenate(queries_found), order[np.concatenate(places)]
+
+            found = pool.map(look_up, queries if band < _CROP_BANDS else queries[:1])
+            for number, (query, at) in enumerate(found):
+                yield number, query, at
+
+
+def _find_ranges(
+    in_order: np.ndarray, starts: np.ndarray, asked: np.ndarray, wanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where, in a band's order, the codes stand that share the band with each query: begin and end, int32 `(m,)`."""
+    start, end = starts[wanted], starts[wanted + 1]
+    wide = np.flatnonzero(end - start > _BUCKET_WINDOW)
+    if len(wide):
+        start[wide], end[wide] = _narrow(in_order, asked[wide], start[wide], end[wide])
+    return start, end
 
 
 def _band(codes: np.ndarray, band: int, width: int) -> np.ndarray:
@@ -196,10 +221,16 @@ def crop_map(start: float, length: float) -> np.ndarray:
     return (cosines(FREQUENCIES, SIDE_PIXELS, start, start + length) @ _INVERSE).astype(np.float32)
 
 
-_FINE_MAPS = [
-    [crop_map(start, size) for start in np.linspace(0, 1 - size, steps)]
-    for size, steps in ((_CROP, 6), ((1 + _CROP) / 2, 3))
-]
+Grid = list[np.ndarray]
+"""Maps of an axis: a crop takes one of them for its height and one for its width."""
+
+
+def _grid(length: float, steps: int) -> Grid:
+    return [crop_map(start, length) for start in np.linspace(0, 1 - length, steps)]
+
+
+_ROUGH_GRIDS = [_grid(_CROP, 3)]
+_FINE_GRIDS = [_grid(_CROP, 6), _grid((1 + _CROP) / 2, 3)]
 
 
 class _Index:
@@ -248,22 +279,26 @@ class _Index:
     def measure(self, left: np.ndarray, right: np.ndarray, enough: float) -> np.ndarray:
         """The distance of each pair: of the whole pictures, where it is `enough`, else the smallest over crops of either."""
         best = self._coarse(left, right, None)
-        open_ = np.flatnonzero(best > enough)
-        parts = [open_[start : start + _FINE_PAIRS] for start in range(0, len(open_), _FINE_PAIRS)]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        pairs = np.flatnonzero(best > enough)
+        for grids in (_ROUGH_GRIDS, _FINE_GRIDS):
             for cropped, whole in ((left, right), (right, left)):
-                found = pool.map(lambda part, a=cropped, b=whole: self._fine(a[part], b[part]), parts)
-                for part, distances in zip(parts, found, strict=True):
-                    best[part] = np.minimum(best[part], distances)
+                best[pairs] = np.minimum(best[pairs], self._search(cropped[pairs], whole[pairs], grids))
+            pairs = pairs[best[pairs] < _HOPEFUL_DISTANCE]
         return best
 
-    def _fine(self, cropped: np.ndarray, whole: np.ndarray) -> np.ndarray:
-        """The smallest distance over a grid of crops of `cropped`."""
+    def _search(self, cropped: np.ndarray, whole: np.ndarray, grids: list[Grid]) -> np.ndarray:
+        """The smallest distance of each pair over grids of crops of `cropped`, on all cores."""
+        parts = [slice(start, start + _SEARCH_PAIRS) for start in range(0, len(cropped), _SEARCH_PAIRS)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = pool.map(lambda part: self._search_part(cropped[part], whole[part], grids), parts)
+            return np.concatenate([np.zeros(0, np.float32), *found])
+
+    def _search_part(self, cropped: np.ndarray, whole: np.ndarray, grids: list[Grid]) -> np.ndarray:
         source, target = expand(self.descriptors[cropped]), self._vectors(expand(self.descriptors[whole]))
         median = self.median[: len(_COMPARED)]
         median_target, median_length = target @ median, median @ median
         best = np.full(len(source), 2.0, np.float32)
-        for maps in _FINE_MAPS:
+        for maps in grids:
             for vertical in maps:
                 half = vertical @ source
                 for horizontal in maps:

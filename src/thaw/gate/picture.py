@@ -212,8 +212,8 @@ def _chroma(colors: Image.Image) -> float:
     """Mean distance of neighbouring channels over sampled pixels, in grey levels."""
     if colors.mode == "L":
         return 0.0
-    channels = np.asarray(colors, np.int16)
-    return round(float(np.abs(channels[..., 1:] - channels[..., :-1]).mean()), 3)
+    red, green, blue = (np.asarray(channel, np.int16) for channel in colors.split())
+    return round(float(np.abs(red - green).mean() + np.abs(green - blue).mean()) / 2, 3)
 
 
 def _measure_levels(shares: np.ndarray, facts: dict[str, Any]) -> None:
