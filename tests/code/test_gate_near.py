@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 
 from tests.data.dirty import picture
-from thaw.gate.fingerprint import BYTES, FREQUENCIES, cosines, describe, expand
+from thaw.gate.fingerprint import BYTES, FREQUENCIES, cosines, describe, expand, shrink
 from thaw.gate.near import close_codes, crop_map, find_near_clusters
 
 
 def descriptors(images: list[Image.Image]) -> np.ndarray:
-    return np.stack([np.frombuffer(describe(image.convert("L")), np.int8) for image in images])
+    shrunk = np.stack([shrink(image.convert("L")) for image in images])
+    return np.frombuffer(b"".join(describe(shrunk)), np.int8).reshape(len(images), BYTES)
 
 
 def test_basis_is_orthonormal_up_to_the_cell_average():

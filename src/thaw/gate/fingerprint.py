@@ -24,20 +24,26 @@ def cosines(frequencies: int, samples: int, start: float = 0.0, end: float = 1.0
 _BASIS = cosines(FREQUENCIES, SIDE_PIXELS)
 
 
-def describe(grey: Image.Image) -> bytes:
-    """The 16 x 16 lowest coefficients of the discrete cosine transform of `grey` (mode L), as `BYTES` int8.
+def shrink(grey: Image.Image) -> np.ndarray:
+    """The picture (mode L) at 32 x 32 pixels, uint8."""
+    return np.asarray(grey.resize((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.BOX))
 
-    The picture is brought to 32 x 32 pixels, the mean is left out, and the coefficients are scaled to length 1, so
-    that neither size nor brightness nor contrast count. A signed square root makes room for the small ones in 8 bits.
+
+def describe(shrunk: np.ndarray) -> list[bytes]:
+    """The 16 x 16 lowest coefficients of the discrete cosine transform of each picture, as `BYTES` int8.
+
+    The mean is left out, and the coefficients are scaled to length 1, so that neither brightness nor contrast count. A
+    signed square root makes room for the small ones in 8 bits.
+
+    Args:
+        shrunk: uint8 `(n, 32, 32)`, as `shrink` gives them.
     """
-    small = np.asarray(grey.resize((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.BOX), np.float64)
-    low = _BASIS @ small @ _BASIS.T
-    low[0, 0] = 0.0
-    length = np.sqrt(np.vdot(low, low))
-    if length < 1e-6:
-        return bytes(BYTES)
-    low /= length
-    return np.rint(np.copysign(np.sqrt(np.abs(low)), low) * 127).astype(np.int8).tobytes()
+    low = (_BASIS @ shrunk.astype(np.float64) @ _BASIS.T).reshape(len(shrunk), -1)
+    low[:, 0] = 0.0
+    length = np.sqrt(np.einsum("ij,ij->i", low, low))[:, None]
+    low = np.where(length < 1e-6, 0.0, low / np.maximum(length, 1e-6))
+    coded = np.rint(np.copysign(np.sqrt(np.abs(low)), low) * 127).astype(np.int8)
+    return [row.tobytes() for row in coded]
 
 
 def expand(descriptors: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Open one picture: verdict on the file, one decode, and its statistics on the way."""
+"""Open one picture: verdict on the file, one decode, and what its statistics need."""
 
 import io
 import struct
@@ -13,18 +13,14 @@ import pyarrow as pa
 import xxhash
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from thaw.gate.fingerprint import describe
+from thaw.gate.fingerprint import shrink
+from thaw.gate.statistics import SMALL_PIXELS, Sample, measure_edges
 from thaw.images import FORMATS
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION_TAG = 0x0112
 _BITS_PER_SAMPLE_TAG = 258
-_MAX_GREY_CHROMA = 0.5
-_SHARPNESS_GRID = 150
-_SMALL_PIXELS = 64
 _DESCRIBED_PIXELS = 128  # with fewer, a picture and its enlargement fall on grids too different to be told alike
-_ROUNDING_VARIANCE = 20 / 12
-_LEVELS = np.arange(256, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +37,9 @@ class Unfit(Exception):
 
 
 def inspect(data: bytes, bounds: Bounds) -> dict[str, Any]:
-    """Facts and statistics of the picture in `data`, the bytes of a whole file.
+    """Facts of the picture in `data`, the bytes of a whole file, and a `sample` for its statistics.
 
-    The picture is decoded once. Statistics are of its grey levels, 0 to 255: `brightness` (mean), `contrast` (standard
-    deviation), `low_level` (5th percentile), `high_level` (99th), `entropy` (bits), `sharpness` (Laplacian by
-    contrast), `chroma` (mean distance between channels), `descriptor` (see
-    `thaw.gate.fingerprint`), and `pixels`, a digest of the decoded pixels. What goes wrong is told in `problem` and
-    `reason`; nothing is raised.
+    The picture is decoded once. What goes wrong is told in `problem` and `reason`; nothing is raised.
     """
     facts: dict[str, Any] = {"problem": "", "reason": ""}
     if not data:
@@ -99,7 +91,7 @@ def _inspect(data: bytes, bounds: Bounds, facts: dict[str, Any]) -> None:
         facts["bits"] = _bits(image, data)
         facts["orientation"] = _orientation(image)
         facts["alpha"] = image.has_transparency_data
-        _measure(_upright(image, facts["orientation"]), facts)
+        facts["sample"] = _sample(_upright(image, facts["orientation"]))
 
 
 def _open(data: bytes) -> Image.Image:
@@ -163,22 +155,20 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if orientation == 1 else ImageOps.exif_transpose(image)
 
 
-def _measure(image: Image.Image, facts: dict[str, Any]) -> None:
+def _sample(image: Image.Image) -> Sample:
     color = _to_eight_bits(image)
-    pixels = _grey_levels(color)
-    colors = color.resize((_SMALL_PIXELS, _SMALL_PIXELS), Image.Resampling.NEAREST)
-    facts["chroma"] = _chroma(colors)
-    # Equal grey levels everywhere and equal colours on a grid are equal pictures; hashing all colours costs thrice.
+    levels = _grey_levels(color)
+    colors = color.resize((SMALL_PIXELS, SMALL_PIXELS), Image.Resampling.NEAREST)
     digest = xxhash.xxh3_128(f"{color.width} {color.height} ".encode())
-    digest.update(pixels.data)
-    if facts["chroma"] > _MAX_GREY_CHROMA:
-        digest.update(colors.tobytes())
-    facts["pixels"] = digest.digest()
-    counts = cv2.calcHist([pixels], [0], None, [256], [0, 256]).ravel().astype(np.float64)
-    _measure_levels(counts / counts.sum(), facts)
-    facts["sharpness"] = round(_sharpness(pixels, facts["contrast"]), 4)
-    grey = Image.frombuffer("L", color.size, pixels, "raw", "L", 0, 1)
-    facts["descriptor"] = describe(grey.reduce(max(1, min(grey.size) // _DESCRIBED_PIXELS)))
+    digest.update(levels.data)
+    grey = Image.frombuffer("L", color.size, levels, "raw", "L", 0, 1)
+    return Sample(
+        digest,
+        cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel(),
+        measure_edges(levels),
+        shrink(grey.reduce(max(1, min(grey.size) // _DESCRIBED_PIXELS))),
+        colors.tobytes() if colors.mode == "RGB" else b"",
+    )
 
 
 def _grey_levels(image: Image.Image) -> np.ndarray:
@@ -206,40 +196,3 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
         flat = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", flat.size, (0, 0, 0, 255)), flat).convert("RGB")
     return image.convert("L" if image.mode in ("1", "LA") else "RGB")
-
-
-def _chroma(colors: Image.Image) -> float:
-    """Mean distance of neighbouring channels over sampled pixels, in grey levels."""
-    if colors.mode == "L":
-        return 0.0
-    red, green, blue = (np.asarray(channel, np.int16) for channel in colors.split())
-    return round(float(np.abs(red - green).mean() + np.abs(green - blue).mean()) / 2, 3)
-
-
-def _measure_levels(shares: np.ndarray, facts: dict[str, Any]) -> None:
-    mean = float(shares @ _LEVELS)
-    cumulative = np.cumsum(shares)
-    present = shares[shares > 0]
-    facts["brightness"] = round(mean, 3)
-    facts["contrast"] = round(float(np.sqrt(max(float(shares @ (_LEVELS - mean) ** 2), 0.0))), 3)
-    facts["low_level"] = int(np.searchsorted(cumulative, 0.05))
-    facts["high_level"] = int(np.searchsorted(cumulative, 0.99))
-    facts["entropy"] = round(float(-(present * np.log2(present)).sum()) + 0.0, 3)
-    facts["constant"] = len(present) == 1
-
-
-def _sharpness(grey: np.ndarray, contrast: float) -> float:
-    """Deviation of the 4-neighbour Laplacian by contrast, its arms a 150th of the side: pixels count as they train.
-
-    It is taken at points on such a grid. What rounding to grey levels alone would give (20/12) is left out.
-    """
-    arm = max(1, min(grey.shape) // _SHARPNESS_GRID)
-    if min(grey.shape) < 3 * arm:
-        return 0.0
-    points = grey[::arm, ::arm].astype(np.int16)
-    edges = 4 * points[1:-1, 1:-1]
-    for neighbours in (points[:-2, 1:-1], points[2:, 1:-1], points[1:-1, :-2], points[1:-1, 2:]):
-        edges -= neighbours
-    flat = edges.ravel().astype(np.float32)
-    variance = float(flat @ flat) / flat.size - float(flat.mean()) ** 2
-    return float(np.sqrt(max(variance - _ROUNDING_VARIANCE, 0.0)) / max(contrast, 1.0))

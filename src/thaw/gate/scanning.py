@@ -12,6 +12,7 @@ import pyarrow as pa
 from thaw.gate.fingerprint import BYTES
 from thaw.gate.layout import UNSUPPORTED_SUFFIXES
 from thaw.gate.picture import Bounds, inspect
+from thaw.gate.statistics import complete
 from thaw.gate.walking import Entry
 
 ROW = pa.schema(
@@ -60,11 +61,12 @@ def scan_shard(
     for index, entry in enumerate(entries):
         on_file(index)
         rows.append(scan_file(root, entry, bounds))
+    complete(rows)
     return pa.RecordBatch.from_pylist(rows, schema=ROW)
 
 
 def scan_file(root: Path, entry: Entry, bounds: Bounds) -> dict[str, Any]:
-    """The row of one file."""
+    """The row of one file, its statistics still a `sample`."""
     row: dict[str, Any] = {
         "path": entry.path,
         "key": key(entry),
