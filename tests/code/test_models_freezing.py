@@ -155,3 +155,14 @@ def test_auto_thaws_the_upper_third_of_the_blocks(architecture: str, first: str)
     freeze(named, "partial", first, "frozen")
     assert [layer.trainable for layer in chosen.layers] == [layer.trainable for layer in named.layers]
     assert any(layer.trainable for layer in chosen.layers)
+
+
+@pytest.mark.parametrize(("strategy", "batch_norm", "expected"), [
+    ("full", "frozen", 0.99), ("full", "train", 0.9), ("scratch", "frozen", 0.9),
+])  # fmt: skip
+def test_statistics_that_train_keep_up_with_a_few_hundred_steps(strategy, batch_norm, expected):
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.Dense(1)(keras.layers.Flatten()(keras.layers.BatchNormalization(momentum=0.99)(inputs)))
+    model = keras.Model(inputs, outputs)
+    freeze(model, strategy, "", batch_norm)
+    assert model.layers[1].momentum == expected

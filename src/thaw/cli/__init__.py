@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from thaw import telemetry
+from thaw.devices import prepare_tensorflow
 from thaw.errors import exiting_with_message
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ def _options(
 def main() -> None:
     """Run the command line; an error the user can mend is printed without a traceback."""
     telemetry.switch_off()
+    prepare_tensorflow()
     with exiting_with_message():
         app()
 

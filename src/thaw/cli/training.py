@@ -75,15 +75,12 @@ def _tune(thawed: Any, params: Any) -> Any:
 
 def _run_on_thawed(work: Callable[[Any, Any], Any]) -> Any:
     """Call `work(thawed network, parameters)` on the project's network as fine_tune begins with it."""
-    from thaw.devices import prepare_tensorflow
     from thaw.params import load_params
     from thaw.project import find_root, scratch_dir
-    from thaw.versioning import Books
-
-    prepare_tensorflow()
     from thaw.stages.fine_tune import thaw_network
     from thaw.training.devices import training_on
     from thaw.training.guard import guarded
+    from thaw.versioning import Books
 
     root = find_root()
     params = load_params(root / "params.yaml")

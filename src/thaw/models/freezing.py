@@ -14,6 +14,7 @@ from thaw.models.graph import descendants
 from thaw.models.heads import is_head
 
 _BLOCK = re.compile(r"(.*(?:block|stage|mixed)_?\d+[a-z]?)(?:_|$)")
+_BN_MOMENTUM = 0.9
 _INPUT_LAYERS = {"pixels", "grey_to_rgb", "rgb_to_bgr", "center", "rescale", "standardize"}
 
 
@@ -32,7 +33,9 @@ def freeze(
         from_layer: a layer's name, or a block's: `block11` stands for `block11_expand_conv` and its fellows;
             `auto`: the block with two thirds of the backbone's blocks before it.
         batch_norm: `frozen`: no BatchNorm layer trains, and all use the statistics they have; `train`: those
-            among thawed layers train, and update their statistics.
+            among thawed layers train, and update their statistics, with a momentum of 0.9 at most: with the
+            0.99 or 0.999 that large networks are published with, the statistics of a few hundred steps still
+            are what they began as.
 
     Raises:
         ThawError: no layer or block has this name.
@@ -48,6 +51,8 @@ def freeze(
     for layer in model.layers:
         held = keep_statistics and isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = id(layer) in thawed and not held and layer.name not in _INPUT_LAYERS
+        if layer.trainable and isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, _BN_MOMENTUM)
 
 
 def block_names(model: keras.Model, with_head: bool = True) -> list[str]:
