@@ -1,8 +1,11 @@
 """A run killed at work: nothing trains on beside it, and the next run goes on where it stood."""
 
+import contextlib
 import hashlib
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.e2e.conftest import SMALL, Project
 
@@ -43,6 +47,42 @@ def test_a_killed_run_goes_on_in_the_same_mlflow_run_and_ends_with_the_same_byte
     assert "up to date" in project.dvc("status").stdout
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_twenty_kills_of_any_process_change_no_byte(project: Project) -> None:
+    """Kills of the flow, of `dvc repro` and of the stage alone, at any moment of both phases."""
+    long = [*SMALL, "train_frozen.epochs=30", "fine_tune.epochs=8"]
+    options = [part for assignment in long for part in ("-S", assignment)]
+    project.thaw("run", "--force", *options)
+    expected = (project.root / "dvc.lock").read_bytes()
+    for folder in (project.root / "models" / "frozen", project.root / "models" / "fine_tuned"):
+        shutil.rmtree(folder)
+    (project.root / "dvc.lock").unlink()
+    shutil.rmtree(project.root / ".dvc" / "cache" / "runs", ignore_errors=True)
+
+    rng, commands = random.Random(1), {"flow": ["thaw", "run"], "dvc": ["dvc", "repro"]}
+    for _ in range(20):
+        at_work = subprocess.Popen(
+            [sys.executable, "-m", *commands[rng.choice(["flow", "dvc"])]],
+            cwd=project.root,
+            env=project.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(rng.uniform(3, 20))
+        stages = stages_at_work(project.root)
+        for pid in stages if stages and rng.random() < 0.4 else [at_work.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(rng.uniform(0, 1))
+        at_work.kill()
+        at_work.wait()
+    wait_for(lambda: not stages_at_work(project.root), 15)
+    project.thaw("run")
+    assert (project.root / "dvc.lock").read_bytes() == expected
+    assert "up to date" in project.dvc("status").stdout
+
+
 def stages_at_work(root: Path) -> list[int]:
     """Processes that work in the project and are no part of MLflow's shipping."""
     found = []
@@ -50,7 +90,7 @@ def stages_at_work(root: Path) -> list[int]:
         command = " ".join(process.info["cmdline"] or [])
         if (
             process.info["cwd"] == str(root)
-            and "multiprocessing" in command
+            and ("multiprocessing" in command or "thaw stage" in command)
             and "resource_tracker" not in command
         ):
             found.append(process.info["pid"])
