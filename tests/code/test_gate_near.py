@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.data.dirty import picture
+from thaw.gate.codes import close_codes
 from thaw.gate.fingerprint import BYTES, FREQUENCIES, cosines, describe, expand, shrink
-from thaw.gate.near import close_codes, crop_map, find_near_clusters
+from thaw.gate.near import crop_map, find_near_clusters
 
 
 def descriptors(images: list[Image.Image]) -> np.ndarray:
