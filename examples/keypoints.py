@@ -42,7 +42,7 @@ POINTS = np.array([
 SWAPPED = np.array([0, 1, 2, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 13, 14])
 """Which point each one is after a flip."""
 PARAMS = FitParams(
-    epochs=24, batch_size=32, optimizer="sgd", learning_rate=0.03, final_learning_rate=0.0001, schedule="linear",
+    epochs=48, batch_size=32, optimizer="sgd", learning_rate=0.03, final_learning_rate=0.0001, schedule="linear",
     momentum=0.9, final_momentum=0.999, weight_decay=0.0, early_stopping_patience=8,
 )  # fmt: skip
 
