@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -61,6 +63,18 @@ def test_a_file_that_kills_or_hangs_its_worker_costs_one_row(root, monkeypatch):
         "train/cat/k2.png": "decoder_crash",
         "test/dog/h.png": "decoder_timeout",
     }
+
+
+def test_threads_of_opencv_in_the_parent_do_not_hang_a_worker(root):
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (9, 9), 2)
+        rows = pa.Table.from_batches(scan_shards([entries(root)], root, BOUNDS, 2, timeout_seconds=10.0))
+        assert set(rows["problem"].to_pylist()) == {""}
+        assert cv2.getNumThreads() == 4
+    finally:
+        cv2.setNumThreads(threads)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the patch reaches workers by fork")

@@ -66,7 +66,6 @@ class _Worker:
 def _serve(connection: Connection, at: Any, root: Path, bounds: Bounds) -> None:
     die_with_parent()
     _limit_memory()
-    cv2.setNumThreads(1)  # a process for each core is enough; threads that the parent started are not here
 
     def note(index: int) -> None:
         at.value = index
@@ -100,10 +99,14 @@ def scan_shards(
     a shard with such a file stand in any order.
     """
     pool = _Pool(shards, root, bounds, workers, timeout_seconds)
+    # OpenCV ends its threads here, in the parent: a forked child does not have them, and would wait for them for ever.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     try:
         yield from pool.run()
     finally:
         pool.stop()
+        cv2.setNumThreads(threads)
 
 
 class _Pool:

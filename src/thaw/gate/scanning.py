@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from thaw.gate.arrays import skip_pandas
 from thaw.gate.fingerprint import BYTES
 from thaw.gate.layout import UNSUPPORTED_SUFFIXES
 from thaw.gate.picture import Bounds, inspect
@@ -57,6 +58,7 @@ def scan_shard(
         bounds: what is decoded at all.
         on_file: called with the index of each file before it is opened.
     """
+    skip_pandas()
     rows = []
     for index, entry in enumerate(entries):
         on_file(index)
