@@ -126,6 +126,8 @@ def main() -> None:
                 results.append(pool.apply(run_seed, (options.profile, seed, folder)))
             shares = " | ".join(f"{results[-1][column]:.4f}" for column in COLUMNS)
             print(f"| {seed} | {shares} | {results[-1]['minutes']:.1f} | {results[-1]['peak_gb']:.1f} |", flush=True)
+    if len(results) < 2:
+        return
     columns = [[result[column] for result in results] for column in COLUMNS]
     means = " | ".join(f"{statistics.mean(column):.4f} ± {interval(column):.4f}" for column in columns)
     print(f"| mean | {means} | {statistics.mean(result['minutes'] for result in results):.1f} | |")
