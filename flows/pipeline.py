@@ -40,11 +40,12 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
         ) as run:
             for spec in run.plan(only):
                 _run_stage(run, spec, force)
+            versions = run.books.data_version()
     except (ThawError, StageFailed, StageKilled) as error:
         return _failed(error)
     ids = run.run_ids()
     link = run_link(root, ids)
-    data = [f"Data version of {name}: {version}" for name, version in run.data_versions.items()]
+    data = [f"Data version of {name}: {version}" for name, version in versions.items()]
     create_markdown_artifact(
         key="result", markdown="\n\n".join([result_table(root), *data, link]), description="Test metrics"
     )

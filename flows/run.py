@@ -102,7 +102,6 @@ class Run:
         self.params = load_params(root / "params.yaml")
         self.books = Books(root)
         self._name, self._flow_run_id = name, flow_run_id
-        self.data_versions: dict[str, str] = {}
         self.outbox = find_unfinished(root, "pipeline", self._fingerprint()) or create_outbox(root)
         self._open()
         self._shipment = shipment_of(root)
@@ -188,7 +187,6 @@ class Run:
             for name, version in self.books.data_version().items():
                 self.outbox.log_dataset("pipeline", name, version, name, "training")
                 self.outbox.log_tags("pipeline", {f"data.{name}": version})
-                self.data_versions[name] = version
                 self.logger.info("%s: data version %s", name, version)
         if outcome != "ran":
             first_step = records.epochs_before(self.books.stages(), spec.name)
