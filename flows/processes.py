@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from thaw.errors import ThawError
+from thaw.params import Params
 from thaw.processes import die_with_parent
 
 # The stages that a source folder named here is part of need TensorFlow.
@@ -51,15 +52,16 @@ class StageProcess:
     Args:
         spec: the stage (`thaw.versioning.StageSpec`).
         root: the project's folder.
+        params: handed over, so that an edit of `params.yaml` does not reach a stage at work.
         log_path: what the stage prints goes there.
     """
 
-    def __init__(self, spec: Any, root: Path, log_path: Path) -> None:
+    def __init__(self, spec: Any, root: Path, params: Params, log_path: Path) -> None:
         context: Any = multiprocessing.get_context("forkserver" if needs_tensorflow(spec) else "spawn")
         self.name = spec.name
         self._receiver, sender = context.Pipe(duplex=False)
         # Not a daemon: a stage may start processes of its own. It dies with its parent all the same.
-        self._process = context.Process(target=_work, args=(spec, root, log_path, sender), name=spec.name)
+        self._process = context.Process(target=_work, args=(spec, root, params, log_path, sender), name=spec.name)
         self._process.start()
         sender.close()
 
@@ -98,7 +100,7 @@ class StageProcess:
             self._process.join()
 
 
-def _work(spec: Any, root: Path, log_path: Path, sender: Connection) -> None:
+def _work(spec: Any, root: Path, params: Params, log_path: Path, sender: Connection) -> None:
     die_with_parent()
     os.chdir(root)
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -109,7 +111,7 @@ def _work(spec: Any, root: Path, log_path: Path, sender: Connection) -> None:
     logging.captureWarnings(True)
     outcome: Any = None
     try:
-        stages.call_stage(spec, root)
+        stages.call_stage(spec, root, params)
     except ThawError as error:
         outcome = ThawError(error.reason, error.cure)
     except (Exception, KeyboardInterrupt):

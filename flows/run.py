@@ -18,12 +18,12 @@ from thaw.errors import ThawError, explaining_disk
 from thaw.files import digest
 from thaw.params import load_params
 from thaw.params.editing import override_params
-from thaw.project import scratch_dir
+from thaw.project import forget_finished, scratch_dir
 from thaw.tracking import records
 from thaw.tracking.follower import JournalFollower
 from thaw.tracking.outbox import create_outbox, find_unfinished, newest_outbox
 from thaw.tracking.shipment import Shipment
-from thaw.versioning import Books, StageSpec
+from thaw.versioning import Books, Snapshot, StageSpec
 
 REGISTERED_MODEL = "thaw"
 _POLL_SECONDS = 0.3
@@ -102,6 +102,9 @@ class Run:
         self.params = load_params(root / "params.yaml")
         self.books = Books(root)
         self._name, self._flow_run_id = name, flow_run_id
+        self._outcomes: dict[str, str] = {}
+        self.stands = False
+        """Whether, at the end, all stages are up to date: what `reports` hold is then this run's result."""
         self.outbox = find_unfinished(root, "pipeline", self._fingerprint()) or create_outbox(root)
         self._open()
         self._shipment = shipment_of(root)
@@ -121,8 +124,21 @@ class Run:
         )
 
     def plan(self, only: str | None = None) -> list[StageSpec]:
-        """The stages to look at, in order."""
-        return [self.books.stage(only)] if only else self.books.stages()
+        """The stages to look at, in order.
+
+        Raises:
+            ThawError: a stage that `only` depends on is out of date: what it makes would stand beside parameters, data or
+                code that did not make it.
+        """
+        if not only:
+            return self.books.stages()
+        dirty = [name for name in self.books.upstream(only) if self.books.changed(name)]
+        if dirty:
+            raise ThawError(
+                f"--only {only}: {dirty[0]}, which it depends on, is out of date",
+                f"Run `thaw run`, or `thaw run --only {dirty[0]}` first.",
+            )
+        return [self.books.stage(only)]
 
     @explaining_disk()
     def stage(self, spec: StageSpec, force: bool = False) -> str:
@@ -133,26 +149,42 @@ class Run:
             StageFailed, StageKilled: it did not end well.
         """
         spec.require_inputs(self.root)
-        if not force and not self.books.changed(spec.name):
-            outcome = "unchanged"
-        elif not force and self.books.restore(spec.name):
-            outcome = "restored"
-        else:
-            self._work(spec)
-            outcome = "ran"
-        self._record(spec, outcome)
+        with self.books.reserved(spec.name):
+            snapshot = self.books.snapshot(spec.name)
+            self._require_own_params(spec)
+            self.books.require_consistent(spec.name, snapshot)
+            if not force and not self.books.changed(spec.name):
+                self.books.require_booked(spec.name, snapshot)
+                outcome = "unchanged"
+            elif not force and self.books.restore(spec.name, snapshot):
+                outcome = "restored"
+            else:
+                self._work(spec, snapshot)
+                outcome = "ran"
+            self._record(spec, outcome)
+        self._outcomes[spec.name] = outcome
         return outcome
 
-    def _work(self, spec: StageSpec) -> None:
+    def _require_own_params(self, spec: StageSpec) -> None:
+        """Hold the run to the parameters that it was opened with in MLflow."""
+        now, own = load_params(self.root / "params.yaml").flat(spec.keys), self.params.flat(spec.keys)
+        changed = [f"{key}: {value} -> {now[key]}" for key, value in own.items() if now[key] != value]
+        if changed:
+            raise ThawError(
+                f"params.yaml was changed while this run was at work ({'; '.join(changed)})",
+                f"Run `thaw run` again: it goes on from {spec.name} with the new values.",
+            )
+
+    def _work(self, spec: StageSpec, snapshot: Snapshot) -> None:
         scratch = scratch_dir(self.root, spec.name)
         scratch.mkdir(parents=True, exist_ok=True)
+        if self.books.is_booked(spec.name):
+            forget_finished(self.root, spec.name)
         journal_path, log_path = scratch / "journal.jsonl", scratch / "log.txt"
         if not self.outbox.opened(spec.name):
             journal_path.unlink(missing_ok=True)
         log_path.write_bytes(b"")
-        self.outbox.open_run(
-            spec.name, spec.name, "pipeline", params=records.section_params(self.root, spec.name)
-        )
+        self.outbox.open_run(spec.name, spec.name, "pipeline", params=self.params.flat([spec.name]))
         self.books.clear(spec.name)
         first_step = records.epochs_before(self.books.stages(), spec.name)
         status: str | None = "FAILED"
@@ -161,8 +193,9 @@ class Run:
                 JournalFollower(self.outbox, (spec.name, "pipeline"), journal_path, first_step),
                 _tail(log_path, self.logger),
             ):
-                StageProcess(spec, self.root, log_path).result()
-            self.books.commit(spec.name)
+                StageProcess(spec, self.root, self.params, log_path).result()
+            self.books.commit(spec.name, snapshot)
+            forget_finished(self.root, spec.name)
             records.record_outputs(self.outbox, [spec.name], spec.name, spec.outputs.values(), spec.metrics)
             status = "FINISHED"
         except (StageKilled, KeyboardInterrupt, SystemExit):
@@ -181,7 +214,7 @@ class Run:
     def _record(self, spec: StageSpec, outcome: str) -> None:
         """What the stage's outputs say goes to the pipeline's run, whether the stage ran or not."""
         if spec.name == "validate":
-            for booked in self.books.commit_data():
+            for booked in self.books.commit_data(spec.name):
                 self.logger.info("%s: data version booked", booked)
             self._open()
             for name, version in self.books.data_version().items():
@@ -208,6 +241,11 @@ class Run:
             status: None for a run that was killed: it stays open in the outbox, so that the next run goes on with it.
                 The shipper, which outlives this process, marks it as killed in MLflow.
         """
+        if status == "FINISHED":
+            self.stands = not any(
+                name not in self._outcomes and self.books.changed(name)
+                for name in (spec.name for spec in self.books.stages())
+            )
         self.books.close()
         if status is None:
             return
