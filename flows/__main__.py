@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flows.results import Outcome, describe_outdated, result_rows
 from flows.run import find_standing_run, shipment_of
 from flows.server import Server
 from thaw import telemetry
@@ -53,7 +54,7 @@ def _run(values: dict[str, Any], as_json: bool) -> None:
         if run_id:
             if not as_json:
                 print("Nothing to do: every stage is up to date. (--force runs them all the same.)")
-            _show(root, run_id, as_json)
+            _show(root, Outcome(run_id), as_json)
             return
     # Prefect's server takes ten seconds to start: meanwhile the shipper loads MLflow, and this process Prefect and DVC.
     server = None if "PREFECT_API_URL" in os.environ else Server()
@@ -70,16 +71,20 @@ def _run(values: dict[str, Any], as_json: bool) -> None:
     _show(root, outcome, as_json)
 
 
-def _show(root: Path, run_id: str, as_json: bool) -> None:
+def _show(root: Path, outcome: Outcome, as_json: bool) -> None:
+    """Print the result, if what `reports` hold is one of this run."""
     if as_json:
         metrics_path = root / "reports" / "metrics.json"
-        metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if metrics_path.exists() else None
-        print(json.dumps({"run_id": run_id, "metrics": metrics}, ensure_ascii=False, indent=2))
+        known = metrics_path.exists() and not outcome.outdated
+        metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if known else None
+        shown = {"run_id": outcome.run_id, "metrics": metrics, "outdated": list(outcome.outdated)}
+        print(json.dumps(shown, ensure_ascii=False, indent=2))
+        return
+    if outcome.outdated:
+        print(describe_outdated(outcome.outdated))
         return
     from rich.console import Console
     from rich.table import Table
-
-    from flows.results import result_rows
 
     table = Table("metric", "test", "interval", title="Result on the held-out test split")
     for row in result_rows(root):

@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 
 from flows.processes import StageFailed, StageKilled
-from flows.results import gate_summary, result_table, run_link
+from flows.results import Outcome, describe_outdated, gate_summary, result_table, run_link
 from flows.run import Run, start_run
 from thaw.errors import ThawError
 from thaw.project import find_root
@@ -30,7 +30,7 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
         overrides: values to write into `params.yaml` first, by dotted key (`fine_tune.learning_rate`).
 
     Returns:
-        MLflow's id of the run, empty while tracking is down; or a failed state that carries the error.
+        An `Outcome`; or a failed state that carries the error.
     """
     root = find_root(Path(__file__).parent)
     logger = get_run_logger()
@@ -46,11 +46,12 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
     ids = run.run_ids()
     link = run_link(root, ids)
     data = [f"Data version of {name}: {version}" for name, version in versions.items()]
+    result = describe_outdated(run.outdated) or result_table(root)
     create_markdown_artifact(
-        key="result", markdown="\n\n".join([result_table(root), *data, link]), description="Test metrics"
+        key="result", markdown="\n\n".join([result, *data, link]), description="Test metrics"
     )
     logger.info("%s", link)
-    return ids.get("pipeline", "")
+    return Outcome(ids.get("pipeline", ""), run.outdated)
 
 
 def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:

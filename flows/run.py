@@ -103,8 +103,8 @@ class Run:
         self.books = Books(root)
         self._name, self._flow_run_id = name, flow_run_id
         self._outcomes: dict[str, str] = {}
-        self.stands = False
-        """Whether, at the end, all stages are up to date: what `reports` hold is then this run's result."""
+        self.outdated: list[str] = []
+        """At the end, the stages that are out of date: where there are any, `reports` hold another run's result."""
         self.outbox = find_unfinished(root, "pipeline", self._fingerprint()) or create_outbox(root)
         self._open()
         self._shipment = shipment_of(root)
@@ -242,10 +242,8 @@ class Run:
                 The shipper, which outlives this process, marks it as killed in MLflow.
         """
         if status == "FINISHED":
-            self.stands = not any(
-                name not in self._outcomes and self.books.changed(name)
-                for name in (spec.name for spec in self.books.stages())
-            )
+            left = [spec.name for spec in self.books.stages() if spec.name not in self._outcomes]
+            self.outdated = [name for name in left if self.books.changed(name)]
         self.books.close()
         if status is None:
             return

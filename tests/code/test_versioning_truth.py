@@ -19,7 +19,7 @@ def change_and_change_back(path: Path) -> None:
 
 
 EDITS = {
-    "params": (lambda root: (root / "params.yaml").write_text("seed: 1\nfirst: {a: 7}\nsecond: {depth: 2}\n"), "first.a: 1 -> 7"),
+    "params": (lambda root: (root / "params.yaml").write_text("seed: 1\nfirst: {a: 7}\n"), "first.a: 1 -> 7"),
     "data": (lambda root: (root / "data/raw/a.txt").write_text("2"), "data/raw/a.txt was written"),
     "a file more": (lambda root: (root / "data/raw/b.txt").write_text("1"), "data/raw/b.txt was added"),
     "a file less": (lambda root: (root / "data/raw/c.txt").unlink(), "data/raw/c.txt was removed"),
@@ -118,7 +118,13 @@ def test_data_that_no_stage_reads_is_left_alone(root: Path) -> None:
     assert (root / "data" / "new.dvc").read_bytes() == version
 
 
-HOLD = "import sys, time; from dvc.repo import Repo; repo = Repo(sys.argv[1])\nwith repo.lock: print('held', flush=True); time.sleep(6)"
+HOLD = """
+import sys, time
+from dvc.repo import Repo
+with Repo(sys.argv[1]).lock:
+    print("held", flush=True)
+    time.sleep(6)
+"""
 
 
 def test_a_lock_that_is_held_is_waited_for(root: Path) -> None:
