@@ -22,6 +22,8 @@ from thaw.processes import die_with_parent
 # The stages that a source folder named here is part of need TensorFlow.
 _NEEDS_TENSORFLOW = "src/thaw/models"
 _GRACE_SECONDS = 30.0
+# Tells the fork server whom it works for: what it loads takes no arguments.
+FLOW_PID = "THAW_FLOW_PID"
 
 
 class StageKilled(RuntimeError):
@@ -39,6 +41,7 @@ def needs_tensorflow(spec: Any) -> bool:
 
 def warm_up() -> None:
     """Start the server that loads TensorFlow, in the background. Call it from the main thread: the server dies with it."""
+    os.environ[FLOW_PID] = str(os.getpid())
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["flows.warm"])
     from multiprocessing.forkserver import ensure_running

@@ -17,6 +17,7 @@ BASE = (
     "files.py",
     "project.py",
     "processes.py",
+    "redaction.py",
     "telemetry.py",
     "devices.py",
     "params/",

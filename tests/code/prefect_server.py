@@ -36,7 +36,12 @@ class PrefectServer:
 def clean_environment(home: Path) -> dict[str, str]:
     """The environment without the settings of whoever runs the tests."""
     own = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
-    return {**own, "PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    return {
+        **own,
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -52,7 +57,11 @@ def serving(home: Path, host: str = "127.0.0.1", **extra: str) -> Iterator[Prefe
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.server", str(port)],
         cwd=ROOT,
-        env={**clean_environment(home), "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]), **extra},
+        env={
+            **clean_environment(home),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
+            **extra,
+        },
     )
     server = PrefectServer(host, port, home, process)
     try:
