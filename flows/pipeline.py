@@ -3,6 +3,9 @@
 `thaw run` runs it; `thaw deploy` serves it, so that a run is triggered from Prefect.
 """
 
+import os
+import sys
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,36 @@ from prefect.states import Completed, Failed, State
 from flows.processes import StageFailed, StageKilled
 from flows.results import Outcome, describe_outdated, gate_summary, result_table, run_link
 from flows.run import Run, start_run
+from flows.serving import DEPLOYMENT_PID
 from thaw.errors import ThawError
+from thaw.processes import die_with_parent
 from thaw.project import find_root
+from thaw.redaction import hide_in_logs, redact
 from thaw.versioning import StageSpec
+
+_ended: ContextVar[list["Outcome | Exception"]] = ContextVar("ended")
+
+
+def run_pipeline(**parameters: Any) -> Outcome:
+    """Call the flow. What its stages came to stands, and decides, where Prefect's server is gone at the end.
+
+    Raises:
+        ThawError, StageFailed, StageKilled: as the stages'.
+    """
+    ended: list[Outcome | Exception] = []
+    _ended.set(ended)
+    try:
+        came_to = pipeline(**parameters, return_state=True).result(raise_on_failure=False)
+    except Exception as error:
+        came_to = error
+    outcome = ended[0] if ended else came_to
+    if isinstance(came_to, Exception) and came_to is not outcome:
+        reason = (str(came_to) or type(came_to).__name__).splitlines()[0]
+        print(redact(f"warning: Prefect did not record how the run ended ({reason})"), file=sys.stderr)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    assert isinstance(outcome, Outcome)
+    return outcome
 
 
 @flow(name="thaw", persist_result=False)
@@ -32,6 +62,9 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
     Returns:
         An `Outcome`; or a failed state that carries the error.
     """
+    if DEPLOYMENT_PID in os.environ:
+        die_with_parent(int(os.environ[DEPLOYMENT_PID]))
+        hide_in_logs()
     root = find_root(Path(__file__).parent)
     logger = get_run_logger()
     try:
@@ -42,16 +75,25 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
                 _run_stage(run, spec, force)
             versions = run.books.data_version()
     except (ThawError, StageFailed, StageKilled) as error:
+        _ended.get([]).append(error)
         return _failed(error)
     ids = run.run_ids()
     link = run_link(root, ids)
     data = [f"Data version of {name}: {version}" for name, version in versions.items()]
     result = describe_outdated(run.outdated) or result_table(root)
-    create_markdown_artifact(
-        key="result", markdown="\n\n".join([result, *data, link]), description="Test metrics"
-    )
+    outcome = Outcome(ids.get("pipeline", ""), run.outdated)
+    _ended.get([]).append(outcome)
+    _show("result", "\n\n".join([result, *data, link]), "Test metrics")
     logger.info("%s", link)
-    return Outcome(ids.get("pipeline", ""), run.outdated)
+    return outcome
+
+
+def _show(key: str, markdown: str, description: str) -> None:
+    """Make an artifact, which is for looking at: where Prefect does not take it the run goes on."""
+    try:
+        create_markdown_artifact(key=key, markdown=redact(markdown), description=description)
+    except Exception as error:
+        get_run_logger().warning("Prefect does not take the artifact %s (%s)", key, error)
 
 
 def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:
@@ -72,7 +114,7 @@ def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:
         finally:
             summary = gate_summary(spec)
             if summary:
-                create_markdown_artifact(key="gate", markdown=summary, description="What the data gate found")
+                _show("gate", summary, "What the data gate found")
         return Completed(name="Completed" if outcome == "ran" else "Cached", message=outcome)
 
     state = stage(return_state=True)
@@ -82,7 +124,7 @@ def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:
 
 def _failed(error: Exception) -> State[Any]:
     """A failed state with the error's own words: raised, Prefect would print its traceback."""
-    return Failed(message=str(error), data=error)
+    return Failed(message=redact(str(error)), data=error)
 
 
 def _retry_helps(_task: Any, _task_run: Any, state: State[Any]) -> bool:

@@ -64,7 +64,9 @@ class StageProcess:
         self.name = spec.name
         self._receiver, sender = context.Pipe(duplex=False)
         # Not a daemon: a stage may start processes of its own. It dies with its parent all the same.
-        self._process = context.Process(target=_work, args=(spec, root, params, log_path, sender), name=spec.name)
+        self._process = context.Process(
+            target=_work, args=(spec, root, params, log_path, sender), name=spec.name
+        )
         self._process.start()
         sender.close()
 

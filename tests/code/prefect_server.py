@@ -55,7 +55,7 @@ def serving(home: Path, host: str = "127.0.0.1", **extra: str) -> Iterator[Prefe
     """Start `python -m flows.server` on `host` and wait until it answers."""
     port = free_port(host)
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.server", str(port)],
+        [sys.executable, "-m", "flows.server", host, str(port)],
         cwd=ROOT,
         env={
             **clean_environment(home),
