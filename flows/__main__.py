@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flows.ending import run_pipeline
 from flows.processes import StageFailed, StageKilled
 from flows.results import Outcome, describe_outdated, result_rows
 from flows.run import find_standing_run, shipment_of
@@ -64,7 +65,7 @@ def _run(values: dict[str, Any], as_json: bool) -> None:
     # Prefect's server takes ten seconds to start: meanwhile the shipper loads MLflow, and this process Prefect and DVC.
     server = None if use_named_server() else Server()
     shipment_of(root)
-    from flows.pipeline import run_pipeline
+    import flows.pipeline  # noqa: F401
 
     preload()
     if server:

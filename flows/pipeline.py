@@ -3,51 +3,26 @@
 `thaw run` runs it; `thaw deploy` serves it, so that a run is triggered from Prefect.
 """
 
-import os
-import sys
-from contextvars import ContextVar
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
+from httpx import TransportError
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 
+from flows import ending
 from flows.processes import StageFailed, StageKilled
 from flows.results import Outcome, describe_outdated, gate_summary, result_table, run_link
 from flows.run import Run, start_run
-from flows.serving import DEPLOYMENT_PID
 from thaw.errors import ThawError
 from thaw.processes import die_with_parent
 from thaw.project import find_root
 from thaw.redaction import hide_in_logs, redact
 from thaw.versioning import StageSpec
-
-_ended: ContextVar[list["Outcome | Exception"]] = ContextVar("ended")
-
-
-def run_pipeline(**parameters: Any) -> Outcome:
-    """Call the flow. What its stages came to stands, and decides, where Prefect's server is gone at the end.
-
-    Raises:
-        ThawError, StageFailed, StageKilled: as the stages'.
-    """
-    ended: list[Outcome | Exception] = []
-    _ended.set(ended)
-    try:
-        came_to = pipeline(**parameters, return_state=True).result(raise_on_failure=False)
-    except Exception as error:
-        came_to = error
-    outcome = ended[0] if ended else came_to
-    if isinstance(came_to, Exception) and came_to is not outcome:
-        reason = (str(came_to) or type(came_to).__name__).splitlines()[0]
-        print(redact(f"warning: Prefect did not record how the run ended ({reason})"), file=sys.stderr)
-    if isinstance(outcome, BaseException):
-        raise outcome
-    assert isinstance(outcome, Outcome)
-    return outcome
 
 
 @flow(name="thaw", persist_result=False)
@@ -62,8 +37,8 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
     Returns:
         An `Outcome`; or a failed state that carries the error.
     """
-    if DEPLOYMENT_PID in os.environ:
-        die_with_parent(int(os.environ[DEPLOYMENT_PID]))
+    if multiprocessing.parent_process() is not None:  # of `thaw deploy`
+        die_with_parent()
         hide_in_logs()
     root = find_root(Path(__file__).parent)
     logger = get_run_logger()
@@ -75,14 +50,14 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
                 _run_stage(run, spec, force)
             versions = run.books.data_version()
     except (ThawError, StageFailed, StageKilled) as error:
-        _ended.get([]).append(error)
+        ending.remember(error)
         return _failed(error)
     ids = run.run_ids()
     link = run_link(root, ids)
     data = [f"Data version of {name}: {version}" for name, version in versions.items()]
     result = describe_outdated(run.outdated) or result_table(root)
     outcome = Outcome(ids.get("pipeline", ""), run.outdated)
-    _ended.get([]).append(outcome)
+    ending.remember(outcome)
     _show("result", "\n\n".join([result, *data, link]), "Test metrics")
     logger.info("%s", link)
     return outcome
@@ -92,6 +67,8 @@ def _show(key: str, markdown: str, description: str) -> None:
     """Make an artifact, which is for looking at: where Prefect does not take it the run goes on."""
     try:
         create_markdown_artifact(key=key, markdown=redact(markdown), description=description)
+    except TransportError:
+        pass  # its server is gone, which is told at the end
     except Exception as error:
         get_run_logger().warning("Prefect does not take the artifact %s (%s)", key, error)
 

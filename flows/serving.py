@@ -1,7 +1,6 @@
 """Serve the flow as a Prefect deployment: triggered from Prefect's UI, its command line, a schedule, or changed data."""
 
 import logging
-import os
 import threading
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from thaw.errors import ThawError
 from thaw.redaction import redact
 
 DEPLOYMENT = "pipeline"
-# Tells a triggered run which process serves it: it ends with that one.
-DEPLOYMENT_PID = "THAW_DEPLOYMENT_PID"
 _SETTLE_MS = 2000
 
 log = logging.getLogger("thaw.serving")
@@ -31,7 +28,6 @@ def serve(root: Path, cron: str | None = None, watch: bool = False) -> None:
         _require_schedule(cron)
     if not use_named_server():
         raise ThawError("no Prefect server to serve to", "Start one with `thaw ui`, or set PREFECT_API_URL.")
-    os.environ[DEPLOYMENT_PID] = str(os.getpid())
     from flows.pipeline import pipeline
 
     if watch:
