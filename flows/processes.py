@@ -22,6 +22,8 @@ from thaw.processes import die_with_parent
 # The stages that a source folder named here is part of need TensorFlow.
 _NEEDS_TENSORFLOW = "src/thaw/models"
 _GRACE_SECONDS = 30.0
+# Tells the fork server whom it works for: what it loads takes no arguments.
+FLOW_PID = "THAW_FLOW_PID"
 
 
 class StageKilled(RuntimeError):
@@ -39,6 +41,7 @@ def needs_tensorflow(spec: Any) -> bool:
 
 def warm_up() -> None:
     """Start the server that loads TensorFlow, in the background. Call it from the main thread: the server dies with it."""
+    os.environ[FLOW_PID] = str(os.getpid())
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["flows.warm"])
     from multiprocessing.forkserver import ensure_running
@@ -61,7 +64,9 @@ class StageProcess:
         self.name = spec.name
         self._receiver, sender = context.Pipe(duplex=False)
         # Not a daemon: a stage may start processes of its own. It dies with its parent all the same.
-        self._process = context.Process(target=_work, args=(spec, root, params, log_path, sender), name=spec.name)
+        self._process = context.Process(
+            target=_work, args=(spec, root, params, log_path, sender), name=spec.name
+        )
         self._process.start()
         sender.close()
 

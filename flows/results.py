@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thaw.files import read_json
+from thaw.redaction import redact
 from thaw.tracking.records import flatten
 
 UI_PATH = Path(".thaw") / "ui.json"
@@ -65,7 +66,7 @@ def run_link(root: Path, run_ids: dict[str, str]) -> str:
     if not base.startswith("http"):
         ui = root / UI_PATH
         base = read_json(ui)["mlflow"] if ui.exists() else _DEFAULT_MLFLOW_URL
-    return f"MLflow run: {base}/#/experiments/{run_ids['experiment']}/runs/{run_ids['pipeline']} (`thaw ui` serves it)"
+    return f"MLflow run: {redact(base)}/#/experiments/{run_ids['experiment']}/runs/{run_ids['pipeline']} (`thaw ui` serves it)"
 
 
 def _number(value: float) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from thaw.addresses import prefect_url
 from thaw.cli import app
 from thaw.errors import ThawError
 from thaw.params import load_params
@@ -46,8 +47,6 @@ def run(
 
 def execute_flow(root: Path, arguments: list[str]) -> None:
     """Become the flow's process: signals and the exit code are its own."""
-    if not (root / "flows" / "__main__.py").exists():
-        raise ThawError(f"{root}: no flows/ beside dvc.yaml", "Run thaw in a clone of its repository.")
     environment = flow_environment(root)
     os.chdir(root)
     sys.stdout.flush()
@@ -55,35 +54,20 @@ def execute_flow(root: Path, arguments: list[str]) -> None:
 
 
 def flow_environment(root: Path) -> dict[str, str]:
-    """The environment of a flow: where its code is, and Prefect set so that nothing but the flow is waited for."""
+    """The environment of a flow: where its code is, and Prefect set so that nothing but the flow is waited for.
+
+    Raises:
+        ThawError: the project has no flow.
+    """
+    if not (root / "flows" / "__main__.py").exists():
+        raise ThawError(f"{root}: no flows/ beside dvc.yaml", "Run thaw in a clone of its repository.")
     environment = {
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")]),
     }
-    url = running_prefect(root)
+    url = prefect_url(root)
     return {**environment, "PREFECT_API_URL": url} if url else environment
-
-
-def running_prefect(root: Path) -> str:
-    """The address of the Prefect server to use: `PREFECT_API_URL`, else the one `thaw ui` started; empty without one."""
-    if "PREFECT_API_URL" in os.environ:
-        return os.environ["PREFECT_API_URL"]
-    path = root / ".thaw" / "ui.json"
-    if not path.exists():
-        return ""
-    url = f"{json.loads(path.read_text(encoding='utf-8'))['prefect']}/api"
-    return url if answers(f"{url}/health") else ""
-
-
-def answers(url: str) -> bool:
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from thaw.cli import app
+from thaw.processes import end_with_starters
 from thaw.project import find_root, forget_experiment, forget_finished, home_dir, scratch_dir
 
 
@@ -18,6 +19,7 @@ def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> 
       thaw stage validate
       dvc repro evaluate
     """
+    end_with_starters()
     from thaw.params import load_params
     from thaw.stages import call_stage, configure_logging
     from thaw.tracking import records

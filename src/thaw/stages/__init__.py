@@ -11,6 +11,7 @@ from thaw.devices import prepare_tensorflow
 from thaw.errors import ThawError, explaining_disk
 from thaw.params import Params
 from thaw.project import scratch_dir
+from thaw.redaction import hide_in_logs
 
 _log = logging.getLogger("thaw.stages")
 
@@ -45,6 +46,7 @@ def call_stage(spec: Any, root: Path, params: Params) -> None:
 
 def configure_logging() -> None:
     """Send what stages say to standard error, one plain line a message."""
+    hide_in_logs()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("thaw").setLevel(logging.INFO)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)

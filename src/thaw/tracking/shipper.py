@@ -10,7 +10,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from thaw.errors import exiting_with_message
 from thaw.files import read_json, write_json, write_text
+from thaw.redaction import hide_in_logs, redact
 from thaw.tracking.outbox import Event, Outbox, outboxes_dir
 from thaw.tracking.store import Store
 
@@ -111,7 +113,7 @@ def _open_store(home: Path) -> Store | None:
     try:
         return Store(home)
     except Exception as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(redact(f"{type(error).__name__}: {error}"), file=sys.stderr)
         return None
 
 
@@ -135,7 +137,7 @@ def _ship_until_done(home: Path, outbox: Outbox, store: Store | None, gone: thre
                 shipper.close_open_runs()
                 return False
         except Exception as error:
-            write_text(outbox.problem_path, f"{type(error).__name__}: {error}")
+            write_text(outbox.problem_path, redact(f"{type(error).__name__}: {error}"))
             if orphaned or outbox.is_finished():
                 return False
             wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
@@ -163,4 +165,6 @@ def _forget_shipped(home: Path, keep: int = 20) -> None:
 
 
 if __name__ == "__main__":
-    run_shipper(Path(sys.argv[1]))
+    hide_in_logs()
+    with exiting_with_message():
+        run_shipper(Path(sys.argv[1]))
