@@ -20,12 +20,13 @@ from thaw.params import load_params
 from thaw.params.editing import override_params
 from thaw.project import forget_finished, scratch_dir
 from thaw.tracking import records
+from thaw.tracking.address import model_name
 from thaw.tracking.follower import JournalFollower
 from thaw.tracking.outbox import create_outbox, find_unfinished, newest_outbox
+from thaw.tracking.recording import StageFacts, record_child, record_data, record_gate, record_stage
 from thaw.tracking.shipment import Shipment
 from thaw.versioning import Books, Snapshot, StageSpec
 
-REGISTERED_MODEL = "thaw"
 _POLL_SECONDS = 0.3
 
 
@@ -106,9 +107,16 @@ class Run:
         self.outdated: list[str] = []
         """At the end, the stages that are out of date: where there are any, `reports` hold another run's result."""
         self.outbox = find_unfinished(root, "pipeline", self._fingerprint()) or create_outbox(root)
-        self._open()
         self._shipment = shipment_of(root)
+        self._open()
         self._shipment.begin(self.outbox)
+        try:
+            self._get_ready()
+        except Exception:
+            self.close("FAILED")
+            raise
+
+    def _get_ready(self) -> None:
         if any(needs_tensorflow(spec) and self.books.changed(spec.name) for spec in self.books.stages()):
             warm_up()
 
@@ -161,7 +169,7 @@ class Run:
             else:
                 self._work(spec, snapshot)
                 outcome = "ran"
-            self._record(spec, outcome)
+            self._record(spec, snapshot, outcome)
         self._outcomes[spec.name] = outcome
         return outcome
 
@@ -187,7 +195,8 @@ class Run:
         self.outbox.open_run(spec.name, spec.name, "pipeline", params=self.params.flat([spec.name]))
         self.books.clear(spec.name)
         first_step = records.epochs_before(self.books.stages(), spec.name)
-        status: str | None = "FAILED"
+        # A run that is killed (Prefect's TerminationSignal is no Exception) stays open: the next one goes on with it.
+        status: str | None = None
         try:
             with (
                 JournalFollower(self.outbox, (spec.name, "pipeline"), journal_path, first_step),
@@ -196,43 +205,31 @@ class Run:
                 StageProcess(spec, self.root, self.params, log_path).result()
             self.books.commit(spec.name, snapshot)
             forget_finished(self.root, spec.name)
-            records.record_outputs(self.outbox, [spec.name], spec.name, spec.outputs.values(), spec.metrics)
+            record_child(self.outbox, spec)
             status = "FINISHED"
-        except (StageKilled, KeyboardInterrupt, SystemExit):
-            status = None
+        except StageKilled:
+            raise
+        except Exception:
+            status = "FAILED"
             raise
         finally:
-            self._record_gate(spec)
+            record_gate(self.outbox, spec)
             if status:
                 self.outbox.close_run(spec.name, status)
 
-    def _record_gate(self, spec: StageSpec) -> None:
-        findings_path = spec.outputs.get("findings_path")
-        if findings_path and findings_path.exists():
-            records.record_findings(self.outbox, [spec.name, "pipeline"], findings_path)
-
-    def _record(self, spec: StageSpec, outcome: str) -> None:
+    def _record(self, spec: StageSpec, snapshot: Snapshot, outcome: str) -> None:
         """What the stage's outputs say goes to the pipeline's run, whether the stage ran or not."""
         if spec.name == "validate":
             for booked in self.books.commit_data(spec.name):
                 self.logger.info("%s: data version booked", booked)
             self._open()
-            for name, version in self.books.data_version().items():
-                self.outbox.log_dataset("pipeline", name, version, name, "training")
-                self.outbox.log_tags("pipeline", {f"data.{name}": version})
+            versions = self.books.data_version()
+            record_data(self.outbox, versions)
+            for name, version in versions.items():
                 self.logger.info("%s: data version %s", name, version)
-        if outcome != "ran":
-            first_step = records.epochs_before(self.books.stages(), spec.name)
-            for path in spec.curves:
-                records.record_curve(self.outbox, "pipeline", path, first_step)
-        records.record_outputs(self.outbox, ["pipeline"], spec.name, spec.outputs.values(), spec.metrics)
-        hashes = {f"dvc.{path}": value for path, value in self.books.output_hashes(spec.name).items()}
-        self.outbox.log_tags("pipeline", {f"stage.{spec.name}": outcome, **hashes})
-        model_dir = spec.outputs.get("fine_tuned_dir")
-        if model_dir and outcome != "unchanged":
-            self.outbox.log_model(
-                "pipeline", model_dir, Path(__file__).parents[1] / "src" / "thaw", REGISTERED_MODEL
-            )
+        first_step = records.epochs_before(self.books.stages(), spec.name)
+        hashes = self.books.output_hashes(spec.name) | self.books.made_inputs(snapshot)
+        record_stage(self.outbox, StageFacts(spec, outcome, first_step, hashes), model_name(self.root))
 
     def close(self, status: str | None) -> None:
         """End the run in MLflow, and wait until everything is there; where tracking is down, say so and go on.
@@ -257,7 +254,7 @@ class Run:
         self.outbox.finish()
         problem = self._shipment.wait()
         if problem:
-            self.logger.warning("tracking is behind (%s); the next run uploads what is left", problem)
+            self.logger.warning("%s", problem)
 
     def run_ids(self) -> dict[str, str]:
         """MLflow's run ids (`thaw.tracking.outbox.Outbox.run_ids`)."""

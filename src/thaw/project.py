@@ -2,10 +2,13 @@
 
 import hashlib
 import os
+import re
+import secrets
 import shutil
 from pathlib import Path
 
 from thaw.errors import ThawError
+from thaw.files import read_json, write_json
 
 CHECKPOINTS = "checkpoints"
 """The folder of a stage's scratch that holds where its training stands."""
@@ -63,3 +66,34 @@ def forget_finished(root: Path, stage: str) -> None:
     folder = scratch_dir(root, stage) / CHECKPOINTS
     if (folder / FINISHED).exists():
         shutil.rmtree(folder)
+
+
+def project_name(home: Path) -> str:
+    """The project's name where several projects share a server: its folder's and six signs of its own.
+
+    It is made when it is first asked for and stays when the project is moved; a copy gets a name of its own.
+    """
+    path = home / ".thaw" / "project.json"
+    place = str(home.resolve())
+    name, known_place = _read_project(path)
+    if known_place == place:
+        return name
+    copied = bool(name) and _read_project(Path(known_place) / ".thaw" / "project.json")[0] == name
+    if not name or copied:
+        name = _new_name(home)
+    write_json(path, {"name": name, "place": place})
+    return name
+
+
+def _read_project(path: Path) -> tuple[str, str]:
+    """The name and the place that a project's file holds; empty ones where there is none."""
+    try:
+        known = read_json(path)
+        return str(known["name"]), str(known["place"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", ""
+
+
+def _new_name(home: Path) -> str:
+    folder = re.sub(r"[^\w\-]+", "-", home.resolve().name).strip("-")[:80]
+    return f"{folder or 'project'}-{secrets.token_hex(3)}"

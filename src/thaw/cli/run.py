@@ -1,10 +1,10 @@
-"""`thaw run` and `thaw runs`."""
+"""`thaw run`."""
 
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -68,57 +68,3 @@ def flow_environment(root: Path) -> dict[str, str]:
     }
     url = prefect_url(root)
     return {**environment, "PREFECT_API_URL": url} if url else environment
-
-
-@app.command()
-def runs(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-) -> None:
-    """List pipeline runs, newest first.
-
-    [bold]Examples[/bold]
-
-      thaw runs
-      thaw runs -n 3 --json
-    """
-    from thaw.tracking.store import Store
-
-    found = Store(find_root()).pipeline_runs(limit)
-    if as_json:
-        print(json.dumps(found, ensure_ascii=False, indent=2))
-        return
-    _print_runs(found)
-
-
-def _print_runs(found: list[dict[str, Any]]) -> None:
-    from datetime import datetime
-
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("run", "name", "started", "accuracy", "data", "ran", box=None, padding=(0, 2, 0, 0))
-    for column in table.columns[:-1]:
-        column.no_wrap = True
-    for item in found:
-        data = next((value[:8] for key, value in item["tags"].items() if key.startswith("data.")), "")
-        accuracy = item["metrics"].get("test.accuracy")
-        table.add_row(
-            item["run_id"][:8],
-            item["name"],
-            f"{datetime.fromtimestamp(item['start_ms'] / 1000):%m-%d %H:%M}",
-            "" if accuracy is None else f"{accuracy:.4f}",
-            data,
-            _tell_stages(item),
-        )
-    Console().print(table if found else "No runs yet. `thaw run` makes the first.")
-
-
-def _tell_stages(run: dict[str, Any]) -> str:
-    """Which stages ran, and how the run ended where it did not end well."""
-    stages = {
-        key.removeprefix("stage."): value for key, value in run["tags"].items() if key.startswith("stage.")
-    }
-    ran = [name for name, outcome in stages.items() if outcome == "ran"]
-    text = "all" if ran and len(ran) == len(stages) else ", ".join(ran) or "nothing"
-    return text if run["status"] == "FINISHED" else f"{run['status']}; {text}"

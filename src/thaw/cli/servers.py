@@ -146,7 +146,7 @@ def deploy(
 
 
 def _start_mlflow(root: Path, host: str, port: int) -> _Server:
-    from thaw.tracking.store import tracking_uri
+    from thaw.tracking.address import tracking_uri
 
     (root / "mlruns").mkdir(exist_ok=True)
     command = [

@@ -323,6 +323,17 @@ class Books:
         """Path of each output (relative to the root) to its hash in `dvc.lock`."""
         return {str(Path(out.fs_path).relative_to(self.root)): _hash(out) for out in self._stages[name].outs}
 
+    def hashes_of_outputs(self, name: str) -> dict[str, str]:
+        """Path of each output (relative to the root) to the hash of what lies there now, booked or not."""
+        outs = self._stages[name].outs
+        with self._locked():
+            return {self._relative(out): str(out.get_hash().value) for out in outs if out.exists}
+
+    def made_inputs(self, snapshot: Snapshot) -> dict[str, str]:
+        """Those files of a snapshot that another stage makes, with their hashes."""
+        made = {self._relative(out) for stage in self._stages.values() for out in stage.outs}
+        return {path: value for path, value in snapshot.files.items() if path in made}
+
     def add(self, path: Path, link: bool = False) -> None:
         """Put a folder under DVC (`dvc add`).
 
