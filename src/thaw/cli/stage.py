@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from thaw.cli import app
+from thaw.errors import ThawError
 from thaw.processes import end_with_starters
 from thaw.project import find_root, forget_experiment, forget_finished, home_dir, scratch_dir
 
@@ -41,7 +42,7 @@ def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> 
     spec = books.stage(name)
     spec.require_inputs(root)
     snapshot, params = books.snapshot(name), load_params(root / "params.yaml")
-    outbox = _open_runs(root, books, name, params)
+    outbox = _open_runs(root, books, spec, params)
     shipment.begin(outbox)
     status = ""  # a stage that is killed stays open: the next one goes on with it
     try:
@@ -61,12 +62,17 @@ def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> 
                 typer.echo(problem, err=True)
 
 
-def _open_runs(root: Path, books: "Books", name: str, params: "Params") -> "Outbox":
-    """Open the pipeline's run, which the stages of one DVC process share, and the stage's below it."""
+def _open_runs(root: Path, books: "Books", spec: "StageSpec", params: "Params") -> "Outbox":
+    """Open the pipeline's run, which the stages of one DVC process share, and the stage's below it.
+
+    Raises:
+        ThawError: a parameter of the stage is not what the pipeline's run was opened with.
+    """
     from thaw.tracking import records
     from thaw.tracking.grouping import group_key, group_outbox, is_under_dvc
     from thaw.tracking.recording import PIPELINE, record_data
 
+    name = spec.name
     if books.is_booked(name):
         forget_finished(root, name)
     versions = books.data_version()
@@ -77,11 +83,31 @@ def _open_runs(root: Path, books: "Books", name: str, params: "Params") -> "Outb
     experiment = os.environ.get("DVC_EXP_NAME", "")
     tags = records.describe_run(root) | ({"dvc.experiment": experiment} if experiment else {})
     title = experiment or ("dvc repro" if is_under_dvc() else f"thaw stage {name}")
-    every = records.flatten(params.model_dump(by_alias=True))
-    outbox.open_run(PIPELINE, title, tags=tags, params=every, fingerprint=mark)
+    own = params.flat(spec.keys)
+    _require_opened_with(outbox, own)
+    outbox.open_run(PIPELINE, title, tags=tags, params=_known_params(books, name, params) | own, fingerprint=mark)
     outbox.open_run(name, name, PIPELINE, params=params.flat([name]))
     record_data(outbox, versions)
     return outbox
+
+
+def _require_opened_with(outbox: "Outbox", own: dict[str, Any]) -> None:
+    """Hold the stages of one DVC process to the parameters of their common run."""
+    opened = outbox.params("pipeline")
+    changed = [
+        f"{key}: {opened[key]} -> {value}" for key, value in own.items() if opened.get(key, str(value)) != str(value)
+    ]
+    if changed:
+        raise ThawError(
+            f"params.yaml was changed since these stages began ({'; '.join(changed)})", "Run `dvc repro` again."
+        )
+
+
+def _known_params(books: "Books", name: str, params: "Params") -> dict[str, Any]:
+    """The parameters, less those of stages before this one that are out of date: other values made what this one reads."""
+    dirty = [other for other in books.upstream(name) if books.changed(other)]
+    unknown = {key for other in dirty for key in books.stage(other).keys}
+    return params.flat(key for key in params.sections() if key not in unknown)
 
 
 def _work(

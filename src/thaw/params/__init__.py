@@ -48,6 +48,10 @@ class Params(Section):
         """The value of top-level key `name`. `validate` has another name in Python: pydantic owns that one."""
         return getattr(self, "validate_" if name == "validate" else name)
 
+    def sections(self) -> list[str]:
+        """The top-level keys, as `params.yaml` has them."""
+        return [field.alias or name for name, field in type(self).model_fields.items()]
+
     def flat(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values below the top-level `keys`, by dotted key."""
         sections = {key: self.section(key) for key in keys}

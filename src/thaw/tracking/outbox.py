@@ -252,6 +252,13 @@ class Outbox:
                 tags |= event.get("tags", {})
         return tags
 
+    def params(self, key: str) -> dict[str, str]:
+        """The parameters that run `key` was first opened with."""
+        for _, event in self.events():
+            if event["op"] == "open" and event["run"] == key:
+                return dict(event["params"])
+        return {}
+
     def is_finished(self) -> bool:
         """Whether no more events follow."""
         last = deque((event["op"] for _, event in self.events()), maxlen=1)
