@@ -1,5 +1,6 @@
-"""What DVC's own commands log of parameters: those that made what was logged, and no others."""
+"""A result stands beside what made it, and beside nothing else: in the terminal, in MLflow, under DVC's own commands."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -47,3 +48,22 @@ def test_parameters_edited_during_dvc_repro_stop_it(witness: Witness) -> None:
     witness.dvc("repro")
     witness.check_books()
     assert witness.runs()[0]["params"]["evaluate.threshold"] == "0.125"
+
+
+def test_a_part_of_the_pipeline_shows_no_result_of_another_run(witness: Witness) -> None:
+    first = json.loads(witness.thaw("run", "--json").stdout)
+    assert first["metrics"]["value"] == 0.5
+    assert first["outdated"] == []
+    part = json.loads(witness.thaw("run", "--json", "--only", "split", "-S", "split.test_fraction=0.5").stdout)
+    assert (part["metrics"], part["outdated"]) == (None, ["evaluate"])
+    run = witness.runs()[0]
+    assert run["run_id"] == part["run_id"]
+    assert "test.value" not in run["metrics"]
+    assert "out of date" in witness.thaw("run", "--only", "validate").stdout
+
+    refused = witness.thaw("run", "--only", "evaluate", "-S", "split.test_fraction=0.75", check=False)
+    assert refused.returncode == 2
+    assert "--only evaluate: split" in refused.stderr and "Traceback" not in refused.stderr
+    assert "test.value" not in witness.runs()[0]["metrics"]
+    witness.check_books()
+    assert json.loads(witness.thaw("run", "--json").stdout)["metrics"]["value"] == 0.5
