@@ -66,7 +66,7 @@ AWKWARD = ["set#1", "a//b", "/a", "../a", "a/../b", "..", ".", "", "C#", "C+", "
 
 def test_any_name_is_taken_and_no_two_become_one(home: Path) -> None:
     outbox = create_outbox(home)
-    named = {name: 1.0 for name in AWKWARD}
+    named = dict.fromkeys(AWKWARD, 1.0)
     outbox.open_run("pipeline", "n" * 300, tags=dict.fromkeys(AWKWARD, "t" * 9000), params=dict.fromkeys(AWKWARD, "p" * 9000))
     outbox.log_metrics("pipeline", named)
     outbox.log_tags("pipeline", dict.fromkeys(AWKWARD, "\udce4"))

@@ -13,8 +13,8 @@ _FOREIGN = re.compile(r"[^\w.\- :/]")
 def valid_key(name: str) -> str:
     """`name` as MLflow takes it for a metric, a parameter or a tag.
 
-    MLflow refuses signs other than letters, digits and `_-. :/`, what is no plain path, and more than 250 signs. A name that had
-    to change ends with a digest of the original, so that `C#` and `C+` stay two.
+    MLflow refuses signs other than letters, digits and `_-. :/`, what is no plain path, and more than 250 signs. A name that
+    had to change ends with a digest of the original, so that `C#` and `C+` stay two.
     """
     parts = [part for part in _FOREIGN.sub("_", name).split("/") if part not in ("", ".", "..")]
     key = "/".join(parts)
