@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from thaw.cli import app
 from thaw.tracking.names import valid_key
-from thaw.tracking.outbox import Outbox, all_outboxes, create_outbox, find_unfinished
+from thaw.tracking.outbox import Outbox, create_outbox, find_unfinished
 from thaw.tracking.shipment import Shipment
 from thaw.tracking.shipper import Shipper
 from thaw.tracking.shipping import ship_leftovers
@@ -66,7 +66,7 @@ AWKWARD = ["set#1", "a//b", "/a", "../a", "a/../b", "..", ".", "", "C#", "C+", "
 
 def test_any_name_is_taken_and_no_two_become_one(home: Path) -> None:
     outbox = create_outbox(home)
-    named = {name: 1.0 for name in AWKWARD}
+    named = dict.fromkeys(AWKWARD, 1.0)
     outbox.open_run("pipeline", "n" * 300, tags=dict.fromkeys(AWKWARD, "t" * 9000), params=dict.fromkeys(AWKWARD, "p" * 9000))
     outbox.log_metrics("pipeline", named)
     outbox.log_tags("pipeline", dict.fromkeys(AWKWARD, "\udce4"))
@@ -279,8 +279,13 @@ def test_a_folder_may_have_any_name(template: Path, tmp_path: Path, name: str) -
     Shipper(outbox, store).ship()
     kept = store.client.download_artifacts(outbox.run_ids()["pipeline"], f"a b/{Path(__file__).name}", str(tmp_path))
     assert Path(kept).read_bytes() == Path(__file__).read_bytes()
-    assert str(home) in str(next((home / "mlruns" / "artifacts").rglob(Path(__file__).name)))
+    assert list((home / "mlruns" / "artifacts" / outbox.run_ids()["pipeline"]).rglob(Path(__file__).name))
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] in ([name], [name, "a b"], ["a b", name])
+
+
+def kept(home: Path, outbox: Outbox) -> Path:
+    """Where the project's own store keeps this file for an outbox's run."""
+    return home / "mlruns" / "artifacts" / outbox.run_ids()["pipeline"] / "artifacts" / Path(__file__).name
 
 
 def places(home: Path) -> str:
@@ -288,31 +293,31 @@ def places(home: Path) -> str:
         return "\n".join(database.iterdump())
 
 
-def test_a_moved_project_writes_nothing_into_the_old_place(home: Path, tmp_path: Path) -> None:
+def ship_a_file(home: Path) -> Outbox:
     outbox = lay_out(home)
     outbox.log_file("pipeline", Path(__file__))
     Shipper(outbox, Store(home)).ship()
+    assert kept(home, outbox).exists()
+    return outbox
+
+
+def test_a_moved_project_writes_nothing_into_the_old_place(home: Path, tmp_path: Path) -> None:
+    run_id = ship_a_file(home).run_ids()["pipeline"]
+    assert home.as_uri() in places(home)
     moved = home.rename(tmp_path / "moved")
-    store = Store(moved)
-    kept = store.client.download_artifacts(outbox.run_ids()["pipeline"] if outbox.run_ids() else
-                                           all_outboxes(moved)[0].run_ids()["pipeline"], Path(__file__).name)  # fmt: skip
-    assert Path(kept).read_bytes() == Path(__file__).read_bytes()
-    later = lay_out(moved)
-    later.log_file("pipeline", Path(__file__))
-    Shipper(later, store).ship()
+    found = Store(moved).client.download_artifacts(run_id, Path(__file__).name)
+    assert Path(found).read_bytes() == Path(__file__).read_bytes()
+    ship_a_file(moved)
     assert not home.exists()
     assert home.as_uri() not in places(moved)
 
 
 def test_a_copy_writes_nothing_into_the_original(home: Path, tmp_path: Path) -> None:
-    Shipper(lay_out(home), Store(home)).ship()
+    ship_a_file(home)
     copy = shutil.copytree(home, tmp_path / "copy")
     before = sorted(home.rglob("*"))
-    later = lay_out(copy)
-    later.log_file("pipeline", Path(__file__))
-    Shipper(later, Store(copy)).ship()
+    ship_a_file(copy)
     assert sorted(home.rglob("*")) == before
-    assert list((copy / "mlruns" / "artifacts").rglob(Path(__file__).name))
 
 
 def test_a_symlinked_root_is_the_same_place(home: Path, tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ from thaw.errors import ThawError
 from thaw.project import find_root, home_dir
 
 _ANSWER_SECONDS = "8"
+_NAME_WIDTH = 16
+_FIXED_WIDTH = 62
+_PARAM_WIDTH = 16
 
 
 @app.command()
@@ -66,27 +69,28 @@ def _print_runs(found: list[dict[str, Any]]) -> None:
     if not found:
         print("No runs yet. `thaw run` makes the first.")
         return
-    table = Table(
-        "run", "name", "started", "accuracy", "data", "ran", "differs in", box=None, padding=(0, 2, 0, 0)
-    )
-    for column in table.columns[:5]:
-        column.no_wrap = True
-    table.columns[1].max_width = 20
-    table.columns[-1].overflow = "fold"
+    console = Console()
     differing = _differing(found)
+    # What does not fit stands in --json.
+    shown = differing[: max(1, (console.width - _FIXED_WIDTH) // _PARAM_WIDTH)]
+    headings = [escape(key.replace(".", ".\n", 1)) for key in shown]
+    table = Table("run", "name", "started", "accuracy", "ran", *headings, box=None, padding=(0, 2, 0, 0))
+    for column in (*table.columns[:4], *table.columns[5:]):
+        column.no_wrap = True
+    table.columns[1].max_width = _NAME_WIDTH
     for item in found:
-        data = next((value[:8] for key, value in item["tags"].items() if key.startswith("data.")), "")
         accuracy = item["metrics"].get("test.accuracy")
         table.add_row(
             item["run_id"][:8],
             escape(item["name"]),
             f"{datetime.fromtimestamp(item['start_ms'] / 1000):%m-%d %H:%M}",
             "" if accuracy is None else f"{accuracy:.4f}",
-            data,
             _tell_stages(item),
-            escape(" ".join(f"{key}={item['params'][key]}" for key in differing if key in item["params"])),
+            *(escape(item["params"].get(key, "")) for key in shown),
         )
-    Console().print(table)
+    console.print(table)
+    if len(shown) < len(differing):
+        print(f"They differ in {len(differing) - len(shown)} more parameters: --json shows all.")
 
 
 def _differing(found: list[dict[str, Any]]) -> list[str]:
