@@ -190,7 +190,7 @@ def test_ui_listens_on_ipv6(project: Project) -> None:
         assert answer_to(f"{lines[1].split()[1]}/api/flows/", lines[1].split()[1]) in (200, 201)
 
 
-@pytest.mark.slow  # the moments that matter less are among those of test_orphans.py
+@pytest.mark.slow  # test_orphans.py does it at random moments
 def test_a_killed_deployment_takes_the_run_it_started_along(project: Project) -> None:
     with (
         serving(project.root / ".elsewhere") as server,
