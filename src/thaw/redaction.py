@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
@@ -45,7 +46,7 @@ def _secrets(environment: Mapping[str, str]) -> set[str]:
     values = set()
     for name, value in environment.items():
         if _ADDRESS_NAMES.search(name):
-            values.add(_password(value))
+            values |= _secrets_within(value)
         elif _SECRET_NAMES.search(name):
             values |= {value, *value.split(":", 1)[1:]}  # PREFECT_API_AUTH_STRING is user:password
     plain = values | {unquote(value) for value in values}
@@ -53,8 +54,13 @@ def _secrets(environment: Mapping[str, str]) -> set[str]:
     return {value for value in quoted | {repr(value)[1:-1] for value in plain} if len(value) >= _SHORTEST}
 
 
-def _password(address: str) -> str:
+def _secrets_within(address: str) -> set[str]:
+    """An address's password, and user and password as a request's header carries them."""
     try:
-        return urlsplit(address).password or ""
+        parts = urlsplit(address)
     except ValueError:
-        return ""
+        return set()
+    if not parts.password:
+        return set()
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
+    return {parts.password, b64encode(pair.encode()).decode()}

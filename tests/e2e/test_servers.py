@@ -1,17 +1,22 @@
 """Prefect's servers around a run: unreachable, killed in its midst, the run's own and a foreign one."""
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.code.prefect_server import free_port, serving
+from tests.code.test_prefect_origins import CHROMIUM, browse
 from tests.e2e.conftest import Project
 
 ONE_STAGE = ("run", "--only", "validate", "--force")
@@ -138,6 +143,54 @@ def test_thaw_ui_leaves_nothing(project: Project, number: int) -> None:
         assert ui.wait() == (0 if number == signal.SIGTERM else -number)
 
 
+@pytest.mark.skipif(not CHROMIUM, reason="needs chromium, which CI installs")
+def test_pages_work_from_this_machines_other_addresses(project: Project, tmp_path: Path) -> None:
+    ports = ["--mlflow-port", str(free_port()), "--prefect-port", str(free_port())]
+    with at_work(project, "ui", "--host", "0.0.0.0", *ports) as ui:
+        assert ui.stdout
+        told = list(itertools.takewhile(lambda line: not line.startswith("Ctrl-C"), ui.stdout))
+        assert "know no passwords" in told[-1]
+        pages = {line.split()[0]: line.split()[1] for line in reversed(told[:-1])}
+        for name, path, shown in [
+            ("MLflow", "/#/experiments", "Experiments"),
+            ("Prefect", "/flows", "Flows"),
+        ]:
+            dom, console = browse(pages[name] + path, tmp_path / name)
+            assert shown in dom, pages
+            assert "error" not in console.lower(), console
+        status = {
+            url: answer_to(url, origin)
+            for url in (
+                f"{pages['MLflow']}/ajax-api/2.0/mlflow/experiments/create",
+                f"{pages['Prefect']}/api/flows/",
+            )
+            for origin in ("http://evil.example",)
+        }
+        assert set(status.values()) == {403}
+
+
+def answer_to(url: str, origin: str) -> int:
+    """The status of a request that a browser sends for a page of `origin`."""
+    headers = {"Content-Type": "application/json", "Origin": origin}
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, b'{"name": "planted"}', headers), timeout=20
+        ) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_ui_listens_on_ipv6(project: Project) -> None:
+    ports = ["--mlflow-port", str(free_port()), "--prefect-port", str(free_port())]
+    with at_work(project, "ui", "--host", "::1", *ports) as ui:
+        assert ui.stdout
+        lines = [ui.stdout.readline() for _ in range(3)]
+        assert [line.split()[1].rpartition(":")[0] for line in lines[:2]] == ["http://[::1]"] * 2, lines
+        assert answer_to(f"{lines[1].split()[1]}/api/flows/", lines[1].split()[1]) in (200, 201)
+
+
+@pytest.mark.slow  # test_orphans.py does it at random moments
 def test_a_killed_deployment_takes_the_run_it_started_along(project: Project) -> None:
     with (
         serving(project.root / ".elsewhere") as server,
