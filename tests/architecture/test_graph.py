@@ -15,6 +15,7 @@ SRC = ROOT / "src"
 BASE = (
     "errors.py",
     "files.py",
+    "fingerprint.py",
     "project.py",
     "processes.py",
     "telemetry.py",

@@ -8,8 +8,9 @@ import numpy as np
 
 import thaw.models
 from thaw.augmentation.views import FreshViews, StoredViews, open_views
-from thaw.engines import Engine, compile_kept, content_key
+from thaw.engines import Engine, compile_kept
 from thaw.files import digest_folder, write_json
+from thaw.fingerprint import content_key
 from thaw.params import ExtractParams, ModelParams
 from thaw.training.activations import sample_pictures, storage_dtype, write_activations
 from thaw.training.guard import guarded
@@ -76,12 +77,15 @@ def _why_none(model: ModelParams, train: Inputs) -> str:
 
 
 def _network_key(model: ModelParams, shape: tuple[int, ...], views_dir: Path) -> str:
-    """What the frozen part depends on: parameters, weights, the code that builds it, and pixels if it standardises."""
+    """What tells the frozen part from another: parameters, weights, and pixels if it standardises.
+
+    It is written to an output, so that code and libraries are not in it: DVC's books know the code, and what is kept of the
+    network is kept under a key that has both.
+    """
     pixels = digest_folder(views_dir) if model.normalization == "featurewise" else ""
-    code = digest_folder(Path(thaw.models.__file__).parent, "**/*.py")
     weights = thaw.models.pretrained_digest(model)
-    named = model.model_dump(exclude={"weights", "dropout"} if weights else {"dropout"})
-    return content_key(named, weights, shape, code, pixels)
+    named = model.model_dump(include={"architecture", "head", "normalization", *(() if weights else ("weights",))})
+    return content_key(named, weights, shape, pixels)
 
 
 def _build_prefix(

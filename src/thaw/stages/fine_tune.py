@@ -13,8 +13,9 @@ from thaw.errors import ThawError
 from thaw.files import digest, digest_folder
 from thaw.models.heads import is_head
 from thaw.params import ExtractParams, FineTuneParams, ModelParams
-from thaw.training.activations import Cache, sample_pictures, storage_dtype
+from thaw.training.activations import Cache, activations_key, sample_pictures, storage_dtype
 from thaw.training.batches import Examples
+from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on
 from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop, guarded
@@ -45,7 +46,7 @@ def fine_tune(
         ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
         Stopped: on request; a checkpoint holds where it stood.
     """
-    key = engines.content_key(
+    key = training_key(
         "fine_tune", params, seed, extract, digest_folder(views_dir), digest_folder(frozen_dir),
         *map(digest, (train_path, validation_path, classes_path)),
     )  # fmt: skip
@@ -140,7 +141,6 @@ def _activations(
     engine = engines.compile(prefix, extract, scratch_dir, sample)
     values = engine(sample)
     dtype = storage_dtype(values)
-    cut = (models.frozen_digest(prefix), prefix.output.name)
-    key = engines.content_key(*cut, views_digest, engine.name, engine.precision, dtype)
+    key = activations_key(engine.key, views_digest, dtype)
     cache = Cache(scratch_dir / "activations", cache_gb * 1e9, key)
     return cache.hold(pictures, engine, values.shape[1:], dtype, stop)

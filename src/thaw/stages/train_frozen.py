@@ -13,6 +13,7 @@ from thaw.files import digest, digest_folder, read_json
 from thaw.params import ExtractParams, FitParams, ModelParams
 from thaw.training.activations import sample_pictures
 from thaw.training.batches import Examples
+from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on
 from thaw.training.fit import Job, fit
 from thaw.training.guard import guarded
@@ -46,7 +47,7 @@ def train_frozen(
     """
     classes, pictures = read_classes(classes_path), open_views(views_dir, "train")
     facts = read_json(features_dir / "features.json")
-    key = engines.content_key(
+    key = training_key(
         "train_frozen", params, seed, model, models.pretrained_digest(model), digest_folder(features_dir),
         *map(digest, (train_path, validation_path, classes_path)), *_view_digests(facts, views_dir),
     )  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 
 from thaw.errors import ThawError
 from thaw.files import replacing
+from thaw.fingerprint import code_digest, content_key
 from thaw.training.guard import Stop
 from thaw.training.inputs import Computed, Inputs, Rows
 
@@ -33,6 +34,12 @@ def storage_dtype(activations: np.ndarray) -> np.dtype[Any]:
     """float16, unless a sample comes within an eighth of its range: then float32."""
     largest = float(np.abs(activations).max(initial=0.0))
     return np.dtype(np.float16 if largest < _LARGEST_HALF / 8 else np.float32)
+
+
+def activations_key(engine_key: str, views_digest: str, dtype: np.dtype[Any]) -> str:
+    """Changes with what the engine gives (`thaw.engines.Engine.key`), the pictures, and how activations are stored."""
+    code = code_digest("augmentation/views.py", "training/activations.py", "training/inputs.py")
+    return content_key(engine_key, views_digest, dtype, code)
 
 
 def write_activations(
@@ -79,7 +86,7 @@ class Cache:
     home_dir: Path
     room_bytes: float
     key: str
-    """Changes with the network's weights, the cut and the pictures."""
+    """As `activations_key` makes it."""
 
     def hold(
         self, splits: dict[str, Inputs], run: Run, shape: tuple[int, ...], dtype: np.dtype[Any], stop: Stop
