@@ -18,7 +18,7 @@ from thaw.evaluation.pictures import draw_judgement, draw_learning_curves
 from thaw.evaluation.telling import caption, choose_telling
 from thaw.files import digest, read_json, write_json, write_text
 from thaw.fingerprint import content_key
-from thaw.models import load, load_config
+from thaw.models.saving import load, load_config
 from thaw.params import EvaluateParams, ExtractParams
 from thaw.splitting import FIXED_COLUMNS, read_split
 
