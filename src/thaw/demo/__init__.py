@@ -1,6 +1,5 @@
 """Public image sets to try the pipeline on, each laid out as `<class>/<image>.png`, the same bytes every time."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from thaw.demo import digits, elpv, keras_datasets
 from thaw.errors import ThawError
+from thaw.files import name_beside
 
 Files = Mapping[str, Callable[[], bytes]]
 """Path below the folder to what gives the file's bytes."""
@@ -63,7 +63,7 @@ def lay_out(name: str, raw_dir: Path, on_progress: Callable[[int, int], None] | 
     files = SETS[name].list_files()
     _check_nothing_else(raw_dir, set(files))
     raw_dir.mkdir(parents=True, exist_ok=True)
-    temporary = raw_dir.parent / f".thaw-demo-{os.getpid()}"  # never in the folder that is hashed
+    temporary = name_beside(raw_dir)  # never in the folder that is hashed
     written = 0
     for done, (path, read) in enumerate(files.items(), 1):
         written += _put(raw_dir / path, read(), temporary)
