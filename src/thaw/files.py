@@ -74,7 +74,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 def _is_leftover(name: str) -> bool:
     found = _TEMPORARY.fullmatch(name)
-    return bool(found) and found["host"] == _host() and not _is_alive(int(found["pid"]))
+    return found is not None and found["host"] == _host() and not _is_alive(int(found["pid"]))
 
 
 def _is_alive(pid: int) -> bool:

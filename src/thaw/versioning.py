@@ -46,10 +46,19 @@ class StageSpec:
             if not path.exists():
                 raise ThawError(
                     f"{path.relative_to(root)}: stage {self.name} needs it, and it is not there",
-                    "Run `thaw demo` for the demo's images, or `thaw data add PATH` for your own."
+                    _cure_for_data(path)
                     if name == "raw_dir"
                     else "Run `thaw run` or `dvc repro`, which make it first.",
                 )
+
+
+def _cure_for_data(raw_dir: Path) -> str:
+    if raw_dir.with_name(f"{raw_dir.name}.dvc").exists():
+        return (
+            f"Run `dvc pull`, which brings the version that {raw_dir.name}.dvc names; or put other images in its place by "
+            "`thaw demo --replace` or `thaw data add PATH`."
+        )
+    return "Run `thaw demo` for the demo's images, or `thaw data add PATH` for your own."
 
 
 class Books:
@@ -211,6 +220,20 @@ class Books:
 
     def close(self) -> None:
         self._repo.close()
+
+    def check_free(self, path: Path) -> None:
+        """Raise a `ThawError` where DVC would refuse to `add` a folder of this path: its name, or a stage that writes it."""
+        from dvc.exceptions import DvcException
+        from dvc.repo.add import get_or_create_stage, translate_graph_error
+
+        try:
+            stage, _ = get_or_create_stage(self._repo, str(path))
+            with translate_graph_error([stage]):
+                self._repo.check_graph(stages=[stage])
+        except DvcException as error:
+            raise ThawError(
+                f"{path.relative_to(self.root)}: DVC cannot keep data here: {error}", "Take another name."
+            ) from error
 
 
 def _argument(path: str) -> str:

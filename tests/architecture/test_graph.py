@@ -15,6 +15,7 @@ SRC = ROOT / "src"
 BASE = (
     "errors.py",
     "files.py",
+    "trees.py",
     "project.py",
     "processes.py",
     "telemetry.py",
