@@ -260,7 +260,7 @@ def test_a_clone_of_the_demo_gets_the_demo_and_other_data_only_when_asked(
     assert (project / "data" / "raw.dvc").read_text() == booked
     assert call("data", "add", str(source), "--replace", cwd=project) == ""
     before = state(project)
-    with broken("lock", project, source):
+    with broken("cache", project, source):
         said = call("demo", "digits", "--replace", cwd=project)
     assert said.endswith("The project is as it was.")
     assert state(project) == before
