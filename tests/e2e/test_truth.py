@@ -111,7 +111,8 @@ def run_with_edits(project: Witness, rng: random.Random, with_dvc: bool) -> str:
     if not with_dvc and at_work.returncode:
         assert at_work.returncode == 2, f"{names}\n{said}"
         assert re.search(r"error: .*\n.*cure: ", said), f"{names}\n{said}"
-    return f"{names}: {at_work.returncode}\n{said}"
+    print(f"{names}: {at_work.returncode}\n{said}", flush=True)  # shown when the test fails
+    return said
 
 
 def check_runs(project: Witness) -> int:

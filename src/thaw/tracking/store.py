@@ -290,7 +290,7 @@ class Store:
             monitor.finish()
 
     def pipeline_runs(self, limit: int) -> list[dict[str, Any]]:
-        """The newest pipeline runs, newest first: id, name, status, start (ms), metrics, params and tags."""
+        """The newest pipeline runs, newest first: id, name, status, start and end (ms), metrics, params and tags."""
         runs = self.client.search_runs(
             [self.experiment_id],
             "tags.`thaw.run` = 'pipeline'",
@@ -303,6 +303,7 @@ class Store:
                 "name": run.info.run_name,
                 "status": run.info.status,
                 "start_ms": run.info.start_time,
+                "end_ms": run.info.end_time,
                 "metrics": dict(run.data.metrics),
                 "params": dict(run.data.params),
                 "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
