@@ -246,6 +246,44 @@ def installed(root: Path) -> None:
     (root / ".venv" / "installed-requirements.lock").touch()
 
 
+def test_make_install_goes_by_what_was_installed_last(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    installed(tmp_path)
+    for name in ("python", "uv"):
+        (tmp_path / ".venv" / "bin" / name).write_text("#!/bin/sh\n")
+        (tmp_path / ".venv" / "bin" / name).chmod(0o755)
+
+    def is_done(*lock: str) -> bool:
+        return subprocess.run(["make", "-q", "install", *lock], cwd=tmp_path, check=False).returncode == 0
+
+    assert is_done() and not is_done("GPU=1")
+    shell("make install GPU=1", tmp_path)
+    assert is_done("GPU=1") and not is_done()
+    shell("make install", tmp_path)
+    assert is_done() and not is_done("GPU=1")
+
+
+def test_the_project_names_no_remote_of_its_own() -> None:
+    """One that lies inside a checkout takes a push that no clone can pull."""
+    assert "remote" not in (ROOT / ".dvc" / "config").read_text()
+
+
+def test_data_goes_from_one_clone_to_another_by_the_remote_of_the_docs(
+    project: Path, source: Path, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    command = re.search(r"^    (dvc remote add .* /srv/thaw)\s", page, re.MULTILINE)
+    assert command
+    (project / ".dvc" / "config").write_bytes((ROOT / ".dvc" / "config").read_bytes())
+    (tmp_path / "remote").mkdir()
+    shell(command[1].replace("/srv/thaw", str(tmp_path / "remote")), project)
+    assert call("data", "add", str(source), cwd=project) == ""
+    shell("dvc push -q", project)
+    shell("git add . && git -c user.name=a -c user.email=a@b.c commit -qm data", project)
+    shell("git clone -q project clone && cd clone && dvc pull -q data/raw.dvc", tmp_path)
+    assert (tmp_path / "clone" / "data" / "raw" / "a" / "1.png").read_bytes() == b"new"
+
+
 def test_a_clone_of_the_demo_gets_the_demo_and_other_data_only_when_asked(
     project: Path, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
