@@ -47,6 +47,7 @@ data/raw:
 # uv installs in seconds; where it cannot (no wheel for the platform, a registry only pip is set up for), pip does the same.
 $(STAMP): $(LOCK) pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	rm -f $(VENV)/installed-*
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep -oE '^uv==[0-9.]+' requirements.lock) || true
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(LOCK) \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)

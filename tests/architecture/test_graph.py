@@ -18,6 +18,7 @@ BASE = (
     "errors.py",
     "files.py",
     "fingerprint.py",
+    "trees.py",
     "project.py",
     "processes.py",
     "redaction.py",

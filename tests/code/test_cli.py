@@ -60,45 +60,6 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("how", ["--copy", "--link"])
-def test_data_add_brings_a_folder_in_and_leaves_the_original(project: Path, tmp_path: Path, how: str) -> None:
-    source = tmp_path / "mes images"
-    (source / "été").mkdir(parents=True)
-    (source / "été" / "ä 1.png").write_bytes(b"png")
-    done = thaw("data", "add", str(source), how, cwd=project)
-    assert done.returncode == 0, done.stderr
-    target = project / "data" / "raw" / "été" / "ä 1.png"
-    assert target.read_bytes() == b"png"
-    assert (source / "été" / "ä 1.png").read_bytes() == b"png"
-    assert os.access(source / "été" / "ä 1.png", os.W_OK)
-    assert (target.stat().st_nlink > 1 or target.is_symlink()) == (how == "--link")
-    assert "thaw run" in done.stdout
-    assert "md5:" in (project / "data" / "raw.dvc").read_text()
-
-
-def test_data_add_never_replaces_data_unasked(project: Path, tmp_path: Path) -> None:
-    source = tmp_path / "new"
-    (source / "a").mkdir(parents=True)
-    (source / "a" / "1.png").write_bytes(b"new")
-    old = project / "data" / "raw" / "a" / "1.png"
-    old.parent.mkdir(parents=True)
-    old.write_bytes(b"old")
-    done = thaw("data", "add", str(source), cwd=project)
-    assert done.returncode == 2
-    assert old.read_bytes() == b"old"
-    assert thaw("data", "add", str(source), "--replace", cwd=project).returncode == 0
-    assert old.read_bytes() == b"new"
-    assert (project / "data" / "raw.old-1" / "a" / "1.png").read_bytes() == b"old"
-
-
-@pytest.mark.parametrize("name", ["../x", ".hidden", "a/b", ""])
-def test_data_add_stays_in_its_folder(project: Path, tmp_path: Path, name: str) -> None:
-    (tmp_path / "new").mkdir()
-    done = thaw("data", "add", str(tmp_path / "new"), f"--name={name}", cwd=project)
-    assert done.returncode == 2
-    assert "not a folder's name" in done.stderr
-
-
 def test_a_stage_says_what_is_missing_and_where_it_comes_from(project: Path) -> None:
     done = thaw("stage", "split", cwd=project)
     assert done.returncode == 2

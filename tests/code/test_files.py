@@ -1,11 +1,17 @@
 """Files are written whole or not at all."""
 
 import hashlib
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from thaw.files import digest, read_json, replacing, write_json, write_text
+from thaw import files
+from thaw.files import digest, folder_beside, read_json, replacing, write_json, write_text
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -28,3 +34,78 @@ def test_nothing_that_json_lacks_is_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "x.json", float("nan"))
     assert not (tmp_path / "x.json").exists()
+
+
+@pytest.fixture(params=[0o022, 0o077, 0o002])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def test_a_new_file_gets_the_rights_that_the_umask_leaves(tmp_path: Path, umask: int) -> None:
+    write_text(tmp_path / "new.txt", "x")
+    with folder_beside(tmp_path / "folder") as temporary:
+        temporary.rename(tmp_path / "folder")
+    assert mode(tmp_path / "new.txt") == 0o666 & ~umask
+    assert mode(tmp_path / "folder") == 0o777 & ~umask
+
+
+def test_a_file_that_is_replaced_keeps_its_rights(tmp_path: Path) -> None:
+    path = tmp_path / "secret.txt"
+    path.write_text("old")
+    path.chmod(0o600)
+    write_text(path, "new")
+    assert (path.read_text(), mode(path)) == ("new", 0o600)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+WRITE_AND_HANG = """
+import sys, time
+from pathlib import Path
+from thaw.files import folder_beside, replacing
+folder = Path(sys.argv[1])
+with replacing(folder / "weights.h5") as file, folder_beside(folder / "network") as made:
+    file.with_name(file.name + ".weights.h5").write_text("a library's own file beside it")
+    (made / "half").mkdir()
+    print("here", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_write_and_nothing_else(tmp_path: Path) -> None:
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITE_AND_HANG, tmp_path], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        for writer in writers:
+            assert writer.stdout and writer.stdout.readline() == "here\n"
+        dead, living = (set(tmp_path.glob(f".*-{writer.pid}-*")) for writer in writers)
+        assert len(dead) == len(living) == 3
+        writers[0].kill()
+        writers[0].wait()
+        elsewhere = tmp_path / f".a.00000000-{writers[0].pid}-00000000.part.txt"
+        mine = tmp_path / ".hidden.part"
+        for path in (elsewhere, mine):
+            path.write_text("")
+        subprocess.run(
+            [sys.executable, "-c", "import sys; from pathlib import Path; from thaw.files import write_text;"
+             "write_text(Path(sys.argv[1]), '')", tmp_path / "next.txt"], check=True
+        )  # fmt: skip
+        assert set(tmp_path.iterdir()) == living | {elsewhere, mine, tmp_path / "next.txt"}
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+
+
+def test_a_folder_is_looked_through_once_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, scandir = [], os.scandir
+    monkeypatch.setattr(files.os, "scandir", lambda folder: looked.append(folder) or scandir(folder))
+    for number in range(5):
+        write_text(tmp_path / f"{number}.txt", "")
+    assert looked == [tmp_path.resolve()]

@@ -1,17 +1,24 @@
 """`thaw data add`: the user's own images, put in their place and under DVC."""
 
 import os
-import shutil
-import tempfile
-from collections.abc import Callable
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from thaw.cli import app
 from thaw.errors import ThawError
+from thaw.files import folder_beside
 from thaw.project import find_root
+from thaw.trees import NotPutBackError, copy_tree, is_empty, taking_place, unchanged_on_failure
+
+if TYPE_CHECKING:
+    from thaw.versioning import Books
+
+_NAME = re.compile(r"\w(?:[\w .+@#-]{0,60}\w)?")
 
 data = typer.Typer(help="Put images under DVC.", no_args_is_help=True)
 app.add_typer(data, name="data")
@@ -29,11 +36,12 @@ def add(
             "--link/--copy", help="One copy, in DVC's cache, with read-only links to it; or two copies."
         ),
     ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Move a folder of that name aside first.")
-    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Move a folder of that name aside.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Put a folder of images in its place and under DVC. The original is not touched.
+
+    Links that stay within the folder stay links; of links that leave it the content is copied.
 
     [bold]Examples[/bold]
 
@@ -43,76 +51,109 @@ def add(
     root = find_root()
     if not path.is_dir():
         raise ThawError(f"{path}: no such folder", "Name a folder of images.")
-    target = _target(root, path.resolve(), name)
-    if target.exists() and any(target.iterdir()):
-        if not replace:
-            raise ThawError(
-                f"{target.relative_to(root)}: holds data already", "Use --replace to move it aside first."
-            )
-        typer.echo(f"moved the old folder to {move_aside(target).relative_to(root)}")
-    count = _bring_in(path.resolve(), target)
-    from thaw.versioning import Books
-
-    books = Books(root)
-    books.add(target, link)
+    source, target = path.resolve(), root / "data" / name
+    _check_name(name)
+    _check_apart(source, target)
+    if not replace and not is_empty(target):
+        raise ThawError(
+            f"{target.relative_to(root)}: holds data already", "Use --replace to move it aside first."
+        )
+    books = open_books(root)
+    target.parent.mkdir(exist_ok=True)  # DVC looks at names in folders that are there
+    books.check_free(target)
+    with as_it_was_on_failure(path), folder_beside(target) as temporary:
+        count = _copy(source, temporary / "tree", quiet)
+        with (
+            unchanged_on_failure(*booked_in(target)),
+            taking_place(temporary / "tree", target) as old,
+        ):
+            books.add(target, link)
     books.close()
-    typer.echo(
-        f"{count} files in {target.relative_to(root)}, version in {target.relative_to(root)}.dvc\nNext:"
-    )
-    typer.echo(f"  thaw validate {target.relative_to(root)}   see what the gate says")
-    typer.echo(
-        f"  thaw run                  train on it\n  git add {target.relative_to(root)}.dvc   keep the version in git"
-    )
+    if not quiet:
+        _tell(target.relative_to(root), count, old if old and old.exists() else None)
 
 
-def _target(root: Path, source: Path, name: str) -> Path:
-    if not name or name.startswith(".") or any(part in name for part in ("/", "\\", "\0")):
-        raise ThawError(f"--name {name}: not a folder's name", "Use letters, digits, - and _.")
-    target = root / "data" / name
-    if (
-        source == target.resolve()
-        or target.resolve().is_relative_to(source)
-        or source.is_relative_to(target.resolve())
-    ):
+def _tell(target: Path, count: int, old: Path | None) -> None:
+    if old:
+        typer.echo(f"moved the old folder to {target.with_name(old.name)}")
+    typer.echo(f"{count} files in {target}, version in {target}.dvc\nNext:")
+    typer.echo(f"  thaw validate {target}   see what the gate says")
+    typer.echo(f"  thaw run                  train on it\n  git add {target}.dvc   keep the version in git")
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or len(os.fsencode(name)) > 100:
+        raise ThawError(f"--name {name!r}: not a folder's name", "Use letters, digits, - and _.")
+
+
+def _check_apart(source: Path, target: Path) -> None:
+    place = target.resolve()
+    if place.is_relative_to(source) or source.is_relative_to(place):
         raise ThawError(
             f"{source}: is where it should go, or around it", "Name a folder outside the project's data."
         )
-    return target
 
 
-def move_aside(target: Path) -> Path:
-    """Rename a folder to the next free `<name>.old-<number>` beside it; never deletes."""
-    number = 1
-    while (aside := target.with_name(f"{target.name}.old-{number}")).exists():
-        number += 1
-    return target.rename(aside)
+def open_books(root: Path) -> "Books":
+    """DVC's books of the project.
+
+    Raises:
+        ThawError: they cannot be opened; where DVC or git is not set up, with the command that does it.
+    """
+    from thaw.versioning import Books
+
+    has_git = any((folder / ".git").exists() for folder in (root, *root.parents))
+    if not (root / ".dvc").is_dir():
+        with_git = "dvc init --subdir" if has_git else "git init && dvc init"
+        command = "dvc init" if (root / ".git").exists() else with_git
+        raise ThawError(
+            f"{root}: no .dvc here, and DVC keeps the data's versions",
+            f"Run `{command}` in this folder, or `dvc init --no-scm` to do without git.",
+        )
+    try:
+        return Books(root)
+    except ThawError:
+        if has_git:
+            raise
+        raise ThawError(
+            f"{root}: no git repository, and .dvc/config does not say that there is none",
+            "Run `git init` in this folder, or `dvc config core.no_scm true` to do without git.",
+        ) from None
 
 
-def _bring_in(source: Path, target: Path) -> int:
-    """Copy the tree beside its place, then rename it there: it is there whole or not at all."""
+def booked_in(target: Path) -> tuple[Path, Path]:
+    """The files that DVC writes when a folder is put under it."""
+    return target.with_name(f"{target.name}.dvc"), target.with_name(".gitignore")
+
+
+@contextmanager
+def as_it_was_on_failure(subject: Path) -> Iterator[None]:
+    """Say of an error in the block, which undoes what it did, that the project is as it was."""
+    try:
+        yield
+    except NotPutBackError:
+        raise
+    except ThawError as error:
+        raise ThawError(error.reason, f"{error.cure} The project is as it was.".strip()) from error
+    except OSError as error:
+        raise ThawError(
+            f"{subject}: {error}", "Mend that and try again. The project is as it was."
+        ) from error
+
+
+def _copy(source: Path, target: Path, quiet: bool) -> int:
+    """Copy the tree; the number of files."""
     from rich.progress import Progress
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     total = sum(len(files) for _, _, files in os.walk(source))
-    try:
-        with Progress(transient=True) as progress:
-            bar = progress.add_task("copying", total=total)
-            copy = _counted(shutil.copy2, lambda: progress.advance(bar))
-            shutil.copytree(source, partial / "tree", symlinks=True, copy_function=copy)
-        if target.exists():
-            target.rmdir()  # an empty folder
-        (partial / "tree").rename(target)
-    except OSError as error:
-        raise ThawError(f"{source}: {error}", "Nothing was put in place. Mend that and try again.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return total
+    count = 0
 
+    def advance() -> None:
+        nonlocal count
+        count += 1
+        progress.update(bar, completed=count)
 
-def _counted(copy: Callable[[str, str], str], advance: Callable[[], None]) -> Callable[[str, str], str]:
-    def counted(source: str, target: str) -> str:
-        advance()
-        return copy(source, target)
-
-    return counted
+    with Progress(transient=True, disable=quiet) as progress:
+        bar = progress.add_task("copying", total=total)
+        copy_tree(source, target, advance)
+    return count

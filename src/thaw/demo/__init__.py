@@ -1,6 +1,5 @@
 """Public image sets to try the pipeline on, each laid out as `<class>/<image>.png`, the same bytes every time."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from thaw.demo import digits, elpv, keras_datasets
 from thaw.errors import ThawError
+from thaw.files import name_beside
 
 Files = Mapping[str, Callable[[], bytes]]
 """Path below the folder to what gives the file's bytes."""
@@ -21,6 +21,8 @@ class DemoSet:
     licence: str
     overrides: tuple[str, ...] = ()
     """Where the defaults of `params.yaml` do not fit, for `thaw run -S`."""
+    version: str = ""
+    """DVC's hash of the folder; empty for a set that is made of what the network gives."""
 
 
 _SMALL = (
@@ -37,10 +39,17 @@ _SMALL = (
 _WRITTEN = (*_SMALL, "augment.horizontal_flip=false")
 
 SETS = {
-    "elpv": DemoSet(elpv.list_files, elpv.LICENCE),
-    "digits": DemoSet(digits.list_files, digits.LICENCE, (*_WRITTEN, "fine_tune.epochs=30")),
+    "elpv": DemoSet(elpv.list_files, elpv.LICENCE, version="fd94b2bc09e9559a7b694709534c4d06.dir"),
+    "digits": DemoSet(
+        digits.list_files,
+        digits.LICENCE,
+        (*_WRITTEN, "fine_tune.epochs=30"),
+        "c3361a1dd7b1f82c5e42dcea69cd4949.dir",
+    ),
     "mnist": DemoSet(partial(keras_datasets.list_files, "mnist"), keras_datasets.LICENCE, _WRITTEN),
-    "fashion_mnist": DemoSet(partial(keras_datasets.list_files, "fashion_mnist"), keras_datasets.LICENCE, _SMALL),
+    "fashion_mnist": DemoSet(
+        partial(keras_datasets.list_files, "fashion_mnist"), keras_datasets.LICENCE, _SMALL
+    ),
     "cifar10": DemoSet(partial(keras_datasets.list_files, "cifar10"), keras_datasets.LICENCE, _SMALL),
 }
 
@@ -63,7 +72,7 @@ def lay_out(name: str, raw_dir: Path, on_progress: Callable[[int, int], None] | 
     files = SETS[name].list_files()
     _check_nothing_else(raw_dir, set(files))
     raw_dir.mkdir(parents=True, exist_ok=True)
-    temporary = raw_dir.parent / f".thaw-demo-{os.getpid()}"  # never in the folder that is hashed
+    temporary = name_beside(raw_dir)  # never in the folder that is hashed
     written = 0
     for done, (path, read) in enumerate(files.items(), 1):
         written += _put(raw_dir / path, read(), temporary)

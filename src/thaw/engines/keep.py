@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thaw.files import read_json, write_json
+from thaw.files import folder_beside, read_json, write_json
 
 if TYPE_CHECKING:
     import keras
@@ -34,16 +33,13 @@ class Kept:
         The folder appears whole or not at all, and the oldest beyond a few are removed.
         """
         if not self.network_dir.is_dir():
-            self.network_dir.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=self.network_dir.parent, prefix="."))
-            try:
-                convert(self.model, temporary)
-                temporary.replace(self.network_dir)
-            except OSError:
-                if not self.network_dir.is_dir():  # else another process has just put the same network there
-                    raise
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+            with folder_beside(self.network_dir) as temporary:
+                try:
+                    convert(self.model, temporary)
+                    temporary.replace(self.network_dir)
+                except OSError:
+                    if not self.network_dir.is_dir():  # else another process has just put the same network there
+                        raise
             self._remove_oldest()
         os.utime(self.network_dir)
         return self.network_dir

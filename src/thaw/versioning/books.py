@@ -4,20 +4,17 @@ import contextlib
 import logging
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from thaw import telemetry
-from thaw.errors import ThawError, explain_disk
+from thaw.errors import ThawError
 from thaw.params import flatten
+from thaw.versioning.locks import explained, waited_for
 from thaw.versioning.snapshot import Snapshot, Write, last_write, require_same
 from thaw.versioning.spec import StageSpec
-
-_log = logging.getLogger("thaw.versioning")
-_LOCK_POLL_SECONDS = 0.5
 
 
 def preload() -> None:
@@ -43,7 +40,7 @@ class Books:
 
         logging.getLogger("dvc").setLevel(logging.WARNING)
         self.root = root
-        with _explained():
+        with explained():
             try:
                 self._repo = Repo(str(root))
                 self._read()
@@ -71,7 +68,7 @@ class Books:
     def _locked(self) -> Iterator[None]:
         """Hold DVC's lock, which other commands hold for seconds: it is waited for."""
         # DVC makes stages of the entries in its run cache, with paths relative to where the process stands.
-        with _explained(), contextlib.chdir(self.root), _waited_for(lambda: self._repo.lock):
+        with explained(), contextlib.chdir(self.root), waited_for(lambda: self._repo.lock):
             if self._seen != last_write(self.root / "dvc.lock"):
                 self._read()
             yield
@@ -93,7 +90,7 @@ class Books:
         def lock() -> Any:
             return rwlock(self._repo.tmp_dir, self._repo.fs, command, read, write, False)
 
-        with _explained(), _waited_for(lock):
+        with explained(), waited_for(lock):
             yield
 
     def stages(self) -> list[StageSpec]:
@@ -346,8 +343,21 @@ class Books:
         """
         if link:
             self._repo.cache.local.cache_types = ["hardlink", "symlink"]
-        with _explained():
+        with explained():
             self._repo.add([str(path)])
+
+    def check_free(self, path: Path) -> None:
+        """Raise a `ThawError` where DVC would refuse to `add` a folder of this path: its name, or a stage that writes it."""
+        from dvc.exceptions import DvcException
+        from dvc.repo.add import get_or_create_stage, translate_graph_error
+
+        try:
+            stage, _ = get_or_create_stage(self._repo, str(path))
+            with translate_graph_error([stage]):
+                self._repo.check_graph(stages=[stage])
+        except DvcException as error:
+            reason = f"{path.relative_to(self.root)}: DVC cannot keep data here: {error}"
+            raise ThawError(reason, "Take another name.") from error
 
     def close(self) -> None:
         self._repo.close()
@@ -369,46 +379,3 @@ def _hash(out: Any) -> str:
 
 def _is_params(dep: Any) -> bool:
     return hasattr(dep, "params")
-
-
-@contextmanager
-def _waited_for(make_lock: Callable[[], Any]) -> Iterator[None]:
-    """Enter a lock of DVC as soon as it is free.
-
-    Raises:
-        ThawError: it is not free, and `THAW_NO_WAIT` is set.
-    """
-    from dvc.lock import LockError
-
-    told = False
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(make_lock())
-                break
-            except LockError:
-                if "THAW_NO_WAIT" in os.environ:
-                    raise
-                if not told:
-                    _log.warning("another DVC command is at work here; waiting for it to end")
-                told = True
-                time.sleep(_LOCK_POLL_SECONDS)
-        yield
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn what DVC raises for a full disk, a missing right or a held lock into an error that says the cure."""
-    from dvc.exceptions import DvcException
-    from dvc.lock import LockError
-
-    try:
-        yield
-    except LockError as error:
-        raise ThawError(
-            "DVC's lock is held by another command", "Wait for it to end, or end it, and try again."
-        ) from error
-    except OSError as error:
-        raise explain_disk(error) or ThawError(f"DVC: {error}", "See `dvc status -v`.") from error
-    except DvcException as error:
-        raise ThawError(f"DVC: {error}", "See `dvc status -v`.") from error

@@ -34,7 +34,16 @@ class StageSpec:
             if not path.exists():
                 raise ThawError(
                     f"{path.relative_to(root)}: stage {self.name} needs it, and it is not there",
-                    "Run `thaw demo` for the demo's images, or `thaw data add PATH` for your own."
+                    _cure_for_data(path)
                     if name == "raw_dir"
                     else "Run `thaw run` or `dvc repro`, which make it first.",
                 )
+
+
+def _cure_for_data(raw_dir: Path) -> str:
+    if raw_dir.with_name(f"{raw_dir.name}.dvc").exists():
+        return (
+            f"Run `dvc pull`, which brings the version that {raw_dir.name}.dvc names; or put other images in its place by "
+            "`thaw demo --replace` or `thaw data add PATH`."
+        )
+    return "Run `thaw demo` for the demo's images, or `thaw data add PATH` for your own."

@@ -1,0 +1,56 @@
+"""DVC's locks, and what DVC raises, in words that say the cure."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from thaw.errors import ThawError, explain_disk
+
+_log = logging.getLogger("thaw.versioning")
+_POLL_SECONDS = 0.5
+
+
+@contextmanager
+def waited_for(make_lock: Callable[[], Any]) -> Iterator[None]:
+    """Enter a lock of DVC as soon as it is free.
+
+    Raises:
+        ThawError: it is not free, and `THAW_NO_WAIT` is set.
+    """
+    from dvc.lock import LockError
+
+    told = False
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(make_lock())
+                break
+            except LockError:
+                if "THAW_NO_WAIT" in os.environ:
+                    raise
+                if not told:
+                    _log.warning("another DVC command is at work here; waiting for it to end")
+                told = True
+                time.sleep(_POLL_SECONDS)
+        yield
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what DVC raises for a full disk, a missing right or a held lock into an error that says the cure."""
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+
+    try:
+        yield
+    except LockError as error:
+        raise ThawError(
+            "DVC's lock is held by another command", "Wait for it to end, or end it, and try again."
+        ) from error
+    except OSError as error:
+        raise explain_disk(error) or ThawError(f"DVC: {error}", "See `dvc status -v`.") from error
+    except DvcException as error:
+        raise ThawError(f"DVC: {error}", "See `dvc status -v`.") from error
