@@ -7,17 +7,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flows.ending import run_pipeline
+from flows.processes import StageFailed, StageKilled
+from flows.results import Outcome, describe_outdated, result_rows
 from flows.run import find_standing_run, shipment_of
-from flows.server import Server
+from flows.server import Server, use_named_server
 from thaw import telemetry
 from thaw.errors import exiting_with_message
 from thaw.project import find_root
+from thaw.redaction import hide_in_logs, redact
 from thaw.versioning import preload
 
 
 def main() -> None:
     """Run or serve the flow. Exit code 0: done; 2: for the user to mend; 1: a failure; 130, 143: ended by a signal."""
     telemetry.switch_off()
+    telemetry.bypass_proxy_for_loopback()
+    hide_in_logs()
     signal.signal(signal.SIGTERM, _end)
     command, parameters, *flags = sys.argv[1:]
     values = json.loads(parameters)
@@ -28,15 +34,16 @@ def main() -> None:
 
                 serve(find_root(), **values)
             else:
-                _run(values, "--json" in flags)
+                _run_and_tell(values, "--json" in flags)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:
-        from flows.processes import StageFailed, StageKilled
 
-        if not isinstance(error, StageFailed | StageKilled):
-            raise
-        print(f"error: {error}", file=sys.stderr)
+
+def _run_and_tell(values: dict[str, Any], as_json: bool) -> None:
+    try:
+        _run(values, as_json)
+    except (StageFailed, StageKilled) as error:
+        print(redact(f"error: {error}"), file=sys.stderr)
         sys.exit(1)
 
 
@@ -53,33 +60,33 @@ def _run(values: dict[str, Any], as_json: bool) -> None:
         if run_id:
             if not as_json:
                 print("Nothing to do: every stage is up to date. (--force runs them all the same.)")
-            _show(root, run_id, as_json)
+            _show(root, Outcome(run_id), as_json)
             return
     # Prefect's server takes ten seconds to start: meanwhile the shipper loads MLflow, and this process Prefect and DVC.
-    server = None if "PREFECT_API_URL" in os.environ else Server()
+    server = None if use_named_server() else Server()
     shipment_of(root)
-    from flows.pipeline import pipeline
+    import flows.pipeline  # noqa: F401
 
     preload()
     if server:
         server.wait_until_up()
-    state = pipeline(**values, return_state=True)
-    outcome = state.result(raise_on_failure=False)
-    if isinstance(outcome, BaseException):
-        raise outcome
-    _show(root, outcome, as_json)
+    _show(root, run_pipeline(**values), as_json)
 
 
-def _show(root: Path, run_id: str, as_json: bool) -> None:
+def _show(root: Path, outcome: Outcome, as_json: bool) -> None:
+    """Print the result, if what `reports` hold is one of this run."""
     if as_json:
         metrics_path = root / "reports" / "metrics.json"
-        metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if metrics_path.exists() else None
-        print(json.dumps({"run_id": run_id, "metrics": metrics}, ensure_ascii=False, indent=2))
+        known = metrics_path.exists() and not outcome.outdated
+        metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if known else None
+        shown = {"run_id": outcome.run_id, "metrics": metrics, "outdated": list(outcome.outdated)}
+        print(json.dumps(shown, ensure_ascii=False, indent=2))
+        return
+    if outcome.outdated:
+        print(describe_outdated(outcome.outdated))
         return
     from rich.console import Console
     from rich.table import Table
-
-    from flows.results import result_rows
 
     table = Table("metric", "test", "interval", title="Result on the held-out test split")
     for row in result_rows(root):

@@ -3,20 +3,25 @@
 `thaw run` runs it; `thaw deploy` serves it, so that a run is triggered from Prefect.
 """
 
+import multiprocessing
 from pathlib import Path
 from typing import Any
 
+from httpx import TransportError
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 
+from flows import ending
 from flows.processes import StageFailed, StageKilled
-from flows.results import gate_summary, result_table, run_link
+from flows.results import Outcome, describe_outdated, gate_summary, result_table, run_link
 from flows.run import Run, start_run
 from thaw.errors import ThawError
+from thaw.processes import die_with_parent
 from thaw.project import find_root
+from thaw.redaction import hide_in_logs, redact
 from thaw.versioning import StageSpec
 
 
@@ -30,8 +35,11 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
         overrides: values to write into `params.yaml` first, by dotted key (`fine_tune.learning_rate`).
 
     Returns:
-        MLflow's id of the run, empty while tracking is down; or a failed state that carries the error.
+        An `Outcome`; or a failed state that carries the error.
     """
+    if multiprocessing.parent_process() is not None:  # of `thaw deploy`
+        die_with_parent()
+        hide_in_logs()
     root = find_root(Path(__file__).parent)
     logger = get_run_logger()
     try:
@@ -42,15 +50,27 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
                 _run_stage(run, spec, force)
             versions = run.books.data_version()
     except (ThawError, StageFailed, StageKilled) as error:
+        ending.remember(error)
         return _failed(error)
     ids = run.run_ids()
     link = run_link(root, ids)
     data = [f"Data version of {name}: {version}" for name, version in versions.items()]
-    create_markdown_artifact(
-        key="result", markdown="\n\n".join([result_table(root), *data, link]), description="Test metrics"
-    )
+    result = describe_outdated(run.outdated) or result_table(root)
+    outcome = Outcome(ids.get("pipeline", ""), run.outdated)
+    ending.remember(outcome)
+    _show("result", "\n\n".join([result, *data, link]), "Test metrics")
     logger.info("%s", link)
-    return ids.get("pipeline", "")
+    return outcome
+
+
+def _show(key: str, markdown: str, description: str) -> None:
+    """Make an artifact, which is for looking at: where Prefect does not take it the run goes on."""
+    try:
+        create_markdown_artifact(key=key, markdown=redact(markdown), description=description)
+    except TransportError:
+        pass  # its server is gone, which is told at the end
+    except Exception as error:
+        get_run_logger().warning("Prefect does not take the artifact %s (%s)", key, error)
 
 
 def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:
@@ -71,7 +91,7 @@ def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:
         finally:
             summary = gate_summary(spec)
             if summary:
-                create_markdown_artifact(key="gate", markdown=summary, description="What the data gate found")
+                _show("gate", summary, "What the data gate found")
         return Completed(name="Completed" if outcome == "ran" else "Cached", message=outcome)
 
     state = stage(return_state=True)
@@ -81,7 +101,7 @@ def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:
 
 def _failed(error: Exception) -> State[Any]:
     """A failed state with the error's own words: raised, Prefect would print its traceback."""
-    return Failed(message=str(error), data=error)
+    return Failed(message=redact(str(error)), data=error)
 
 
 def _retry_helps(_task: Any, _task_run: Any, state: State[Any]) -> bool:

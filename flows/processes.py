@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from thaw.errors import ThawError
+from thaw.params import Params
 from thaw.processes import die_with_parent
 
 # The stages that a source folder named here is part of need TensorFlow.
 _NEEDS_TENSORFLOW = "src/thaw/models"
 _GRACE_SECONDS = 30.0
+# Tells the fork server whom it works for: what it loads takes no arguments.
+FLOW_PID = "THAW_FLOW_PID"
 
 
 class StageKilled(RuntimeError):
@@ -38,6 +41,7 @@ def needs_tensorflow(spec: Any) -> bool:
 
 def warm_up() -> None:
     """Start the server that loads TensorFlow, in the background. Call it from the main thread: the server dies with it."""
+    os.environ[FLOW_PID] = str(os.getpid())
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["flows.warm"])
     from multiprocessing.forkserver import ensure_running
@@ -51,15 +55,18 @@ class StageProcess:
     Args:
         spec: the stage (`thaw.versioning.StageSpec`).
         root: the project's folder.
+        params: handed over, so that an edit of `params.yaml` does not reach a stage at work.
         log_path: what the stage prints goes there.
     """
 
-    def __init__(self, spec: Any, root: Path, log_path: Path) -> None:
+    def __init__(self, spec: Any, root: Path, params: Params, log_path: Path) -> None:
         context: Any = multiprocessing.get_context("forkserver" if needs_tensorflow(spec) else "spawn")
         self.name = spec.name
         self._receiver, sender = context.Pipe(duplex=False)
         # Not a daemon: a stage may start processes of its own. It dies with its parent all the same.
-        self._process = context.Process(target=_work, args=(spec, root, log_path, sender), name=spec.name)
+        self._process = context.Process(
+            target=_work, args=(spec, root, params, log_path, sender), name=spec.name
+        )
         self._process.start()
         sender.close()
 
@@ -98,7 +105,7 @@ class StageProcess:
             self._process.join()
 
 
-def _work(spec: Any, root: Path, log_path: Path, sender: Connection) -> None:
+def _work(spec: Any, root: Path, params: Params, log_path: Path, sender: Connection) -> None:
     die_with_parent()
     os.chdir(root)
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -109,7 +116,7 @@ def _work(spec: Any, root: Path, log_path: Path, sender: Connection) -> None:
     logging.captureWarnings(True)
     outcome: Any = None
     try:
-        stages.call_stage(spec, root)
+        stages.call_stage(spec, root, params)
     except ThawError as error:
         outcome = ThawError(error.reason, error.cure)
     except (Exception, KeyboardInterrupt):

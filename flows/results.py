@@ -1,14 +1,35 @@
 """What a run shows at its end: a table of test metrics, and where to look further."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from thaw.files import read_json
+from thaw.redaction import redact
 from thaw.tracking.records import flatten
 
 UI_PATH = Path(".thaw") / "ui.json"
 _DEFAULT_MLFLOW_URL = "http://127.0.0.1:5000"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of the pipeline ended."""
+
+    run_id: str
+    """MLflow's; empty while tracking is down."""
+    outdated: Sequence[str] = ()
+    """The stages that are out of date all the same: what `reports` hold is then no result of this run."""
+
+
+def describe_outdated(stages: Sequence[str]) -> str:
+    """Why there is no result to show; empty where every stage is up to date."""
+    if not stages:
+        return ""
+    verb = "is" if len(stages) == 1 else "are"
+    return f"No result of this run: {', '.join(stages)} {verb} out of date. `thaw run` brings all up to date."
 
 
 def result_rows(root: Path) -> list[tuple[str, str, str]]:
@@ -45,7 +66,7 @@ def run_link(root: Path, run_ids: dict[str, str]) -> str:
     if not base.startswith("http"):
         ui = root / UI_PATH
         base = read_json(ui)["mlflow"] if ui.exists() else _DEFAULT_MLFLOW_URL
-    return f"MLflow run: {base}/#/experiments/{run_ids['experiment']}/runs/{run_ids['pipeline']} (`thaw ui` serves it)"
+    return f"MLflow run: {redact(base)}/#/experiments/{run_ids['experiment']}/runs/{run_ids['pipeline']} (`thaw ui` serves it)"
 
 
 def _number(value: float) -> str:

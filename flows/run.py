@@ -18,14 +18,15 @@ from thaw.errors import ThawError, explaining_disk
 from thaw.files import digest
 from thaw.params import load_params
 from thaw.params.editing import override_params
-from thaw.project import scratch_dir
+from thaw.project import forget_finished, scratch_dir
 from thaw.tracking import records
+from thaw.tracking.address import model_name
 from thaw.tracking.follower import JournalFollower
 from thaw.tracking.outbox import create_outbox, find_unfinished, newest_outbox
+from thaw.tracking.recording import StageFacts, record_child, record_data, record_gate, record_stage
 from thaw.tracking.shipment import Shipment
-from thaw.versioning import Books, StageSpec
+from thaw.versioning import Books, Snapshot, StageSpec
 
-REGISTERED_MODEL = "thaw"
 _POLL_SECONDS = 0.3
 
 
@@ -102,10 +103,20 @@ class Run:
         self.params = load_params(root / "params.yaml")
         self.books = Books(root)
         self._name, self._flow_run_id = name, flow_run_id
+        self._outcomes: dict[str, str] = {}
+        self.outdated: list[str] = []
+        """At the end, the stages that are out of date: where there are any, `reports` hold another run's result."""
         self.outbox = find_unfinished(root, "pipeline", self._fingerprint()) or create_outbox(root)
-        self._open()
         self._shipment = shipment_of(root)
+        self._open()
         self._shipment.begin(self.outbox)
+        try:
+            self._get_ready()
+        except Exception:
+            self.close("FAILED")
+            raise
+
+    def _get_ready(self) -> None:
         if any(needs_tensorflow(spec) and self.books.changed(spec.name) for spec in self.books.stages()):
             warm_up()
 
@@ -121,8 +132,21 @@ class Run:
         )
 
     def plan(self, only: str | None = None) -> list[StageSpec]:
-        """The stages to look at, in order."""
-        return [self.books.stage(only)] if only else self.books.stages()
+        """The stages to look at, in order.
+
+        Raises:
+            ThawError: a stage that `only` depends on is out of date: what it makes would stand beside parameters, data or
+                code that did not make it.
+        """
+        if not only:
+            return self.books.stages()
+        dirty = [name for name in self.books.upstream(only) if self.books.changed(name)]
+        if dirty:
+            raise ThawError(
+                f"--only {only}: {dirty[0]}, which it depends on, is out of date",
+                f"Run `thaw run`, or `thaw run --only {dirty[0]}` first.",
+            )
+        return [self.books.stage(only)]
 
     @explaining_disk()
     def stage(self, spec: StageSpec, force: bool = False) -> str:
@@ -133,73 +157,79 @@ class Run:
             StageFailed, StageKilled: it did not end well.
         """
         spec.require_inputs(self.root)
-        if not force and not self.books.changed(spec.name):
-            outcome = "unchanged"
-        elif not force and self.books.restore(spec.name):
-            outcome = "restored"
-        else:
-            self._work(spec)
-            outcome = "ran"
-        self._record(spec, outcome)
+        with self.books.reserved(spec.name):
+            snapshot = self.books.snapshot(spec.name)
+            self._require_own_params(spec)
+            self.books.require_consistent(spec.name, snapshot)
+            if not force and not self.books.changed(spec.name):
+                self.books.require_booked(spec.name, snapshot)
+                outcome = "unchanged"
+            elif not force and self.books.restore(spec.name, snapshot):
+                outcome = "restored"
+            else:
+                self._work(spec, snapshot)
+                outcome = "ran"
+            self._record(spec, snapshot, outcome)
+        self._outcomes[spec.name] = outcome
         return outcome
 
-    def _work(self, spec: StageSpec) -> None:
+    def _require_own_params(self, spec: StageSpec) -> None:
+        """Hold the run to the parameters that it was opened with in MLflow."""
+        now, own = load_params(self.root / "params.yaml").flat(spec.keys), self.params.flat(spec.keys)
+        changed = [f"{key}: {value} -> {now[key]}" for key, value in own.items() if now[key] != value]
+        if changed:
+            raise ThawError(
+                f"params.yaml was changed while this run was at work ({'; '.join(changed)})",
+                f"Run `thaw run` again: it goes on from {spec.name} with the new values.",
+            )
+
+    def _work(self, spec: StageSpec, snapshot: Snapshot) -> None:
         scratch = scratch_dir(self.root, spec.name)
         scratch.mkdir(parents=True, exist_ok=True)
+        if self.books.is_booked(spec.name):
+            forget_finished(self.root, spec.name)
         journal_path, log_path = scratch / "journal.jsonl", scratch / "log.txt"
         if not self.outbox.opened(spec.name):
             journal_path.unlink(missing_ok=True)
         log_path.write_bytes(b"")
-        self.outbox.open_run(
-            spec.name, spec.name, "pipeline", params=records.section_params(self.root, spec.name)
-        )
+        self.outbox.open_run(spec.name, spec.name, "pipeline", params=self.params.flat([spec.name]))
         self.books.clear(spec.name)
         first_step = records.epochs_before(self.books.stages(), spec.name)
-        status: str | None = "FAILED"
+        # A run that is killed (Prefect's TerminationSignal is no Exception) stays open: the next one goes on with it.
+        status: str | None = None
         try:
             with (
                 JournalFollower(self.outbox, (spec.name, "pipeline"), journal_path, first_step),
                 _tail(log_path, self.logger),
             ):
-                StageProcess(spec, self.root, log_path).result()
-            self.books.commit(spec.name)
-            records.record_outputs(self.outbox, [spec.name], spec.name, spec.outputs.values(), spec.metrics)
+                StageProcess(spec, self.root, self.params, log_path).result()
+            self.books.commit(spec.name, snapshot)
+            forget_finished(self.root, spec.name)
+            record_child(self.outbox, spec)
             status = "FINISHED"
-        except (StageKilled, KeyboardInterrupt, SystemExit):
-            status = None
+        except StageKilled:
+            raise
+        except Exception:
+            status = "FAILED"
             raise
         finally:
-            self._record_gate(spec)
+            record_gate(self.outbox, spec)
             if status:
                 self.outbox.close_run(spec.name, status)
 
-    def _record_gate(self, spec: StageSpec) -> None:
-        findings_path = spec.outputs.get("findings_path")
-        if findings_path and findings_path.exists():
-            records.record_findings(self.outbox, [spec.name, "pipeline"], findings_path)
-
-    def _record(self, spec: StageSpec, outcome: str) -> None:
+    def _record(self, spec: StageSpec, snapshot: Snapshot, outcome: str) -> None:
         """What the stage's outputs say goes to the pipeline's run, whether the stage ran or not."""
         if spec.name == "validate":
-            for booked in self.books.commit_data():
+            for booked in self.books.commit_data(spec.name):
                 self.logger.info("%s: data version booked", booked)
             self._open()
-            for name, version in self.books.data_version().items():
-                self.outbox.log_dataset("pipeline", name, version, name, "training")
-                self.outbox.log_tags("pipeline", {f"data.{name}": version})
+            versions = self.books.data_version()
+            record_data(self.outbox, versions)
+            for name, version in versions.items():
                 self.logger.info("%s: data version %s", name, version)
-        if outcome != "ran":
-            first_step = records.epochs_before(self.books.stages(), spec.name)
-            for path in spec.curves:
-                records.record_curve(self.outbox, "pipeline", path, first_step)
-        records.record_outputs(self.outbox, ["pipeline"], spec.name, spec.outputs.values(), spec.metrics)
-        hashes = {f"dvc.{path}": value for path, value in self.books.output_hashes(spec.name).items()}
-        self.outbox.log_tags("pipeline", {f"stage.{spec.name}": outcome, **hashes})
-        model_dir = spec.outputs.get("fine_tuned_dir")
-        if model_dir and outcome != "unchanged":
-            self.outbox.log_model(
-                "pipeline", model_dir, Path(__file__).parents[1] / "src" / "thaw", REGISTERED_MODEL
-            )
+        first_step = records.epochs_before(self.books.stages(), spec.name)
+        hashes = self.books.output_hashes(spec.name) | self.books.made_inputs(snapshot)
+        record_stage(self.outbox, StageFacts(spec, outcome, first_step, hashes), model_name(self.root))
 
     def close(self, status: str | None) -> None:
         """End the run in MLflow, and wait until everything is there; where tracking is down, say so and go on.
@@ -208,6 +238,9 @@ class Run:
             status: None for a run that was killed: it stays open in the outbox, so that the next run goes on with it.
                 The shipper, which outlives this process, marks it as killed in MLflow.
         """
+        if status == "FINISHED":
+            left = [spec.name for spec in self.books.stages() if spec.name not in self._outcomes]
+            self.outdated = [name for name in left if self.books.changed(name)]
         self.books.close()
         if status is None:
             return
@@ -221,7 +254,7 @@ class Run:
         self.outbox.finish()
         problem = self._shipment.wait()
         if problem:
-            self.logger.warning("tracking is behind (%s); the next run uploads what is left", problem)
+            self.logger.warning("%s", problem)
 
     def run_ids(self) -> dict[str, str]:
         """MLflow's run ids (`thaw.tracking.outbox.Outbox.run_ids`)."""

@@ -1,11 +1,12 @@
 """Serve the flow as a Prefect deployment: triggered from Prefect's UI, its command line, a schedule, or changed data."""
 
 import logging
-import os
 import threading
 from pathlib import Path
 
+from flows.server import use_named_server
 from thaw.errors import ThawError
+from thaw.redaction import redact
 
 DEPLOYMENT = "pipeline"
 _SETTLE_MS = 2000
@@ -21,9 +22,11 @@ def serve(root: Path, cron: str | None = None, watch: bool = False) -> None:
         watch: start a run when a file below `data/raw` has changed and two seconds have passed.
 
     Raises:
-        ThawError: there is no Prefect server.
+        ThawError: there is no Prefect server, or `cron` is no schedule.
     """
-    if "PREFECT_API_URL" not in os.environ:
+    if cron is not None:
+        _require_schedule(cron)
+    if not use_named_server():
         raise ThawError("no Prefect server to serve to", "Start one with `thaw ui`, or set PREFECT_API_URL.")
     from flows.pipeline import pipeline
 
@@ -32,6 +35,16 @@ def serve(root: Path, cron: str | None = None, watch: bool = False) -> None:
     pipeline.serve(
         name=DEPLOYMENT, cron=cron, limit=1, description="thaw's pipeline: the stages that are out of date"
     )
+
+
+def _require_schedule(cron: str) -> None:
+    from prefect.client.schemas.schedules import CronSchedule
+
+    try:
+        CronSchedule(cron=cron)
+    except ValueError:
+        cure = 'Name minute, hour, day, month and weekday: `thaw deploy --cron "0 6 * * *"` runs at six every day.'
+        raise ThawError(f"--cron {cron!r}: not a schedule", cure) from None
 
 
 def _watch(raw_dir: Path) -> None:
@@ -44,4 +57,4 @@ def _watch(raw_dir: Path) -> None:
         try:
             run_deployment(f"thaw/{DEPLOYMENT}", timeout=0, tags=["data-changed"])
         except Exception as error:
-            print(f"the run could not be started: {error}", flush=True)
+            print(redact(f"the run could not be started: {error}"), flush=True)

@@ -2,10 +2,11 @@
 
 import os
 
+from flows.processes import FLOW_PID
 from thaw.devices import prepare_tensorflow
 from thaw.processes import die_with_parent
 
-die_with_parent()
+die_with_parent(int(os.environ[FLOW_PID]))
 prepare_tensorflow()
 
 # While it is imported TensorFlow prints notices that no setting turns off.

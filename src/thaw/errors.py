@@ -2,8 +2,11 @@
 
 import errno
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from thaw.redaction import redact
 
 _CURES = {
     errno.EACCES: "Give yourself the right to read and write there.",
@@ -53,10 +56,13 @@ def explaining_disk() -> Iterator[None]:
 
 @contextmanager
 def exiting_with_message() -> Iterator[None]:
-    """Print an error the user can mend, without a traceback, and exit with its code."""
+    """Print an error the user can mend, without a traceback, and exit with its code; secrets are hidden in any error."""
     try:
         with explaining_disk():
             yield
     except ThawError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(redact(f"error: {error}"), file=sys.stderr)
         sys.exit(error.exit_code)
+    except Exception:
+        print(redact(traceback.format_exc()), end="", file=sys.stderr)
+        sys.exit(1)

@@ -1,10 +1,20 @@
 """Where a project's folder is, and the places in it that are nobody's output."""
 
+import hashlib
 import os
+import re
+import secrets
 import shlex
+import shutil
 from pathlib import Path
 
 from thaw.errors import ThawError
+from thaw.files import read_json, write_json
+
+CHECKPOINTS = "checkpoints"
+"""The folder of a stage's scratch that holds where its training stands."""
+FINISHED = "finished"
+"""A file among the checkpoints: the training is done, its result perhaps not booked yet."""
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -26,8 +36,68 @@ def home_dir(root: Path) -> Path:
 
 
 def scratch_dir(root: Path, stage: str) -> Path:
-    """Where a stage keeps checkpoints, caches and its journal: outside its outputs, which DVC removes."""
-    return home_dir(root) / ".thaw" / stage
+    """Where a stage keeps checkpoints, caches and its journal: outside its outputs, which DVC removes.
+
+    An experiment in a copy of the project has a scratch of its own, by its parameters and data: two that run side by side do
+    not meet, and the same one goes on where it was killed.
+    """
+    home = home_dir(root) / ".thaw"
+    return (home / "experiments" / _experiment(root) if _in_copy(root) else home) / stage
+
+
+def _in_copy(root: Path) -> bool:
+    return home_dir(root).resolve() != root.resolve()
+
+
+def _experiment(root: Path) -> str:
+    sha = hashlib.sha256()
+    for path in (root / "params.yaml", *sorted((root / "data").glob("*.dvc"))):
+        sha.update(path.read_bytes() if path.is_file() else b"")
+    return sha.hexdigest()[:16]
+
+
+def forget_experiment(root: Path) -> None:
+    """Remove the scratch of an experiment in a copy of the project, which has ended; elsewhere nothing."""
+    if _in_copy(root):
+        shutil.rmtree(scratch_dir(root, ""), ignore_errors=True)
+
+
+def forget_finished(root: Path, stage: str) -> None:
+    """Remove the checkpoints of a training that is done and booked; those of one in progress stay."""
+    folder = scratch_dir(root, stage) / CHECKPOINTS
+    if (folder / FINISHED).exists():
+        shutil.rmtree(folder)
+
+
+def project_name(home: Path) -> str:
+    """The project's name where several projects share a server: its folder's and six signs of its own.
+
+    It is made when it is first asked for and stays when the project is moved; a copy gets a name of its own.
+    """
+    path = home / ".thaw" / "project.json"
+    place = str(home.resolve())
+    name, known_place = _read_project(path)
+    if known_place == place:
+        return name
+    copied = bool(name) and _read_project(Path(known_place) / ".thaw" / "project.json")[0] == name
+    if not name or copied:
+        name = _new_name(home)
+    write_json(path, {"name": name, "place": place})
+    return name
+
+
+def _read_project(path: Path) -> tuple[str, str]:
+    """The name and the place that a project's file holds; empty ones where there is none."""
+    try:
+        known = read_json(path)
+        return str(known["name"]), str(known["place"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", ""
+
+
+def _new_name(home: Path) -> str:
+    folder = re.sub(r"[^\w\-]+", "-", home.resolve().name).strip("-")[:80]
+    return f"{folder or 'project'}-{secrets.token_hex(3)}"
 
 
 def named_file(key: str, name: str, folder_dir: Path) -> Path | None:

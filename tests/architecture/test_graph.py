@@ -14,11 +14,13 @@ ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 # The base says how errors look and where files lie; parameters are dependencies of their own. None changes an output.
 BASE = (
+    "addresses.py",
     "errors.py",
     "files.py",
     "fingerprint.py",
     "project.py",
     "processes.py",
+    "redaction.py",
     "telemetry.py",
     "devices.py",
     "params/",

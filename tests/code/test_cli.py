@@ -124,3 +124,17 @@ def test_the_version_is_told():
     done = thaw("--version")
     assert done.returncode == 0
     assert done.stdout.startswith("thaw 0.")
+
+
+@pytest.mark.parametrize("port", ["99999", "0", "-1", "http"])
+@pytest.mark.parametrize("option", ["--mlflow-port", "--prefect-port"])
+def test_a_port_that_is_none_is_told(option: str, port: str) -> None:
+    done = thaw("ui", option, port)
+    assert done.returncode == 2
+    assert option in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_host_that_is_not_this_machine_is_told() -> None:
+    done = thaw("ui", "--host", "192.0.2.77")
+    assert done.returncode == 2
+    assert "--host 192.0.2.77: not an address of this machine" in done.stderr

@@ -9,6 +9,7 @@ import pytest
 
 from thaw.errors import ThawError
 from thaw.params import FitParams
+from thaw.project import CHECKPOINTS, forget_finished, scratch_dir
 from thaw.training.activations import Cache, sample_pictures, storage_dtype, write_activations
 from thaw.training.checkpoints import Checkpoint, Checkpoints
 from thaw.training.guard import Stop, Stopped
@@ -32,7 +33,20 @@ def test_the_last_two_checkpoints_are_kept_and_the_last_is_loaded(tmp_path):
     loaded = checkpoints.load()
     assert loaded.step == 12 and loaded.facts == {"rows": [12]}
     assert loaded.arrays["s"].dtype == np.uint32 and (loaded.arrays["model/0"] == 12).all()
-    checkpoints.clear()
+
+
+def test_a_finished_training_is_forgotten_once_it_is_booked_and_not_before(tmp_path):
+    checkpoints = Checkpoints(scratch_dir(tmp_path, "fine_tune") / CHECKPOINTS, "key")
+    checkpoints.save(checkpoint(1))
+    forget_finished(tmp_path, "fine_tune")
+    assert checkpoints.load().step == 1, "it is still at work"
+    checkpoints.finish()
+    assert checkpoints.load().step == 1, "its result may not be booked yet"
+    checkpoints.save(checkpoint(2))
+    forget_finished(tmp_path, "fine_tune")
+    assert checkpoints.load().step == 2, "it is at work again"
+    checkpoints.finish()
+    forget_finished(tmp_path, "fine_tune")
     assert checkpoints.load() is None
 
 

@@ -74,6 +74,3 @@ def test_it_stops_when_its_starter_is_killed(tmp_path, shell):
         assert time.monotonic() < deadline, "an orphan trains on"
         time.sleep(0.1)
 
-
-def test_whom_it_works_for_ends_at_the_first_that_is_no_shell():
-    assert [process.pid for process in guard.starters()][:1] in ([], [os.getppid()])

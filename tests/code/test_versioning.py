@@ -9,46 +9,15 @@ import pytest
 from thaw.errors import ThawError
 from thaw.versioning import Books
 
-GRAPH = """
-stages:
-  first:
-    cmd: cp data/raw/a.txt out_first.txt
-    deps: [data/raw, src/first.py]
-    params: [first]
-    outs: [out_first.txt]
-  second:
-    cmd: cp out_first.txt result.json
-    deps: [out_first.txt]
-    params: [seed, second.depth]
-    metrics:
-      - result.json: {cache: false}
-"""
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "projekt ß"
-    (root / "data" / "raw").mkdir(parents=True)
-    (root / "src").mkdir()
-    (root / "src" / "first.py").write_text("")
-    (root / "data" / "raw" / "a.txt").write_text("1")
-    (root / "params.yaml").write_text("seed: 1\nfirst: {a: 1}\nsecond: {depth: 2, other: 3}\n")
-    (root / "dvc.yaml").write_text(GRAPH)
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, cwd=root, check=True)
-    books = Books(root)
-    books.add(root / "data" / "raw")
-    books.close()
-    return root
-
 
 def work(books: Books, name: str) -> None:
     spec = books.stage(name)
+    snapshot = books.snapshot(name)
     books.clear(name)
     (target,) = spec.outputs.values()
     source = next(iter(spec.inputs.values()))
     target.write_text((source / "a.txt" if source.is_dir() else source).read_text())
-    books.commit(name)
+    books.commit(name, snapshot)
 
 
 def test_the_graph_gives_arguments_keys_and_order(root: Path) -> None:
@@ -80,12 +49,12 @@ def test_a_run_with_the_same_inputs_is_restored(root: Path) -> None:
     books = Books(root)
     work(books, "first")
     (root / "data" / "raw" / "a.txt").write_text("2")
-    assert not books.restore("first")
+    assert not books.restore("first", books.snapshot("first"))
     work(books, "first")
     (root / "data" / "raw" / "a.txt").write_text("1")
     (root / "out_first.txt").write_text("left by a run that failed")
     assert books.changed("first")
-    assert books.restore("first")
+    assert books.restore("first", books.snapshot("first"))
     assert (root / "out_first.txt").read_text() == "1"
     assert not books.changed("first")
 

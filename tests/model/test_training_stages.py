@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -80,7 +81,17 @@ def test_frozen_layers_never_move_and_thawed_ones_do(trained):
 def test_the_same_again_is_the_same_to_the_byte(project, trained, tmp_path):
     run_stages(project, tmp_path, ModelParams(), FROZEN, TUNED)
     assert outputs(tmp_path) == outputs(trained)
-    assert not list((tmp_path / "scratch").rglob("*.npz")), "checkpoints are cleared"
+
+
+def test_a_training_that_was_not_booked_is_not_trained_again(project, trained, tmp_path, caplog):
+    """DVC's lock, a full disk or a kill between the end of the training and its booking: the last checkpoint is there."""
+    tune(project, trained / "frozen", tmp_path, TUNED)
+    first = outputs(tmp_path)
+    shutil.rmtree(tmp_path / "tuned")
+    with caplog.at_level("INFO", "thaw"):
+        tune(project, trained / "frozen", tmp_path, TUNED)
+    assert "after 2 epochs" in caplog.text and "epoch 1 of 2" not in caplog.text
+    assert outputs(tmp_path) == first
 
 
 def test_a_cache_without_room_gives_the_same_bytes(project, trained, tmp_path):

@@ -10,6 +10,7 @@ import typer
 from thaw import telemetry
 from thaw.devices import prepare_tensorflow
 from thaw.errors import exiting_with_message
+from thaw.redaction import hide_in_logs
 
 app = typer.Typer(
     name="thaw",
@@ -40,6 +41,8 @@ def _options(
 def main() -> None:
     """Run the command line; an error the user can mend is printed without a traceback."""
     telemetry.switch_off()
+    telemetry.bypass_proxy_for_loopback()
+    hide_in_logs()
     prepare_tensorflow()
     with exiting_with_message():
         app()

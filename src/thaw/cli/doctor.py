@@ -4,13 +4,14 @@ import importlib.metadata
 import json
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from thaw.cli import app
+from thaw.redaction import redact
 
 _REQUIRED = (
     "tensorflow",
@@ -57,7 +58,8 @@ def doctor(
 
         tune_training()
         return
-    checks = [_python(), *_packages(), *_machine(), *_project()]
+    found = [_python(), *_packages(), *_machine(), *_project()]
+    checks = [replace(check, found=redact(check.found), cure=redact(check.cure)) for check in found]
     if as_json:
         print(json.dumps([asdict(check) for check in checks], ensure_ascii=False, indent=2))
     else:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +17,7 @@ from thaw.project import find_root, home_dir, scratch_dir
 
 if TYPE_CHECKING:
     from thaw.stages.evaluate import Classifier
+    from thaw.tracking.store import Store
 
 _MOST_COLUMNS = 5
 
@@ -91,21 +94,44 @@ def _open(root: Path, run_id: str | None) -> "tuple[Classifier, float]":
 
 
 def download_model(root: Path, run_id: str) -> Path:
-    """The folder of a run's model, fetched when it is not here yet."""
+    """The folder of a run's model, fetched when it is not here yet.
+
+    Args:
+        run_id: or how it begins, as `thaw runs` shows it.
+
+    Raises:
+        ThawError: no run has such an id, or several have, or the run has no model.
+    """
     if not run_id.isalnum():
         raise ThawError(f"{run_id!r} is no id of a run", "`thaw runs` lists them.")
-    target_dir = scratch_dir(root, "predict") / run_id
-    found = sorted(target_dir.rglob("model.json"))
-    if found:
-        return found[0].parent
     from thaw.tracking.store import Store
 
-    target_dir.mkdir(parents=True, exist_ok=True)
     try:
-        return Store(home_dir(root)).download_model(run_id, target_dir)
+        store = Store(home_dir(root))
+        run_id = store.whole_id(run_id)
+        target_dir = scratch_dir(root, "predict") / run_id
+        found = next(target_dir.rglob("model.json"), None)
+        return found.parent if found else _fetch(store, run_id, target_dir)
+    except ThawError:
+        raise
     except Exception as error:  # MLflow and its stores raise many kinds
         reason = str(error) or type(error).__name__
         raise ThawError(f"run {run_id}: no model: {reason}", "`thaw runs` lists the runs.") from None
+
+
+def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
+    """Download beside, check, and put in place: what was cut short is never taken for a model."""
+    from thaw.files import digest, read_json
+
+    target_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target_dir.parent, prefix=".download-") as name:
+        model_dir = store.download_model(run_id, Path(name))
+        expected = read_json(model_dir / "model.json").get("weights_sha256")
+        if digest(model_dir / "model.weights.h5") != expected:
+            raise ThawError(f"run {run_id}: the model came damaged (SHA-256 differs)", "Try again.")
+        shutil.rmtree(target_dir, ignore_errors=True)
+        model_dir.replace(target_dir)
+    return target_dir
 
 
 def _judge(classifier: "Classifier", threshold: float, files: list[Path]) -> list[dict[str, Any]]:

@@ -1,13 +1,14 @@
-"""`thaw run` and `thaw runs`."""
+"""`thaw run`."""
 
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from thaw.addresses import prefect_url
 from thaw.cli import app
 from thaw.errors import ThawError
 from thaw.params import load_params
@@ -46,8 +47,6 @@ def run(
 
 def execute_flow(root: Path, arguments: list[str]) -> None:
     """Become the flow's process: signals and the exit code are its own."""
-    if not (root / "flows" / "__main__.py").exists():
-        raise ThawError(f"{root}: no flows/ beside dvc.yaml", "Run thaw in a clone of its repository.")
     environment = flow_environment(root)
     os.chdir(root)
     sys.stdout.flush()
@@ -55,86 +54,17 @@ def execute_flow(root: Path, arguments: list[str]) -> None:
 
 
 def flow_environment(root: Path) -> dict[str, str]:
-    """The environment of a flow: where its code is, and Prefect set so that nothing but the flow is waited for."""
+    """The environment of a flow: where its code is, and Prefect set so that nothing but the flow is waited for.
+
+    Raises:
+        ThawError: the project has no flow.
+    """
+    if not (root / "flows" / "__main__.py").exists():
+        raise ThawError(f"{root}: no flows/ beside dvc.yaml", "Run thaw in a clone of its repository.")
     environment = {
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")]),
     }
-    url = running_prefect(root)
+    url = prefect_url(root)
     return {**environment, "PREFECT_API_URL": url} if url else environment
-
-
-def running_prefect(root: Path) -> str:
-    """The address of the Prefect server to use: `PREFECT_API_URL`, else the one `thaw ui` started; empty without one."""
-    if "PREFECT_API_URL" in os.environ:
-        return os.environ["PREFECT_API_URL"]
-    path = root / ".thaw" / "ui.json"
-    if not path.exists():
-        return ""
-    url = f"{json.loads(path.read_text(encoding='utf-8'))['prefect']}/api"
-    return url if answers(f"{url}/health") else ""
-
-
-def answers(url: str) -> bool:
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-@app.command()
-def runs(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-) -> None:
-    """List pipeline runs, newest first.
-
-    [bold]Examples[/bold]
-
-      thaw runs
-      thaw runs -n 3 --json
-    """
-    from thaw.tracking.store import Store
-
-    found = Store(find_root()).pipeline_runs(limit)
-    if as_json:
-        print(json.dumps(found, ensure_ascii=False, indent=2))
-        return
-    _print_runs(found)
-
-
-def _print_runs(found: list[dict[str, Any]]) -> None:
-    from datetime import datetime
-
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("run", "name", "started", "accuracy", "data", "ran", box=None, padding=(0, 2, 0, 0))
-    for column in table.columns[:-1]:
-        column.no_wrap = True
-    for item in found:
-        data = next((value[:8] for key, value in item["tags"].items() if key.startswith("data.")), "")
-        accuracy = item["metrics"].get("test.accuracy")
-        table.add_row(
-            item["run_id"][:8],
-            item["name"],
-            f"{datetime.fromtimestamp(item['start_ms'] / 1000):%m-%d %H:%M}",
-            "" if accuracy is None else f"{accuracy:.4f}",
-            data,
-            _tell_stages(item),
-        )
-    Console().print(table if found else "No runs yet. `thaw run` makes the first.")
-
-
-def _tell_stages(run: dict[str, Any]) -> str:
-    """Which stages ran, and how the run ended where it did not end well."""
-    stages = {
-        key.removeprefix("stage."): value for key, value in run["tags"].items() if key.startswith("stage.")
-    }
-    ran = [name for name, outcome in stages.items() if outcome == "ran"]
-    text = "all" if ran and len(ran) == len(stages) else ", ".join(ran) or "nothing"
-    return text if run["status"] == "FINISHED" else f"{run['status']}; {text}"

@@ -7,70 +7,126 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from thaw.addresses import LOOPBACK, answers, free_port, is_every, is_loopback, own_addresses, server_url
 from thaw.cli import app
-from thaw.cli.run import answers, execute_flow
+from thaw.cli.run import execute_flow, flow_environment
 from thaw.errors import ThawError
 from thaw.files import write_json
+from thaw.processes import start_supervised
 from thaw.project import find_root
+from thaw.redaction import redact
 
-_LOOPBACK = "127.0.0.1"
 _START_SECONDS = 120
+_SERVED = ("http://", "https://", "databricks")
+
+
+@dataclass(frozen=True)
+class _Server:
+    """One that `thaw ui` has started."""
+
+    name: str
+    host: str
+    port: int
+    health: str
+    log_path: Path
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches it."""
+        own = ("::1" if ":" in self.host else LOOPBACK) if is_every(self.host) else self.host
+        return server_url(own, self.port)
+
+    def wait_until_up(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not answers(self.url + self.health):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                tail = "\n".join(
+                    self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+                )
+                raise ThawError(f"{self.url} does not answer:\n{tail}", f"The whole log is {self.log_path}.")
+            time.sleep(0.3)
+
+    def stop(self) -> None:
+        self.process.terminate()
 
 
 @app.command()
 def ui(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; the servers know no passwords.")
-    ] = _LOOPBACK,
+        str,
+        typer.Option(
+            help="Address to listen on, 0.0.0.0 for all of this machine's; the servers know no passwords."
+        ),
+    ] = LOOPBACK,
     mlflow_port: Annotated[
-        int, typer.Option(help="MLflow's port; the next free one where it is taken.")
+        int, typer.Option(min=1, max=65535, help="MLflow's port; the next free one where it is taken.")
     ] = 5000,
     prefect_port: Annotated[
-        int, typer.Option(help="Prefect's port; the next free one where it is taken.")
+        int, typer.Option(min=1, max=65535, help="Prefect's port; the next free one where it is taken.")
     ] = 4200,
 ) -> None:
     """Start MLflow's and Prefect's servers, print their addresses, and stop them with Ctrl-C.
+
+    Where MLFLOW_TRACKING_URI names a server, that one is MLflow's.
 
     [bold]Examples[/bold]
 
       thaw ui
       thaw ui --mlflow-port 5001
+      thaw ui --host 0.0.0.0
     """
     root = find_root()
-    mlflow_url = f"http://{host}:{_free_port(host, mlflow_port)}"
-    prefect_url = f"http://{host}:{_free_port(host, prefect_port)}"
-    logs = root / ".thaw" / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    servers = [
-        _start(_mlflow_command(root, mlflow_url), logs / "mlflow.txt", {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}),
-        _start(
-            _prefect_command(prefect_url), logs / "prefect.txt", {"PREFECT_API_URL": f"{prefect_url}/api"}
-        ),
-    ]
     state = root / ".thaw" / "ui.json"
+    servers: list[_Server] = []
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _wait_until_up(f"{mlflow_url}/health", servers[0], logs / "mlflow.txt")
-        _wait_until_up(f"{prefect_url}/api/health", servers[1], logs / "prefect.txt")
-        write_json(state, {"mlflow": mlflow_url, "prefect": prefect_url})
-        typer.echo(f"MLflow   {mlflow_url}   compare runs\nPrefect  {prefect_url}   watch and trigger runs")
-        typer.echo("Ctrl-C stops both. `thaw run` and `thaw deploy` use this Prefect server while it is up.")
-        while all(server.poll() is None for server in servers):
+        named = os.environ.get("MLFLOW_TRACKING_URI", "")
+        elsewhere = redact(named) if named.startswith(_SERVED) else ""
+        if not elsewhere:
+            servers.append(_start_mlflow(root, host, free_port(host, mlflow_port)))
+        servers.append(_start_prefect(root, host, free_port(host, prefect_port)))
+        for server in servers:
+            server.wait_until_up()
+        urls = {"mlflow": elsewhere, **{server.name: server.url for server in servers}}
+        write_json(state, urls)
+        _tell(host, servers, elsewhere)
+        while all(server.process.poll() is None for server in servers):
             time.sleep(0.5)
-        raise ThawError("a server ended by itself", f"Its log is in {logs}.")
+        raise ThawError("a server ended by itself", f"Its log is in {servers[0].log_path.parent}.")
     except KeyboardInterrupt:
         typer.echo("stopped")
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         state.unlink(missing_ok=True)
         for server in servers:
-            server.terminate()
+            server.stop()
         for server in servers:
-            server.wait(20)
+            server.process.wait(20)
+
+
+def _tell(host: str, servers: list[_Server], elsewhere: str) -> None:
+    """Print where the pages are."""
+    purposes = {"mlflow": "compare runs", "prefect": "watch and trigger runs"}
+    titles = {"mlflow": "MLflow ", "prefect": "Prefect"}
+    if elsewhere:
+        typer.echo(f"MLflow   {elsewhere}   compare runs")
+    for server in servers:
+        for address in own_addresses(host):
+            typer.echo(f"{titles[server.name]}  {server_url(address, server.port)}   {purposes[server.name]}")
+    if not is_loopback(host):
+        typer.echo(
+            "These servers know no passwords: whoever reaches this machine can read runs and trigger them."
+        )
+    typer.echo(
+        "Ctrl-C stops what was started. `thaw run` and `thaw deploy` use this Prefect server while it is up."
+    )
 
 
 @app.command()
@@ -89,45 +145,48 @@ def deploy(
     execute_flow(find_root(), ["serve", json.dumps({"cron": cron, "watch": watch})])
 
 
-def _mlflow_command(root: Path, url: str) -> list[str]:
-    host, port = url.removeprefix("http://").rsplit(":", 1)
+def _start_mlflow(root: Path, host: str, port: int) -> _Server:
+    from thaw.tracking.address import tracking_uri
+
     (root / "mlruns").mkdir(exist_ok=True)
-    return [
-        sys.executable, "-m", "mlflow", "server", "--host", host, "--port", port, "--workers", "1",
-        "--backend-store-uri", os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlruns' / 'mlflow.db'}",
-        "--default-artifact-root", (root / "mlruns" / "artifacts").as_uri(),
-    ]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    names = [*own_addresses(host), "localhost", LOOPBACK, "::1"] + (
+        [socket.gethostname()] if is_every(host) else []
+    )
+    addresses = [server_url(name, port) for name in dict.fromkeys(names)]
+    environment = {
+        **os.environ,
+        # Not on the command line, which every user of the machine sees: it may hold a password.
+        "MLFLOW_BACKEND_STORE_URI": tracking_uri(root),
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": (root / "mlruns" / "artifacts").as_uri(),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(address.removeprefix("http://") for address in addresses),
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(addresses),
+    }
+    return _start("mlflow", root, host, port, "/health", command, environment)
 
 
-def _prefect_command(url: str) -> list[str]:
-    host, port = url.removeprefix("http://").rsplit(":", 1)
-    return [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", port]
+def _start_prefect(root: Path, host: str, port: int) -> _Server:
+    command = [sys.executable, "-m", "flows.server", host, str(port)]
+    environment = {**flow_environment(root), "PREFECT_API_URL": f"{server_url(host, port)}/api"}
+    return _start("prefect", root, host, port, "/api/health", command, environment)
 
 
-def _start(command: list[str], log_path: Path, extra: dict[str, str]) -> "subprocess.Popen[bytes]":
-    environment = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"}
+def _start(
+    name: str, root: Path, host: str, port: int, health: str, command: list[str], environment: dict[str, str]
+) -> _Server:
+    log_path = root / ".thaw" / "logs" / f"{name}.txt"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as log:
-        return subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**environment, **extra}
-        )
-
-
-def _wait_until_up(url: str, server: "subprocess.Popen[bytes]", log_path: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not answers(url):
-        if server.poll() is not None or time.monotonic() > deadline:
-            tail = "\n".join(log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
-            raise ThawError(f"{url} does not answer:\n{tail}", f"The whole log is {log_path}.")
-        time.sleep(0.3)
-
-
-def _free_port(host: str, port: int) -> int:
-    for candidate in range(port, port + 50):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, candidate))
-            except OSError:
-                continue
-            return candidate
-    raise ThawError(f"no free port from {port} to {port + 49} on {host}", "Name another one.")
+        return _Server(name, host, port, health, log_path, start_supervised(command, environment, log))

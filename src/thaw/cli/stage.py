@@ -1,65 +1,138 @@
 """`thaw stage`: what DVC runs."""
 
 import os
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from thaw.cli import app
-from thaw.project import find_root, home_dir, scratch_dir
+from thaw.errors import ThawError
+from thaw.processes import end_with_starters
+from thaw.project import find_root, forget_experiment, forget_finished, home_dir, scratch_dir
+
+if TYPE_CHECKING:
+    from thaw.params import Params
+    from thaw.tracking.outbox import Outbox
+    from thaw.versioning import Books, Snapshot, StageSpec
 
 
 @app.command()
 def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> None:
     """Run one stage on the files as they are, and record it in MLflow. `dvc repro` and `dvc exp run` call this.
 
+    Stages of one `dvc repro` or `dvc exp run` are children of one run.
+
     [bold]Examples[/bold]
 
       thaw stage validate
       dvc repro evaluate
     """
-    from thaw.stages import call_stage, configure_logging
-    from thaw.tracking import records
-    from thaw.tracking.follower import JournalFollower
-    from thaw.tracking.outbox import create_outbox, find_unfinished
+    end_with_starters()
+    from thaw.params import load_params
+    from thaw.stages import configure_logging
+    from thaw.tracking.recording import PIPELINE
     from thaw.tracking.shipment import Shipment
     from thaw.versioning import Books
 
     root = find_root()
-    home = home_dir(root)
     configure_logging()
-    shipment = Shipment(home)
+    shipment = Shipment(home_dir(root))
     books = Books(root)
     spec = books.stage(name)
-    for output in spec.outputs.values():
-        output.parent.mkdir(parents=True, exist_ok=True)
-    mark = records.fingerprint(root, books.data_version())
-    outbox = find_unfinished(home, name, mark)
-    journal_path = scratch_dir(root, name) / "journal.jsonl"
-    if outbox is None:
-        journal_path.unlink(missing_ok=True)
-        outbox = create_outbox(home)
-    tags = records.describe_run(root)
-    experiment = os.environ.get("DVC_EXP_NAME", "")
-    if experiment:
-        tags["dvc.experiment"] = experiment
-    params = records.section_params(root, name)
-    outbox.open_run(name, f"{name} {experiment}".strip(), tags=tags, params=params, fingerprint=mark)
+    spec.require_inputs(root)
+    snapshot, params = books.snapshot(name), load_params(root / "params.yaml")
+    outbox = _open_runs(root, books, spec, params)
     shipment.begin(outbox)
-    status = "FAILED"
+    status = ""  # a stage that is killed stays open: the next one goes on with it
     try:
-        with JournalFollower(outbox, (name,), journal_path, records.epochs_before(books.stages(), name)):
-            call_stage(spec, root)
-        records.record_outputs(outbox, [name], name, spec.outputs.values(), spec.metrics)
+        _work(root, books, spec, snapshot, params, outbox)
         status = "FINISHED"
-    except (KeyboardInterrupt, SystemExit):
-        status = ""
+    except Exception:
+        status = "FAILED"
         raise
     finally:
         books.close()
         if status:
             outbox.close_run(name, status)
+            outbox.close_run(PIPELINE, status)
             outbox.finish()
             problem = shipment.wait(30)
             if problem:
-                typer.echo(f"tracking is behind ({problem}); the next run uploads what is left", err=True)
+                typer.echo(problem, err=True)
+
+
+def _open_runs(root: Path, books: "Books", spec: "StageSpec", params: "Params") -> "Outbox":
+    """Open the pipeline's run, which the stages of one DVC process share, and the stage's below it.
+
+    Raises:
+        ThawError: a parameter of the stage is not what the pipeline's run was opened with.
+    """
+    from thaw.tracking import records
+    from thaw.tracking.grouping import group_key, group_outbox, is_under_dvc
+    from thaw.tracking.recording import PIPELINE, record_data
+
+    name = spec.name
+    if books.is_booked(name):
+        forget_finished(root, name)
+    versions = books.data_version()
+    mark = records.fingerprint(root, versions)
+    outbox = group_outbox(home_dir(root), group_key(root), PIPELINE, mark)
+    if not outbox.opened(name):
+        (scratch_dir(root, name) / "journal.jsonl").unlink(missing_ok=True)
+    experiment = os.environ.get("DVC_EXP_NAME", "")
+    tags = records.describe_run(root) | ({"dvc.experiment": experiment} if experiment else {})
+    title = experiment or ("dvc repro" if is_under_dvc() else f"thaw stage {name}")
+    own = params.flat(spec.keys)
+    _require_opened_with(outbox, own)
+    outbox.open_run(PIPELINE, title, tags=tags, params=_known_params(books, name, params) | own, fingerprint=mark)
+    outbox.open_run(name, name, PIPELINE, params=params.flat([name]))
+    record_data(outbox, versions)
+    return outbox
+
+
+def _require_opened_with(outbox: "Outbox", own: dict[str, Any]) -> None:
+    """Hold the stages of one DVC process to the parameters of their common run."""
+    opened = outbox.params("pipeline")
+    changed = [
+        f"{key}: {opened[key]} -> {value}" for key, value in own.items() if opened.get(key, str(value)) != str(value)
+    ]
+    if changed:
+        raise ThawError(
+            f"params.yaml was changed since these stages began ({'; '.join(changed)})", "Run `dvc repro` again."
+        )
+
+
+def _known_params(books: "Books", name: str, params: "Params") -> dict[str, Any]:
+    """The parameters, less those of stages before this one that are out of date: other values made what this one reads."""
+    dirty = [other for other in books.upstream(name) if books.changed(other)]
+    unknown = {key for other in dirty for key in books.stage(other).keys}
+    return params.flat(key for key in params.sections() if key not in unknown)
+
+
+def _work(
+    root: Path, books: "Books", spec: "StageSpec", snapshot: "Snapshot", params: "Params", outbox: "Outbox"
+) -> None:
+    """Run the stage, and log what it made to both runs."""
+    from thaw.stages import call_stage
+    from thaw.tracking.address import model_name
+    from thaw.tracking.follower import JournalFollower
+    from thaw.tracking.recording import PIPELINE, StageFacts, record_child, record_gate, record_stage
+    from thaw.tracking.records import epochs_before
+    from thaw.versioning import require_same
+
+    name = spec.name
+    for output in spec.outputs.values():
+        output.parent.mkdir(parents=True, exist_ok=True)
+    first_step = epochs_before(books.stages(), name)
+    try:
+        with JournalFollower(outbox, (name, PIPELINE), scratch_dir(root, name) / "journal.jsonl", first_step):
+            call_stage(spec, root, params)
+    finally:
+        record_gate(outbox, spec)
+    require_same(name, snapshot, books.snapshot(name))  # refused here, or DVC would book it
+    record_child(outbox, spec)
+    hashes = books.hashes_of_outputs(name) | books.made_inputs(snapshot)
+    record_stage(outbox, StageFacts(spec, "ran", first_step, hashes), model_name(home_dir(root)))
+    if books.downstream(name) == [name]:
+        forget_experiment(root)

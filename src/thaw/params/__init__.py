@@ -1,7 +1,7 @@
 """`params.yaml`, read into frozen models that let no unknown and no missing key pass."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "Params",
     "SplitParams",
     "ValidateParams",
+    "flatten",
     "load_params",
     "parse_params",
 ]
@@ -53,6 +54,28 @@ class Params(Section):
     def section(self, name: str) -> Any:
         """The value of top-level key `name`. `validate` has another name in Python: pydantic owns that one."""
         return getattr(self, "validate_" if name == "validate" else name)
+
+    def sections(self) -> list[str]:
+        """The top-level keys, as `params.yaml` has them."""
+        return [field.alias or name for name, field in type(self).model_fields.items()]
+
+    def flat(self, keys: Iterable[str]) -> dict[str, Any]:
+        """The values below the top-level `keys`, by dotted key."""
+        sections = {key: self.section(key) for key in keys}
+        return flatten(
+            {key: value.model_dump() if isinstance(value, Section) else value for key, value in sections.items()}
+        )
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings to one level, keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def load_params(path: Path) -> Params:

@@ -9,26 +9,27 @@ from typing import Any
 
 from thaw.devices import prepare_tensorflow
 from thaw.errors import ThawError, explaining_disk
-from thaw.params import load_params
+from thaw.params import Params
 from thaw.project import scratch_dir
+from thaw.redaction import hide_in_logs
 
 _log = logging.getLogger("thaw.stages")
 
 
 @explaining_disk()
-def call_stage(spec: Any, root: Path) -> None:
+def call_stage(spec: Any, root: Path, params: Params) -> None:
     """Call a stage's function with the arguments that its signature asks for.
 
     Args:
         spec: the stage's declaration (`thaw.versioning.StageSpec`).
         root: the project's folder.
+        params: what is booked as the stage's parameters; `params.yaml` may have changed since it was read.
 
     Raises:
         ThawError: an input is missing, the disk is full or forbidden, or the function wants what `dvc.yaml` does not declare.
     """
     spec.require_inputs(root)
     prepare_tensorflow()
-    params = load_params(root / "params.yaml")
     function = getattr(importlib.import_module(f"thaw.stages.{spec.name}"), spec.name)
     scratch = scratch_dir(root, spec.name)
     scratch.mkdir(parents=True, exist_ok=True)
@@ -46,6 +47,7 @@ def call_stage(spec: Any, root: Path) -> None:
 
 def configure_logging() -> None:
     """Send what stages say to standard error, one plain line a message."""
+    hide_in_logs()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
     logging.getLogger("thaw").setLevel(logging.INFO)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)

@@ -72,7 +72,7 @@ def fine_tune(
         _log.info("frozen weights before and after: %s", before)
         save(network, fine_tuned_dir, thawed.config)
         write_curve(fine_tuned_curve_path, rows)
-        job.checkpoints.clear()
+        job.checkpoints.finish()
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def train_frozen(
         config = {"model": model.model_dump(), "input_shape": shape, "resize": resize, "classes": classes}
         save(network, frozen_dir, config)
         write_curve(frozen_curve_path, rows)
-        job.checkpoints.clear()
+        job.checkpoints.finish()
 
 
 def _build(model: ModelParams, pictures: StoredViews | FreshViews, num_classes: int, seed: int) -> keras.Model:

@@ -12,9 +12,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from thaw.files import digest, read_json
+import psutil
+
+from thaw.files import digest, read_json, replacing, write_json
+from thaw.tracking.address import address_digest
+from thaw.tracking.names import PARAM_LIMIT, TAG_LIMIT, valid_key, valid_value
 
 Event = dict[str, Any]
+_NAME_LIMIT = 250
 
 
 def outboxes_dir(home: Path) -> Path:
@@ -28,21 +33,43 @@ def create_outbox(home: Path) -> "Outbox":
 
 
 def find_unfinished(home: Path, key: str, fingerprint: str) -> "Outbox | None":
-    """The newest outbox in which run `key` was opened with `fingerprint` and never closed: that of a killed run."""
-    folder = outboxes_dir(home)
-    for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []:
-        outbox = Outbox(path)
-        opened = outbox.opened(key)
-        if opened and opened.get("fingerprint") == fingerprint:
+    """The newest outbox in which run `key` was opened with `fingerprint` and never closed: that of a killed run.
+
+    Only one whose runs are in today's tracking store, and whose writer is dead.
+    """
+    address = address_digest(home)
+    for outbox in reversed(all_outboxes(home)):
+        opened = outbox.opened(key) or {}
+        killed = opened.get("fingerprint") == fingerprint and not _is_alive(opened.get("writer"))
+        if killed and outbox.is_for(address):
             return outbox
     return None
 
 
+def all_outboxes(home: Path) -> list["Outbox"]:
+    """The outboxes, the oldest first."""
+    folder = outboxes_dir(home)
+    return [Outbox(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+
+
+def _this_process() -> list[float]:
+    return [os.getpid(), psutil.Process().create_time()]
+
+
+def _is_alive(writer: list[float] | None) -> bool:
+    """Whether a process other than this one, as `_this_process` told it, is at work."""
+    if writer is None or writer[0] == os.getpid():
+        return False
+    try:
+        return psutil.Process(int(writer[0])).create_time() == writer[1]
+    except psutil.Error:
+        return False
+
+
 def newest_outbox(home: Path) -> "Outbox | None":
     """The one made last."""
-    folder = outboxes_dir(home)
-    newest = max(folder.iterdir(), default=None) if folder.is_dir() else None
-    return Outbox(newest) if newest else None
+    outboxes = all_outboxes(home)
+    return outboxes[-1] if outboxes else None
 
 
 class Outbox:
@@ -62,6 +89,10 @@ class Outbox:
         self.problem_path = folder / "problem.txt"
         self.position_path = folder / "position.json"
         """How many bytes of the events are shipped."""
+        self.refused_path = folder / "refused.jsonl"
+        """The events that MLflow will never take, each with the reason."""
+        self.store_path = folder / "store.json"
+        """The store that holds the runs: a digest of its address, and its id."""
         self._lock = threading.Lock()
 
     def open_run(
@@ -74,63 +105,70 @@ class Outbox:
         fingerprint: str = "",
     ) -> None:
         """Begin run `key`, or go on with it when it was begun before and never closed."""
-        values = {name: str(value) for name, value in (params or {}).items()}
+        values = {valid_key(name): valid_value(value, PARAM_LIMIT) for name, value in (params or {}).items()}
         self._append(
             op="open",
             run=key,
-            name=name,
+            name=valid_value(name, _NAME_LIMIT),
             parent=parent,
-            tags=dict(tags or {}),
+            tags=_valid_tags(tags or {}),
             params=values,
             fingerprint=fingerprint,
+            writer=_this_process(),
         )
 
     def log_tags(self, key: str, tags: Mapping[str, str]) -> None:
-        self._append(op="tags", run=key, tags=dict(tags))
+        self._append(op="tags", run=key, tags=_valid_tags(tags))
 
     def log_metrics(
         self, key: str, values: Mapping[str, float], step: int = 0, time_ms: int | None = None
     ) -> None:
         """Log finite numbers at `step`."""
-        self._append(
-            op="metrics", run=key, values=dict(values), step=step, **({"time": time_ms} if time_ms else {})
-        )
+        valid = {valid_key(name): value for name, value in values.items()}
+        self._append(op="metrics", run=key, values=valid, step=step, **({"time": time_ms} if time_ms else {}))
 
     def log_file(self, key: str, path: Path, folder: str = "") -> None:
         """Log a file as it is now: a copy is kept until it is shipped."""
         kept = self.folder / "files" / digest(path)[:16] / path.name
         if not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, kept)
+            with replacing(kept) as temporary:
+                shutil.copyfile(path, temporary)
         self._append(op="file", run=key, path=str(kept.relative_to(self.folder)), folder=folder)
 
     def log_dataset(self, key: str, name: str, version: str, source: str, context: str) -> None:
         """Log which version of which data the run used."""
         self._append(op="dataset", run=key, name=name, version=version, source=source, context=context)
 
-    def log_model(self, key: str, model_dir: Path, source_dir: Path, registered_name: str) -> None:
-        """Log a saved model with the code that loads it, and register it. The model is kept until it is shipped."""
-        kept = self.folder / "models" / key
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(model_dir, kept)
-        self._append(
-            op="model",
-            run=key,
-            path=str(kept.relative_to(self.folder)),
-            source=str(source_dir),
-            name=registered_name,
-        )
+    def log_model(self, key: str, model_dir: Path, name: str, version: str, tags: Mapping[str, str]) -> None:
+        """Log a saved model and register it, unless it is registered. The model is kept until it is shipped.
+
+        Args:
+            name: the registered model's.
+            version: DVC's hash of the model, by which it is known again.
+            tags: of the registered version.
+        """
+        kept = self.folder / "models" / (version or key)
+        if not kept.exists():
+            partial = kept.with_name(f"{kept.name}.{uuid.uuid4().hex[:8]}.partial")
+            shutil.copytree(model_dir, partial)
+            partial.replace(kept)
+        path = str(kept.relative_to(self.folder))
+        self._append(op="model", run=key, path=path, name=name, version=version, tags=_valid_tags(tags))
 
     def close_run(self, key: str, status: str = "FINISHED") -> None:
         """End run `key`: `FINISHED`, `FAILED` or `KILLED`."""
         self._append(op="close", run=key, status=status)
+
+    def mark_killed(self, key: str, time_ms: int | None = None) -> None:
+        """Note when the writer of run `key`, which was killed, died. The run stays open here: a later run may go on in it."""
+        self._append(op="killed", run=key, **({"time": time_ms} if time_ms else {}))
 
     def finish(self) -> None:
         """Say that no more events follow."""
         self._append(op="finish")
 
     def _append(self, **event: Any) -> None:
-        line = json.dumps({"time": time.time_ns() // 1_000_000, **event}, ensure_ascii=False) + "\n"
+        line = json.dumps({"time": time.time_ns() // 1_000_000, **event}) + "\n"
         with self._lock:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self.events_path.open("a+b") as file:
@@ -159,6 +197,53 @@ class Outbox:
                 found = event if event["op"] == "open" else None
         return found
 
+    def running(self) -> list[str]:
+        """The runs that were opened and neither closed nor marked as killed since, children first."""
+        ends: dict[str, str] = {}
+        for _, event in self.events():
+            if event["op"] in ("open", "close", "killed"):
+                ends[event["run"]] = event["op"]
+        return [key for key, op in reversed(ends.items()) if op == "open"]
+
+    def last_time(self) -> int:
+        """When the last event was written (ms)."""
+        return int(self.events_path.stat().st_mtime * 1000)
+
+    def position(self) -> int:
+        """How many bytes of the events are shipped."""
+        return int(read_json(self.position_path)) if self.position_path.exists() else 0
+
+    def left(self) -> int:
+        """How many events are not shipped."""
+        return sum(1 for _ in self.events(self.position()))
+
+    def is_for(self, address: str) -> bool:
+        """Whether it may be shipped to the store at `address` (`address_digest`): it was, or to none so far."""
+        return not self.store_path.exists() or read_json(self.store_path)["address"] == address
+
+    def reset(self) -> None:
+        """Forget what was shipped: the store that held it is gone."""
+        for path in (self.position_path, self.run_ids_path, self.store_path, self.refused_path):
+            path.unlink(missing_ok=True)
+
+    def tie(self, address: str, store_id: str) -> None:
+        """Note the store that holds the runs; forget what was shipped to another one."""
+        tied = {"address": address, "store": store_id}
+        if self.store_path.exists() and read_json(self.store_path) != tied:
+            self.reset()
+        write_json(self.store_path, tied)
+
+    def set_aside(self, event: Event, reason: str) -> None:
+        """Keep an event that MLflow will never take, with the reason."""
+        with self.refused_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"event": event, "reason": reason}) + "\n")
+
+    def refused(self) -> list[dict[str, Any]]:
+        """The events that MLflow would not take: `event` and `reason` of each."""
+        if not self.refused_path.exists():
+            return []
+        return [json.loads(line) for line in self.refused_path.read_text(encoding="utf-8").splitlines()]
+
     def tags(self, key: str) -> dict[str, str]:
         """The tags that run `key` was given."""
         tags: dict[str, str] = {}
@@ -167,6 +252,13 @@ class Outbox:
                 tags |= event.get("tags", {})
         return tags
 
+    def params(self, key: str) -> dict[str, str]:
+        """The parameters that run `key` was first opened with."""
+        for _, event in self.events():
+            if event["op"] == "open" and event["run"] == key:
+                return dict(event["params"])
+        return {}
+
     def is_finished(self) -> bool:
         """Whether no more events follow."""
         last = deque((event["op"] for _, event in self.events()), maxlen=1)
@@ -174,9 +266,7 @@ class Outbox:
 
     def is_shipped(self) -> bool:
         """Whether it is finished and all of it is in MLflow."""
-        if not self.position_path.exists() or not self.is_finished():
-            return False
-        return bool(read_json(self.position_path) == self.events_path.stat().st_size)
+        return self.is_finished() and self.position() == self.events_path.stat().st_size
 
     def last_step(self, key: str) -> int:
         """The highest step at which a metric of run `key` was logged; -1 before the first."""
@@ -198,6 +288,10 @@ class Outbox:
             return self.problem_path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
+
+
+def _valid_tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    return {valid_key(key): valid_value(value, TAG_LIMIT) for key, value in tags.items()}
 
 
 def _ends_whole(path: Path) -> bool:

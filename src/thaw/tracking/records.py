@@ -78,7 +78,9 @@ def record_outputs(
 def record_findings(outbox: Outbox, runs: Iterable[str], findings_path: Path) -> None:
     """Log the gate's findings: a count for each check, and the page to look at."""
     findings = read_json(findings_path)
-    counts = {f"findings.{name}": value for name, value in (findings["severities"] | findings["checks"]).items()}
+    counts = {
+        f"findings.{name}": value for name, value in (findings["severities"] | findings["checks"]).items()
+    }
     page = findings_path.with_name("gate.html")
     for run in runs:
         outbox.log_metrics(run, {name: float(value) for name, value in counts.items()})
@@ -126,14 +128,7 @@ def _numbers(path: Path) -> dict[str, float]:
         for name, value in flat.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    return {
-        _metric_name(f"test.{name}"): float(value) for name, value in numeric.items() if math.isfinite(value)
-    }
-
-
-def _metric_name(name: str) -> str:
-    """MLflow takes letters, digits, `_-. /:` in a metric's name; other signs become `_`."""
-    return "".join(sign if sign.isalnum() or sign in "_-. /:" else "_" for sign in name)
+    return {f"test.{name}": float(value) for name, value in numeric.items() if math.isfinite(value)}
 
 
 def _is_number(text: str) -> bool:

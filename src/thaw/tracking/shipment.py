@@ -9,6 +9,7 @@ from pathlib import Path
 from thaw.tracking.outbox import Outbox
 
 _POLL_SECONDS = 0.1
+_LATER = "the next run, or `thaw sync`, uploads what is left"
 
 
 class Shipment:
@@ -19,13 +20,18 @@ class Shipment:
     """
 
     def __init__(self, home: Path) -> None:
-        paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-        log_path = home / ".thaw" / "logs" / "shipper.txt"
-        log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._home = home
+        self._log_path = home / ".thaw" / "logs" / "shipper.txt"
         self._outbox: Outbox | None = None
-        with log_path.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "thaw.tracking.shipper", str(home)],
+        self._restarted = False
+        self._process = self._start()
+
+    def _start(self) -> "subprocess.Popen[str]":
+        paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self._log_path.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "thaw.tracking.shipping", str(self._home)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -35,20 +41,52 @@ class Shipment:
             )
 
     def begin(self, outbox: Outbox) -> None:
-        """Ship `outbox`, which has at least one event."""
-        assert self._process.stdin
+        """Ship `outbox`, which has at least one event. A process that is dead already is started again, once."""
         self._outbox = outbox
-        self._process.stdin.write(f"{outbox.folder}\n")
-        self._process.stdin.flush()
+        if not self._name_outbox():
+            self._restart()
+
+    def _name_outbox(self) -> bool:
+        assert self._process.stdin and self._outbox
+        try:
+            self._process.stdin.write(f"{self._outbox.folder}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return False
+        return True
+
+    def _restart(self) -> None:
+        self._restarted = True
+        self._process.wait()
+        self._process = self._start()
+        self._name_outbox()
 
     def wait(self, seconds: float = 60.0) -> str:
-        """Wait until everything up to `finish` is shipped; why it is not, where tracking is down or slow, else empty."""
+        """Wait until everything up to `finish` is shipped.
+
+        Returns:
+            What to tell the user: that tracking is down, slow or dead, or what MLflow refused; empty when all is well.
+        """
         assert self._outbox, "nothing was begun"
         deadline = time.monotonic() + seconds
-        while self._process.poll() is None and time.monotonic() < deadline:
-            if self._outbox.problem():
+        while time.monotonic() < deadline:
+            code = self._process.poll()
+            if code is None and not self._outbox.problem():
+                time.sleep(_POLL_SECONDS)
+            elif code and not self._restarted and not self._outbox.is_shipped():
+                self._restart()
+            else:
                 break
-            time.sleep(_POLL_SECONDS)
-        if self._process.poll() is None:
-            return self._outbox.problem() or "MLflow is slow"
-        return self._outbox.problem()
+        return self._tell()
+
+    def _tell(self) -> str:
+        assert self._outbox
+        if self._outbox.is_shipped():
+            count = len(self._outbox.refused())
+            return f"MLflow refused {count} events: `thaw sync` shows them" if count else ""
+        code = self._process.poll()
+        if code:
+            shown = self._log_path.relative_to(self._home)
+            return f"the process that ships to MLflow ended with code {code}, see {shown}; {_LATER}"
+        problem = self._outbox.problem()
+        return f"tracking is down ({problem}); {_LATER}" if problem else f"MLflow is slow; {_LATER}"

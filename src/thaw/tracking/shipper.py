@@ -1,166 +1,130 @@
-"""Ships outboxes to MLflow, in a process of its own beside the run that writes them."""
+"""Takes the events of an outbox to MLflow."""
 
-import contextlib
-import shutil
-import sys
-import threading
-import time
 from itertools import groupby
-from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from thaw.files import read_json, write_json, write_text
-from thaw.tracking.outbox import Event, Outbox, outboxes_dir
+from thaw.files import write_json
+from thaw.tracking.outbox import Event, Outbox
 from thaw.tracking.store import Store
 
-_POLL_SECONDS = 0.3
-_LONGEST_WAIT_SECONDS = 30.0
+
+class StoreGone(Exception):
+    """The store that runs were shipped to is not there any more, or holds them no more."""
+
+
+class _Refused(Exception):
+    """An event that cannot be carried out, whatever the store says."""
 
 
 class Shipper:
     """Takes the events of one outbox to MLflow, in order, and remembers how far it came.
 
-    Every event is idempotent or remembered, so that shipping goes on after a kill where it stopped.
+    Every event is idempotent or remembered, so that shipping goes on after a kill where it stopped. An event that MLflow will
+    never take is set aside, and shipping goes on with the next. Where the store was deleted and made anew, or holds the runs no
+    more, shipping begins anew.
     """
 
     def __init__(self, outbox: Outbox, store: Store) -> None:
         self.outbox = outbox
         self.store = store
-        self._position: int = read_json(outbox.position_path) if outbox.position_path.exists() else 0
+        outbox.tie(store.address, store.store_id)
+        if outbox.left() and store.is_gone(self._shipped_ids()):
+            outbox.reset()
+            outbox.tie(store.address, store.store_id)
+        self._position = outbox.position()
         self.finished = False
 
+    def _shipped_ids(self) -> list[str]:
+        return [run_id for key, run_id in self.outbox.run_ids().items() if key != "experiment"]
+
     def ship(self) -> None:
-        """Ship what is new. An error of MLflow leaves the position before the event that failed."""
+        """Ship what is new. An error of a store that is away leaves the position before the event that failed.
+
+        Raises:
+            StoreGone: the store is not the one that this shipper began with.
+        """
         events = list(self.outbox.events(self._position))
+        if events and self.store.is_gone([]):
+            raise StoreGone
         for (op, run), group in groupby(events, lambda item: (item[1]["op"], item[1].get("run", ""))):
             batch = list(group)
-            if op == "metrics":
-                self.store.log_metrics(self._run_id(run), [event for _, event in batch])
+            if op == "metrics" and self._log_metrics(run, [event for _, event in batch]):
                 self._remember(batch[-1][0])
                 continue
             for end, event in batch:
-                self._apply(event)
+                self._carry(event)
                 self._remember(end)
 
-    def _apply(self, event: Event) -> None:
-        if event["op"] == "finish":
-            self.finished = True
+    def _log_metrics(self, run: str, events: list[Event]) -> bool:
+        """Log the metrics of several events at once; false where one of them is refused."""
+        try:
+            self.store.log_metrics(self._run_id(run), events)
+        except Exception as error:
+            if not self.store.refusal(error):
+                raise
+            return False
+        return True
+
+    def _carry(self, event: Event) -> None:
+        """Apply an event, or set it aside."""
+        reason = self._attempt(event)
+        if not reason:
             return
-        self.finished = False
+        if self.store.is_gone(self._shipped_ids()):
+            raise StoreGone
+        if self.store.revive(self.outbox.run_ids().get(event["run"], "")):
+            reason = self._attempt(event)
+        if reason:
+            self.outbox.set_aside(event, reason)
+
+    def _attempt(self, event: Event) -> str:
+        """Apply an event; why it is refused, else empty."""
+        try:
+            self._apply(event)
+        except _Refused as error:
+            return str(error)
+        except Exception as error:
+            reason = self.store.refusal(error)
+            if not reason:
+                raise
+            return reason
+        return ""
+
+    def _apply(self, event: Event) -> None:
+        self.finished = event["op"] == "finish"
         if event["op"] == "open":
             self._open(event)
-            return
-        run_id = self._run_id(event["run"])
-        self.store.apply(run_id, event, self.outbox.folder)
+        elif event["op"] == "metrics":
+            self.store.log_metrics(self._run_id(event["run"]), [event])
+        elif not self.finished:
+            if "path" in event and not (self.outbox.folder / event["path"]).exists():
+                raise _Refused(f"{event['path']}: the copy kept in the outbox is gone")
+            self.store.apply(self._run_id(event["run"]), event, self.outbox.folder)
 
     def _open(self, event: Event) -> None:
         ids = self.outbox.run_ids()
         key = event["run"]
         if key in ids:
-            self.store.reopen_run(ids[key])
+            self.store.reopen_run(ids[key], event)
         else:
             ids["experiment"] = self.store.experiment_id
             ids[key] = self.store.open_run(event, ids.get(event["parent"], ""))
             write_json(self.outbox.run_ids_path, ids)
+            self.store.describe_run(ids[key], event)
         if not event["parent"]:
             self.store.start_monitor(ids[key])
 
     def _run_id(self, key: str) -> str:
-        return self.outbox.run_ids()[key]
+        ids = self.outbox.run_ids()
+        if key not in ids:
+            raise _Refused(f"MLflow has no run for {key}: its opening was refused")
+        return ids[key]
 
     def _remember(self, position: int) -> None:
         self._position = position
         write_json(self.outbox.position_path, position)
 
-    def close_open_runs(self) -> None:
-        """Mark what a killed run left open."""
-        for key, run_id in reversed(self.outbox.run_ids().items()):
-            if key != "experiment" and self.outbox.opened(key):
-                now_ms = time.time_ns() // 1_000_000
-                self.store.apply(
-                    run_id, {"op": "close", "status": "KILLED", "time": now_ms}, self.outbox.folder
-                )
-
-
-def run_shipper(home: Path) -> None:
-    """Ship the outbox that standard input names, until its writer is done or gone; first what earlier runs could not ship.
-
-    MLflow is loaded while the writer still gets ready. Standard input ends with the writer, however that ends.
-    """
-    store = _open_store(home)
-    line = sys.stdin.readline().rstrip("\n")
-    if not line:
-        return
-    outbox = Outbox(Path(line))
-    gone = threading.Event()
-    threading.Thread(target=_await_end, args=(gone,), name="writer", daemon=True).start()
-    with FileLock(outbox.folder / "shipper.lock", timeout=60):
-        if _ship_until_done(home, outbox, store, gone):
-            shutil.rmtree(outbox.folder / "files", ignore_errors=True)
-            shutil.rmtree(outbox.folder / "models", ignore_errors=True)
-            _forget_shipped(home)
-
-
-def _await_end(gone: threading.Event) -> None:
-    sys.stdin.read()
-    gone.set()
-
-
-def _open_store(home: Path) -> Store | None:
-    try:
-        return Store(home)
-    except Exception as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return None
-
-
-def _ship_until_done(home: Path, outbox: Outbox, store: Store | None, gone: threading.Event) -> bool:
-    """Whether all was shipped; false when the writer has ended and something is left for the next run."""
-    shipper = None
-    wait = _POLL_SECONDS
-    while True:
-        orphaned = gone.is_set()
-        try:
-            store = store or Store(home)
-            if shipper is None:
-                _ship_leftovers(home, outbox, store)
-                shipper = Shipper(outbox, store)
-            shipper.ship()
-            outbox.problem_path.unlink(missing_ok=True)
-            wait = _POLL_SECONDS
-            if shipper.finished:
-                return True
-            if orphaned:
-                shipper.close_open_runs()
-                return False
-        except Exception as error:
-            write_text(outbox.problem_path, f"{type(error).__name__}: {error}")
-            if orphaned or outbox.is_finished():
-                return False
-            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
-        gone.wait(wait)
-
-
-def _ship_leftovers(home: Path, current: Outbox, store: Store) -> None:
-    """Ship what earlier runs left, and mark the runs of those that were killed."""
-    for folder in sorted(outboxes_dir(home).iterdir()):
-        if folder == current.folder or not (folder / "events.jsonl").exists():
-            continue
-        with contextlib.suppress(Timeout), FileLock(folder / "shipper.lock", timeout=0):
-            shipper = Shipper(Outbox(folder), store)
-            shipper.ship()
-            if not shipper.finished:
-                shipper.close_open_runs()
-
-
-def _forget_shipped(home: Path, keep: int = 20) -> None:
-    """Remove the oldest outboxes once everything in them is shipped."""
-    for folder in sorted(outboxes_dir(home).iterdir())[:-keep]:
-        outbox = Outbox(folder)
-        if outbox.is_shipped():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    run_shipper(Path(sys.argv[1]))
+    def close_open_runs(self, time_ms: int | None = None) -> None:
+        """Mark the runs that a killed writer left open as killed: now, or when it died."""
+        for key in self.outbox.running():
+            self.outbox.mark_killed(key, time_ms)
+        self.ship()

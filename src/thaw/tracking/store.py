@@ -1,20 +1,40 @@
 """The one place that imports MLflow."""
 
+import logging
 import os
+import sqlite3
+import uuid
 from pathlib import Path
 from typing import Any
 
 from thaw import telemetry
 from thaw.errors import ThawError
 from thaw.files import read_json
+from thaw.tracking import address
 from thaw.tracking.outbox import Event
+from thaw.tracking.relocation import relocate
 
-EXPERIMENT = "thaw"
+_STORE_TAG = "thaw.store"
+_VERSION_TAG = "dvc.version"
+_BATCH = 100
+"""Parameters, or tags, that MLflow takes at once."""
+# What MLflow answers when the same event will be refused the next time too.
+_REFUSALS = frozenset(
+    {
+        "INVALID_PARAMETER_VALUE",
+        "RESOURCE_ALREADY_EXISTS",
+        "RESOURCE_DOES_NOT_EXIST",
+        "BAD_REQUEST",
+        "MALFORMED_REQUEST",
+        "INVALID_STATE",
+        "ENDPOINT_NOT_FOUND",
+        "FEATURE_DISABLED",
+        "NOT_IMPLEMENTED",
+        "RESOURCE_LIMIT_EXCEEDED",
+    }
+)
 
-
-def tracking_uri(home: Path) -> str:
-    """`MLFLOW_TRACKING_URI`, else the SQLite store in the project's `mlruns`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlruns' / 'mlflow.db'}"
+log = logging.getLogger("thaw.tracking")
 
 
 class _Untried:
@@ -42,42 +62,118 @@ class Store:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # it may hold a password
         import mlflow
 
-        (home / "mlruns").mkdir(parents=True, exist_ok=True)
-        self.uri = tracking_uri(home)
+        self.uri, self.registry_uri = address.tracking_uri(home), address.registry_uri(home)
+        self.address = address.address_digest(home)
+        self._database_path = address.database_path(home) if address.is_own(home) else None
+        if self._database_path:
+            self._database_path.parent.mkdir(parents=True, exist_ok=True)
+            relocate(self._database_path, address.artifacts_dir(home))
         named = os.environ.get("MLFLOW_TRACKING_URI")
         mlflow.set_tracking_uri(self.uri)
         if named is None:  # MLflow sets the variable too, and the next project would take it for the user's
             os.environ.pop("MLFLOW_TRACKING_URI", None)
-        mlflow.set_registry_uri(self.uri)
-        self.client = mlflow.MlflowClient(self.uri, self.uri)
-        self.experiment_id = self._experiment(home)
+        mlflow.set_registry_uri(self.registry_uri)
+        self.client = mlflow.MlflowClient(self.uri, self.registry_uri)
+        self.experiment_id, self.store_id = self._experiment(home)
+        self._inode = self._database_inode()
         self._monitors: dict[str, Any] = {}
 
-    def _experiment(self, home: Path) -> str:
-        found = self.client.get_experiment_by_name(EXPERIMENT)
-        if found:
-            return str(found.experiment_id)
-        served = self.uri.startswith(("http:", "https:", "databricks"))
-        location = None if served else (home / "mlruns" / "artifacts").as_uri()
-        # Without the tag MLflow's page opens on prompts and traces.
-        tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(self.client.create_experiment(EXPERIMENT, artifact_location=location, tags=tags))
+    def _experiment(self, home: Path) -> tuple[str, str]:
+        """The experiment's id and the store's, which is a tag of the experiment."""
+        name = address.experiment_name(home)
+        found = self.client.get_experiment_by_name(name)
+        store_id = uuid.uuid4().hex
+        if found is None:
+            location = None if address.is_served(home) else address.artifacts_dir(home).as_uri()
+            # Without the tag on its kind MLflow's page opens on prompts and traces.
+            tags = {"mlflow.experimentKind": "custom_model_development", _STORE_TAG: store_id}
+            return str(self.client.create_experiment(name, location, tags)), store_id
+        self._restore_experiment(found)
+        if _STORE_TAG not in found.tags:
+            self.client.set_experiment_tag(found.experiment_id, _STORE_TAG, store_id)
+        return str(found.experiment_id), str(found.tags.get(_STORE_TAG, store_id))
+
+    def _restore_experiment(self, experiment: Any) -> bool:
+        if experiment.lifecycle_stage != "deleted":
+            return False
+        log.warning("the experiment %s was deleted in MLflow; it is restored", experiment.name)
+        self.client.restore_experiment(experiment.experiment_id)
+        return True
+
+    def _database_inode(self) -> int:
+        try:
+            return self._database_path.stat().st_ino if self._database_path else 0
+        except FileNotFoundError:
+            return -1
+
+    def is_database_gone(self) -> bool:
+        """Whether the project's own database was deleted, or another put in its place."""
+        return self._database_inode() != self._inode
+
+    def is_gone(self, run_ids: list[str]) -> bool:
+        """Whether the database, the experiment or a run is not there any more, or another in its place."""
+        from mlflow.exceptions import MlflowException
+
+        if self.is_database_gone():
+            return True
+        try:
+            self.client.get_experiment(self.experiment_id)
+            for run_id in run_ids:
+                self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return True
+            raise
+        return False
+
+    def revive(self, run_id: str) -> bool:
+        """Restore a run that was deleted in MLflow, or its experiment; whether it was so."""
+        restored = self._restore_experiment(self.client.get_experiment(self.experiment_id))
+        if run_id and self.client.get_run(run_id).info.lifecycle_stage == "deleted":
+            log.warning("the run %s was deleted in MLflow; it is restored", run_id)
+            self.client.restore_run(run_id)
+            return True
+        return restored
+
+    def refusal(self, error: Exception) -> str:
+        """Why MLflow will never take an event; empty where the store is away, and may take it later."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, MlflowException):
+            return text if error.error_code in _REFUSALS else ""
+        return "" if isinstance(error, OSError | SQLAlchemyError | sqlite3.Error) else text
 
     def open_run(self, event: Event, parent_id: str) -> str:
         """Create a run; its id."""
-        from mlflow.entities import Param, RunTag
-
-        tags = {**event["tags"], **({"mlflow.parentRunId": parent_id} if parent_id else {})}
+        tags = {"thaw.run": event["run"], **({"mlflow.parentRunId": parent_id} if parent_id else {})}
         run = self.client.create_run(self.experiment_id, event["time"], tags, event["name"])
-        params = [Param(key, value[:6000]) for key, value in event["params"].items()]
-        self.client.log_batch(run.info.run_id, params=params, tags=[RunTag("thaw.run", event["run"])])
         return str(run.info.run_id)
 
-    def reopen_run(self, run_id: str) -> None:
-        """Set a run that was killed going again."""
+    def describe_run(self, run_id: str, event: Event) -> None:
+        """Log the parameters and tags that a run was opened with."""
+        from mlflow.entities import Param
+
+        params = [Param(key, value) for key, value in event["params"].items()]
+        for start in range(0, len(params), _BATCH):
+            self.client.log_batch(run_id, params=params[start : start + _BATCH])
+        self._log_tags(run_id, event["tags"])
+
+    def _log_tags(self, run_id: str, tags: dict[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        items = [RunTag(key, value) for key, value in tags.items()]
+        for start in range(0, len(items), _BATCH):
+            self.client.log_batch(run_id, tags=items[start : start + _BATCH])
+
+    def reopen_run(self, run_id: str, event: Event) -> None:
+        """Set a run going again that was killed or closed, with what it stands on now."""
         self.client.update_run(run_id, status="RUNNING")
+        self._log_tags(run_id, event["tags"])
 
     def log_metrics(self, run_id: str, events: list[Event]) -> None:
         """Log metrics; logging the same event again changes nothing."""
@@ -95,20 +191,16 @@ class Store:
         """Carry out one event on a run. `folder` is the outbox's, which file paths are relative to."""
         match event["op"]:
             case "tags":
-                from mlflow.entities import RunTag
-
-                self.client.log_batch(
-                    run_id, tags=[RunTag(key, value) for key, value in event["tags"].items()]
-                )
+                self._log_tags(run_id, event["tags"])
             case "file":
                 self.client.log_artifact(run_id, str(folder / event["path"]), event["folder"] or None)
             case "dataset":
                 self._log_dataset(run_id, event)
             case "model":
                 self._log_model(run_id, event, folder)
-            case "close":
+            case "close" | "killed":
                 self.stop_monitor(run_id)
-                self.client.set_terminated(run_id, event["status"], event["time"])
+                self.client.set_terminated(run_id, event.get("status", "KILLED"), event["time"])
 
     def _log_dataset(self, run_id: str, event: Event) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -118,7 +210,32 @@ class Store:
             run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", event["context"])])]
         )
 
+    def _registered(self, name: str, version: str) -> bool:
+        found = self.client.search_model_versions(f"name = '{name}'") if version else []
+        return any(item.tags.get(_VERSION_TAG) == version for item in found)
+
     def _log_model(self, run_id: str, event: Event, folder: Path) -> None:
+        if self._registered(event["name"], event["version"]):
+            return
+        saved = self._logged_models(
+            f"source_run_id = '{run_id}' AND tags.`{_VERSION_TAG}` = '{event['version']}'"
+        )
+        model_id = saved[0].model_id if saved else self._save_model(run_id, event, folder)
+        tags = {_VERSION_TAG: event["version"], **event["tags"]}
+        self._register(event["name"], model_id, run_id, tags)
+
+    def _register(self, name: str, model_id: str, run_id: str, tags: dict[str, str]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        source = self.client.get_logged_model(model_id).artifact_location
+        self.client.create_model_version(name, source, run_id, tags, model_id=model_id)
+
+    def _save_model(self, run_id: str, event: Event, folder: Path) -> str:
         import mlflow
         import numpy as np
         from mlflow.models import Model, ModelSignature
@@ -133,14 +250,14 @@ class Store:
         )
         with mlflow.start_run(run_id=run_id):
             # As `mlflow.pyfunc.log_model` does, but for the trial prediction, which would load TensorFlow here.
-            Model.log(
+            logged = Model.log(
                 artifact_path=None,
                 name="model",
                 flavor=_Untried,
                 validate_serving_input=False,
                 loader_module="thaw.serving",
                 data_path=str(model_dir),
-                code_paths=[event["source"]],
+                code_paths=[str(Path(__file__).parents[1])],
                 pip_requirements=[
                     "tensorflow==2.21.0",
                     "keras==3.15.1",
@@ -150,9 +267,10 @@ class Store:
                 ],
                 signature=signature,
                 input_example={"pixels": np.zeros((1, *shape), np.uint8)},
-                registered_model_name=event["name"],
             )
         self.client.update_run(run_id, status="RUNNING")
+        self.client.set_logged_model_tags(logged.model_id, {_VERSION_TAG: event["version"]})
+        return str(logged.model_id)
 
     def start_monitor(self, run_id: str) -> None:
         """Log the machine's load (GPUs' too, where there are any) to a run until it closes."""
@@ -172,7 +290,7 @@ class Store:
             monitor.finish()
 
     def pipeline_runs(self, limit: int) -> list[dict[str, Any]]:
-        """The newest pipeline runs, newest first: id, name, status, start (ms), metrics, params and tags."""
+        """The newest pipeline runs, newest first: id, name, status, start and end (ms), metrics, params and tags."""
         runs = self.client.search_runs(
             [self.experiment_id],
             "tags.`thaw.run` = 'pipeline'",
@@ -185,6 +303,7 @@ class Store:
                 "name": run.info.run_name,
                 "status": run.info.status,
                 "start_ms": run.info.start_time,
+                "end_ms": run.info.end_time,
                 "metrics": dict(run.data.metrics),
                 "params": dict(run.data.params),
                 "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
@@ -192,29 +311,50 @@ class Store:
             for run in runs
         ]
 
-    def _whole_id(self, beginning: str) -> str:
-        runs = self.client.search_runs([self.experiment_id], max_results=5000)
-        found = [run.info.run_id for run in runs if run.info.run_id.startswith(beginning)]
-        if len(found) != 1:
-            cure = "`thaw runs` lists the runs." if not found else "Give more of its id."
-            raise ThawError(f"{len(found)} runs have an id that begins with {beginning}", cure)
-        return str(found[0])
-
-    def download_model(self, run_id: str, target_dir: Path) -> Path:
-        """Fetch the model that a run logged; the folder that holds its `model.json`.
-
-        Args:
-            run_id: or how it begins, as `thaw runs` shows it.
+    def whole_id(self, beginning: str) -> str:
+        """The id of the run whose id begins so.
 
         Raises:
-            ThawError: no run, or several, have such an id.
+            ThawError: no run has, or several.
+        """
+        runs, token = [], None
+        while token != "":
+            page = self.client.search_runs([self.experiment_id], max_results=5000, page_token=token)
+            runs += [run for run in page if run.info.run_id.startswith(beginning)]
+            token = page.token or ""
+        if len(runs) == 1:
+            return str(runs[0].info.run_id)
+        if not runs:
+            raise ThawError(f"no run has an id that begins with {beginning}", "`thaw runs` lists the runs.")
+        shown = ", ".join(f"{run.info.run_id} ({run.info.run_name})" for run in runs[:10])
+        raise ThawError(
+            f"{len(runs)} runs have an id that begins with {beginning}: {shown}", "Give more of the id."
+        )
+
+    def download_model(self, run_id: str, target_dir: Path) -> Path:
+        """Fetch the model of a run: the one it logged, else the same one of another run; the folder of its `model.json`.
+
+        Args:
+            run_id: the whole id (`whole_id`).
+
+        Raises:
+            ThawError: the run has no model.
         """
         import mlflow
 
-        run_id = self._whole_id(run_id)
-        models = self.client.search_logged_models(
-            [self.experiment_id], filter_string=f"source_run_id = '{run_id}'", max_results=1
+        version = self.client.get_run(run_id).data.tags.get("dvc.models/fine_tuned", "")
+        models = self._logged_models(f"source_run_id = '{run_id}'")
+        if not models and version:
+            models = self._logged_models(f"tags.`{_VERSION_TAG}` = '{version}'")
+        if not models:
+            raise ThawError(
+                f"run {run_id} has no model: it did not come to `evaluate`", "`thaw runs` lists the runs."
+            )
+        local = Path(
+            mlflow.artifacts.download_artifacts(models[0].artifact_location, dst_path=str(target_dir))
         )
-        source = models[0].artifact_location if models else f"runs:/{run_id}/model"
-        local = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(target_dir)))
         return next(local.rglob("model.json")).parent
+
+    def _logged_models(self, filter_string: str) -> list[Any]:
+        found = self.client.search_logged_models([self.experiment_id], filter_string, max_results=1)
+        return [model for model in found if str(model.status) in ("READY", "LoggedModelStatus.READY")]

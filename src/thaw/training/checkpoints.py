@@ -14,6 +14,7 @@ import numpy as np
 
 from thaw.files import digest, replacing
 from thaw.fingerprint import code_digest, content_key, library_versions
+from thaw.project import FINISHED
 
 _log = logging.getLogger("thaw.training")
 _KEPT = 2
@@ -52,6 +53,7 @@ class Checkpoints:
         """Write a checkpoint, then remove all but the last two."""
         facts = json.dumps({"step": checkpoint.step, **checkpoint.facts}).encode()
         self.home_dir.mkdir(parents=True, exist_ok=True)
+        (self.home_dir / FINISHED).unlink(missing_ok=True)
         with replacing(self.home_dir / "new.npz") as temporary:
             np.savez(temporary, allow_pickle=False, facts=np.frombuffer(facts, np.uint8), **checkpoint.arrays)
             name = f"{self.key}-{checkpoint.step:010d}-{digest(temporary)[:16]}.npz"
@@ -80,10 +82,10 @@ class Checkpoints:
             return Checkpoint(facts.pop("step"), content, facts)
         return None
 
-    def clear(self) -> None:
-        """Remove them all: the training is done."""
-        for path in self.home_dir.glob("*.npz"):
-            path.unlink()
+    def finish(self) -> None:
+        """Say that the training is done. The last checkpoint stays until its result is booked, by `forget_finished`."""
+        self.home_dir.mkdir(parents=True, exist_ok=True)
+        (self.home_dir / FINISHED).touch()
 
     def _files(self) -> list[Path]:
         return sorted(self.home_dir.glob(f"{self.key}-*.npz"))

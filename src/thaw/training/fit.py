@@ -14,6 +14,7 @@ import numpy as np
 
 from thaw.errors import ThawError
 from thaw.params import FitParams
+from thaw.project import CHECKPOINTS
 from thaw.training.batches import Batch, Examples, plain_batches, step_paths, train_batches
 from thaw.training.checkpoints import Checkpoint, Checkpoints
 from thaw.training.devices import choose_precision, computing_in
@@ -44,8 +45,8 @@ class Job:
 
     @property
     def checkpoints(self) -> Checkpoints:
-        """Of this training; `clear` them once its result is saved."""
-        return Checkpoints(self.scratch_dir / "checkpoints", self.key)
+        """Of this training; `finish` them once its result is saved."""
+        return Checkpoints(self.scratch_dir / CHECKPOINTS, self.key)
 
 
 def fit(

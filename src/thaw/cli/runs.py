@@ -1,0 +1,109 @@
+"""`thaw runs`: the pipeline runs that MLflow holds."""
+
+import json
+import os
+from typing import Annotated, Any
+
+import typer
+
+from thaw.cli import app
+from thaw.errors import ThawError
+from thaw.project import find_root, home_dir
+
+_ANSWER_SECONDS = "8"
+_NAME_WIDTH = 16
+_FIXED_WIDTH = 62
+_PARAM_WIDTH = 16
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
+) -> None:
+    """List pipeline runs, newest first, with their accuracy and the parameters in which they differ.
+
+    [bold]Examples[/bold]
+
+      thaw runs
+      thaw runs -n 3 --json
+    """
+    found = _find(limit)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    _print_runs(found)
+
+
+def _find(limit: int) -> list[dict[str, Any]]:
+    from thaw.tracking.address import tracking_uri, without_credentials
+    from thaw.tracking.store import Store
+
+    home = home_dir(find_root())
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _ANSWER_SECONDS)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    try:
+        return Store(home).pipeline_runs(limit)
+    except Exception as error:  # MLflow and its stores raise many kinds
+        uri = without_credentials(tracking_uri(home))
+        reason = (str(error) or type(error).__name__).splitlines()[0].replace(tracking_uri(home), uri)
+        raise ThawError(f"MLflow at {uri}: {reason[:300]}", _cure(reason)) from None
+
+
+def _cure(reason: str) -> str:
+    text = reason.lower()
+    if "schema" in text or "revision" in text:
+        return "Back the database up and run `mlflow db upgrade` on it, or use the release of MLflow that made it."
+    if "401" in text or "403" in text or "unauthenticated" in text or "permission" in text:
+        return "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
+    return "Start the server, or set MLFLOW_TRACKING_URI; unset, runs are kept in this project's mlruns."
+
+
+def _print_runs(found: list[dict[str, Any]]) -> None:
+    from datetime import datetime
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not found:
+        print("No runs yet. `thaw run` makes the first.")
+        return
+    console = Console()
+    differing = _differing(found)
+    # What does not fit stands in --json.
+    shown = differing[: max(1, (console.width - _FIXED_WIDTH) // _PARAM_WIDTH)]
+    headings = [escape(key.replace(".", ".\n", 1)) for key in shown]
+    table = Table("run", "name", "started", "accuracy", "ran", *headings, box=None, padding=(0, 2, 0, 0))
+    for column in (*table.columns[:4], *table.columns[5:]):
+        column.no_wrap = True
+    table.columns[1].max_width = _NAME_WIDTH
+    for item in found:
+        accuracy = item["metrics"].get("test.accuracy")
+        table.add_row(
+            item["run_id"][:8],
+            escape(item["name"]),
+            f"{datetime.fromtimestamp(item['start_ms'] / 1000):%m-%d %H:%M}",
+            "" if accuracy is None else f"{accuracy:.4f}",
+            _tell_stages(item),
+            *(escape(item["params"].get(key, "")) for key in shown),
+        )
+    console.print(table)
+    if len(shown) < len(differing):
+        print(f"They differ in {len(differing) - len(shown)} more parameters: --json shows all.")
+
+
+def _differing(found: list[dict[str, Any]]) -> list[str]:
+    """The parameters that have not one value in all of the runs."""
+    keys = sorted({key for item in found for key in item["params"]})
+    return [key for key in keys if len({item["params"].get(key) for item in found}) > 1]
+
+
+def _tell_stages(run: dict[str, Any]) -> str:
+    """Which stages ran, and how the run ended where it did not end well."""
+    stages = {
+        key.removeprefix("stage."): value for key, value in run["tags"].items() if key.startswith("stage.")
+    }
+    ran = [name for name, outcome in stages.items() if outcome == "ran"]
+    text = "all" if ran and len(ran) == len(stages) else ", ".join(ran) or "nothing"
+    return text if run["status"] == "FINISHED" else f"{run['status']}; {text}"

@@ -1,0 +1,80 @@
+"""What a run of the pipeline logs of its stages: the same whether `thaw run` or DVC runs them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thaw.files import read_json
+from thaw.tracking import records
+from thaw.tracking.outbox import Outbox
+
+PIPELINE = "pipeline"
+"""The key of the parent run."""
+_MODEL = "fine_tuned_dir"
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    """What is known of a stage when it has ended.
+
+    Attributes:
+        spec: the stage (`thaw.versioning.StageSpec`).
+        outcome: `ran`, `restored` or `unchanged`.
+        first_step: how many epochs the stages before it trained.
+        hashes: path of each output, and of each input that is another stage's output, to DVC's hash.
+    """
+
+    spec: Any
+    outcome: str
+    first_step: int
+    hashes: Mapping[str, str]
+
+
+def record_data(outbox: Outbox, versions: Mapping[str, str]) -> None:
+    """Log which version of which data the run uses."""
+    for name, version in versions.items():
+        outbox.log_dataset(PIPELINE, name, version, name, "training")
+        outbox.log_tags(PIPELINE, {f"data.{name}": version})
+
+
+def record_gate(outbox: Outbox, spec: Any) -> None:
+    """Log what the gate found, where the stage is the gate; also when it refused the data."""
+    path = spec.outputs.get("findings_path")
+    if path and path.exists():
+        records.record_findings(outbox, [spec.name, PIPELINE], path)
+
+
+def record_child(outbox: Outbox, spec: Any) -> None:
+    """Log a stage's outputs to its own run."""
+    records.record_outputs(outbox, [spec.name], spec.name, spec.outputs.values(), spec.metrics)
+
+
+def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
+    """Log what a stage's outputs say to the pipeline's run, and the model once it is judged.
+
+    Args:
+        model_name: the registered model's.
+    """
+    spec = facts.spec
+    if facts.outcome != "ran":
+        for path in spec.curves:
+            records.record_curve(outbox, PIPELINE, path, facts.first_step)
+    records.record_outputs(outbox, [PIPELINE], spec.name, spec.outputs.values(), spec.metrics)
+    hashes = {f"dvc.{path}": value for path, value in facts.hashes.items()}
+    outbox.log_tags(PIPELINE, {f"stage.{spec.name}": facts.outcome, **hashes})
+    model_dir = spec.inputs.get(_MODEL)
+    if model_dir and facts.outcome != "unchanged":
+        version = next(
+            (facts.hashes[path] for path in facts.hashes if str(model_dir).endswith(f"/{path}")), ""
+        )
+        outbox.log_model(PIPELINE, model_dir, model_name, version, _judgement(spec.metrics))
+
+
+def _judgement(metric_paths: Iterable[Path]) -> dict[str, str]:
+    """The test accuracy, as a tag."""
+    for path in metric_paths:
+        accuracy = read_json(path).get("accuracy")
+        if accuracy is not None:
+            return {"test.accuracy": str(accuracy)}
+    return {}

@@ -1,0 +1,414 @@
+"""The one place that talks to DVC: the graph, what is dirty, and the books in `dvc.lock`."""
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from thaw import telemetry
+from thaw.errors import ThawError, explain_disk
+from thaw.params import flatten
+from thaw.versioning.snapshot import Snapshot, Write, last_write, require_same
+from thaw.versioning.spec import StageSpec
+
+_log = logging.getLogger("thaw.versioning")
+_LOCK_POLL_SECONDS = 0.5
+
+
+def preload() -> None:
+    """Import DVC, which takes two seconds: for a thread, while something else is waited for."""
+    telemetry.switch_off()
+    import dvc.repo  # noqa: F401
+
+
+class Books:
+    """DVC's books of one project, open for as long as the object is used.
+
+    Args:
+        root: the project's folder, with `dvc.yaml` and `.dvc`.
+
+    Raises:
+        ThawError: the folder is no DVC project, or `dvc.yaml` is wrong.
+    """
+
+    def __init__(self, root: Path) -> None:
+        telemetry.switch_off()
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        logging.getLogger("dvc").setLevel(logging.WARNING)
+        self.root = root
+        with _explained():
+            try:
+                self._repo = Repo(str(root))
+                self._read()
+            except DvcException as error:
+                raise ThawError(
+                    f"{root}: {error}", "Mend dvc.yaml, or run `dvc init` in a new project."
+                ) from error
+
+    def _read(self) -> None:
+        """Read the graph and what is booked; another command may have booked since."""
+        self._repo._reset()
+        self._graph = self._repo.index.graph
+        self._stages: dict[str, Any] = {stage.name: stage for stage in self._ordered()}
+        self._seen = last_write(self.root / "dvc.lock")
+
+    def _ordered(self) -> list[Any]:
+        import networkx
+
+        order = networkx.lexicographical_topological_sort(
+            self._graph.reverse(), key=lambda stage: stage.addressing
+        )
+        return [stage for stage in order if stage.cmd]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold DVC's lock, which other commands hold for seconds: it is waited for."""
+        # DVC makes stages of the entries in its run cache, with paths relative to where the process stands.
+        with _explained(), contextlib.chdir(self.root), _waited_for(lambda: self._repo.lock):
+            if self._seen != last_write(self.root / "dvc.lock"):
+                self._read()
+            yield
+
+    @contextmanager
+    def reserved(self, name: str) -> Iterator[None]:
+        """Keep other DVC commands from the stage's inputs and outputs while the block runs, as DVC does for its own stages.
+
+        Waits while another command works on them.
+        """
+        from dvc.rwlock import rwlock
+
+        stage = self._find(name)
+        read = [dep.fs_path for dep in stage.deps if not _is_params(dep)]
+        write = [out.fs_path for out in stage.outs]
+        # DVC tells its own nested locks from those of others by the process and this text.
+        command = " ".join(sys.argv)
+
+        def lock() -> Any:
+            return rwlock(self._repo.tmp_dir, self._repo.fs, command, read, write, False)
+
+        with _explained(), _waited_for(lock):
+            yield
+
+    def stages(self) -> list[StageSpec]:
+        """The stages, each after those it depends on."""
+        return [self.stage(name) for name in self._stages]
+
+    def _find(self, name: str) -> Any:
+        if name not in self._stages:
+            raise ThawError(f"no stage {name!r} in dvc.yaml", f"Stages: {', '.join(self._stages)}.")
+        return self._stages[name]
+
+    def stage(self, name: str) -> StageSpec:
+        """The stage called `name`.
+
+        Raises:
+            ThawError: there is none.
+        """
+        stage = self._find(name)
+        inputs, sources, keys = {}, [], []
+        for dep in stage.deps:
+            if _is_params(dep):
+                keys += [str(key).split(".")[0] for key in dep.params]
+            elif dep.def_path.startswith(("src/", "flows/")):
+                sources.append(dep.def_path)
+            else:
+                inputs[_argument(dep.fs_path)] = Path(dep.fs_path)
+        outputs = {_argument(out.fs_path): Path(out.fs_path) for out in stage.outs}
+        metrics = tuple(Path(out.fs_path) for out in stage.outs if out.is_metric)
+        curves = tuple(Path(out.fs_path) for out in stage.outs if out.is_plot)
+        return StageSpec(name, inputs, outputs, tuple(dict.fromkeys(keys)), tuple(sources), metrics, curves)
+
+    def downstream(self, name: str) -> list[str]:
+        """The names of `name` and of every stage that depends on it, in order."""
+        import networkx
+
+        below = networkx.ancestors(self._graph, self._find(name))
+        return [other for other, stage in self._stages.items() if other == name or stage in below]
+
+    def upstream(self, name: str) -> list[str]:
+        """The names of the stages that `name` depends on, in order."""
+        import networkx
+
+        above = networkx.descendants(self._graph, self._find(name))
+        return [other for other, stage in self._stages.items() if stage in above]
+
+    def changed(self, name: str) -> bool:
+        """Whether the stage's command, dependencies, parameters or outputs differ from `dvc.lock`."""
+        with self._locked():
+            return bool(self._find(name).changed())
+
+    def is_booked(self, name: str) -> bool:
+        """Whether `dvc.lock` holds the stage with the command, dependencies and parameters of now."""
+        with self._locked():
+            stage = self._find(name)
+            return not (stage.changed_stage() or stage.changed_deps())
+
+    def snapshot(self, name: str) -> Snapshot:
+        """What the stage depends on, as it is now.
+
+        Raises:
+            ThawError: a dependency is missing.
+        """
+        with self._locked():
+            stage = self._find(name)
+            writes = self._writes(stage)
+            params = {key: value for dep in stage.deps if _is_params(dep) for key, value in dep.get_hash().value.items()}
+            files = {self._relative(dep): str(dep.get_hash().value) for dep in stage.deps if not _is_params(dep)}
+        return Snapshot(flatten(params), files, writes)
+
+    def require_booked(self, name: str, snapshot: Snapshot) -> None:
+        """Raise a `ThawError` where `dvc.lock` holds the stage with anything but what `snapshot` has."""
+        with self._locked():
+            require_same(name, snapshot, self._noted(self._find(name), snapshot.writes))
+
+    def _noted(self, stage: Any, writes: dict[str, Write]) -> Snapshot:
+        """What DVC has noted of a stage's dependencies."""
+        params = {
+            key: value
+            for dep in stage.deps
+            if _is_params(dep) and dep.hash_info
+            for key, value in dep.hash_info.value.items()
+        }
+        files = {self._relative(dep): _hash(dep) for dep in stage.deps if not _is_params(dep)}
+        return Snapshot(flatten(params), files, writes)
+
+    def _writes(self, stage: Any) -> dict[str, Write]:
+        """When each file that a stage depends on was last written; what DVC ignores is left out."""
+        found: dict[str, Write] = {}
+        for dep in stage.deps:
+            if _is_params(dep):
+                continue
+            path = Path(dep.fs_path)
+            if not path.is_dir():
+                found[self._relative(dep)] = last_write(path)
+                continue
+            for folder, _, names in self._repo.dvcignore.walk(dep.fs, dep.fs_path):
+                found |= {os.path.relpath(Path(folder, name), self.root): last_write(Path(folder, name)) for name in names}
+        return found
+
+    def _relative(self, item: Any) -> str:
+        return os.path.relpath(item.fs_path, self.root)
+
+    def require_consistent(self, name: str, snapshot: Snapshot) -> None:
+        """Raise a `ThawError` where what the stage is about to read is not what the stages before it made, or read.
+
+        Data that changed after the gate judged it, and an output that somebody changed, would be booked with a result of
+        something else.
+        """
+        booked: dict[str, tuple[str, str]] = {}
+        for other in self.upstream(name):
+            stage = self._stages[other]
+            booked |= {self._relative(dep): (f"{other} read", _hash(dep)) for dep in stage.deps if not _is_params(dep)}
+            booked |= {self._relative(out): (f"{other} made", _hash(out)) for out in stage.outs}
+        sources = set(self.stage(name).sources)
+        for path, value in snapshot.files.items():
+            how, expected = booked.get(path, ("", value))
+            if path in sources or value == expected:
+                continue
+            raise ThawError(
+                f"{path}: is not what {how}: it was changed since"
+                if expected
+                else f"dvc.lock: does not say any more what {how} ({path})",
+                "Run `thaw run` again: it begins with what changed.",
+            )
+
+    def restore(self, name: str, snapshot: Snapshot) -> bool:
+        """Bring back the outputs of an earlier run with the same inputs, and book them; False where there is none.
+
+        Either way the outputs that are there now are gone, as with `dvc repro`: a run that failed may have left some that
+        are in no cache, and DVC would not write over them.
+        """
+        from dvc.exceptions import CacheLinkError, CheckoutError
+        from dvc.stage.cache import RunCacheNotFoundError
+
+        with self._locked():
+            stage = self._find(name)
+            stage.remove_outs(ignore_remove=False, force=False)
+            try:
+                self._repo.stage_cache.restore(stage)
+            except (RunCacheNotFoundError, CheckoutError, CacheLinkError):
+                return False
+        self.commit(name, snapshot)
+        return True
+
+    def clear(self, name: str) -> None:
+        """Remove the stage's outputs, as DVC does before it runs a stage, and make their parent folders."""
+        with self._locked():
+            stage = self._find(name)
+            stage.remove_outs(ignore_remove=False, force=False)
+        for out in stage.outs:
+            Path(out.fs_path).parent.mkdir(parents=True, exist_ok=True)
+
+    def commit(self, name: str, snapshot: Snapshot) -> None:
+        """Book the stage's inputs and outputs in `dvc.lock`, and its outputs in the cache.
+
+        Args:
+            snapshot: of what the stage depends on, from before it ran.
+
+        Raises:
+            ThawError: it changed while the stage ran, so that nobody knows what the outputs were made from. Nothing is booked.
+        """
+        with self._locked():
+            stage = self._find(name)
+            writes = self._writes(stage)
+            stage.save(run_cache=False)
+            try:
+                require_same(name, snapshot, self._noted(stage, writes))
+            except ThawError:
+                self._read()  # what was not booked is forgotten
+                raise
+            self._repo.stage_cache.save(stage)
+            self._dump(stage)
+
+    def _dump(self, stage: Any) -> None:
+        stage.commit()
+        stage.dump(update_pipeline=False)
+        self._seen = last_write(self.root / "dvc.lock")
+
+    def commit_data(self, judge: str = "") -> list[str]:
+        """Book every changed `*.dvc` file that a stage reads (`data/raw.dvc`); their names.
+
+        Args:
+            judge: the stage that found the data fit. What it read is booked, and nothing else.
+
+        Raises:
+            ThawError: the data is not what `judge` read. Nothing is booked.
+        """
+        booked = []
+        with self._locked():
+            judged = {self._relative(dep): _hash(dep) for dep in self._find(judge).deps} if judge else {}
+            for source in self._data_sources():
+                if not source.changed():
+                    continue
+                source.save(run_cache=False)
+                for out in source.outs:
+                    path = self._relative(out)
+                    if judged.get(path, _hash(out)) != _hash(out):
+                        raise ThawError(
+                            f"{path}: changed after {judge} had judged it", "Run `thaw run` again, which judges it anew."
+                        )
+                self._dump(source)
+                booked.append(os.path.relpath(source.path, self.root))
+        return booked
+
+    def _data_sources(self) -> list[Any]:
+        """The `*.dvc` files of data that a stage reads: others are none of the pipeline's business."""
+        read = [Path(dep.fs_path) for stage in self._stages.values() for dep in stage.deps if not _is_params(dep)]
+        return [
+            stage
+            for stage in self._graph
+            if stage.is_data_source
+            and any(
+                path.is_relative_to(out.fs_path) or Path(out.fs_path).is_relative_to(path)
+                for out in stage.outs
+                for path in read
+            )
+        ]
+
+    def data_version(self) -> dict[str, str]:
+        """Path of each versioned data folder (relative to the root) to the hash that `*.dvc` holds."""
+        return {
+            out.def_path
+            if source.wdir == str(self.root)
+            else str(Path(out.fs_path).relative_to(self.root)): value
+            for source in sorted(self._data_sources(), key=_name)
+            for out in source.outs
+            if (value := _hash(out))
+        }
+
+    def output_hashes(self, name: str) -> dict[str, str]:
+        """Path of each output (relative to the root) to its hash in `dvc.lock`."""
+        return {str(Path(out.fs_path).relative_to(self.root)): _hash(out) for out in self._stages[name].outs}
+
+    def hashes_of_outputs(self, name: str) -> dict[str, str]:
+        """Path of each output (relative to the root) to the hash of what lies there now, booked or not."""
+        outs = self._stages[name].outs
+        with self._locked():
+            return {self._relative(out): str(out.get_hash().value) for out in outs if out.exists}
+
+    def made_inputs(self, snapshot: Snapshot) -> dict[str, str]:
+        """Those files of a snapshot that another stage makes, with their hashes."""
+        made = {self._relative(out) for stage in self._stages.values() for out in stage.outs}
+        return {path: value for path, value in snapshot.files.items() if path in made}
+
+    def add(self, path: Path, link: bool = False) -> None:
+        """Put a folder under DVC (`dvc add`).
+
+        Args:
+            link: make the files links to DVC's cache, which halves the room they take and makes them read-only.
+        """
+        if link:
+            self._repo.cache.local.cache_types = ["hardlink", "symlink"]
+        with _explained():
+            self._repo.add([str(path)])
+
+    def close(self) -> None:
+        self._repo.close()
+
+
+def _argument(path: str) -> str:
+    name = Path(path)
+    return f"{name.stem}_path" if name.suffix else f"{name.name}_dir"
+
+
+def _name(stage: Any) -> str:
+    """A name to sort by: a pipeline stage's own, a data source's path."""
+    return str(getattr(stage, "name", "") or stage.path)
+
+
+def _hash(out: Any) -> str:
+    return str(out.hash_info.value or "") if out.hash_info else ""
+
+
+def _is_params(dep: Any) -> bool:
+    return hasattr(dep, "params")
+
+
+@contextmanager
+def _waited_for(make_lock: Callable[[], Any]) -> Iterator[None]:
+    """Enter a lock of DVC as soon as it is free.
+
+    Raises:
+        ThawError: it is not free, and `THAW_NO_WAIT` is set.
+    """
+    from dvc.lock import LockError
+
+    told = False
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(make_lock())
+                break
+            except LockError:
+                if "THAW_NO_WAIT" in os.environ:
+                    raise
+                if not told:
+                    _log.warning("another DVC command is at work here; waiting for it to end")
+                told = True
+                time.sleep(_LOCK_POLL_SECONDS)
+        yield
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what DVC raises for a full disk, a missing right or a held lock into an error that says the cure."""
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+
+    try:
+        yield
+    except LockError as error:
+        raise ThawError(
+            "DVC's lock is held by another command", "Wait for it to end, or end it, and try again."
+        ) from error
+    except OSError as error:
+        raise explain_disk(error) or ThawError(f"DVC: {error}", "See `dvc status -v`.") from error
+    except DvcException as error:
+        raise ThawError(f"DVC: {error}", "See `dvc status -v`.") from error

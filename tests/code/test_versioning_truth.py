@@ -1,0 +1,181 @@
+"""What is booked is what was run: edits beside a stage, locks of other commands, data that no stage reads."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.code.test_versioning import work
+from thaw.errors import ThawError
+from thaw.versioning import Books
+
+
+def change_and_change_back(path: Path) -> None:
+    before = path.read_text()
+    path.write_text("2")
+    path.write_text(before)
+
+
+EDITS = {
+    "params": (lambda root: (root / "params.yaml").write_text("seed: 1\nfirst: {a: 7}\n"), "first.a: 1 -> 7"),
+    "data": (lambda root: (root / "data/raw/a.txt").write_text("2"), "data/raw/a.txt was written"),
+    "a file more": (lambda root: (root / "data/raw/b.txt").write_text("1"), "data/raw/b.txt was added"),
+    "a file less": (lambda root: (root / "data/raw/c.txt").unlink(), "data/raw/c.txt was removed"),
+    "and back": (lambda root: change_and_change_back(root / "data/raw/a.txt"), "data/raw/a.txt was written"),
+    "source": (lambda root: (root / "src/first.py").write_text("x = 1"), "src/first.py was written"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_stage_is_not_booked_when_its_inputs_changed_under_it(root: Path, edit: str) -> None:
+    (root / "data" / "raw" / "c.txt").write_text("3")
+    books = Books(root)
+    work(books, "first")
+    booked = (root / "dvc.lock").read_bytes()
+    (root / "data" / "raw" / "a.txt").write_text("9")
+    snapshot = books.snapshot("first")
+    books.clear("first")
+    (root / "out_first.txt").write_text("9")
+    change, said = EDITS[edit]
+    change(root)
+    with pytest.raises(ThawError, match="while it ran") as refused:
+        books.commit("first", snapshot)
+    assert said in refused.value.reason
+    assert (root / "dvc.lock").read_bytes() == booked
+    assert books.changed("first")
+    assert not books.restore("first", books.snapshot("first")), "nor does the run cache hold it"
+
+
+def test_a_key_that_the_stage_does_not_use_may_change(root: Path) -> None:
+    books = Books(root)
+    snapshot = books.snapshot("first")
+    (root / "out_first.txt").write_text("1")
+    (root / "params.yaml").write_text("seed: 2\nfirst: {a: 1}\nsecond: {depth: 9, other: 3}\n")
+    books.commit("first", snapshot)
+    assert not books.changed("first")
+
+
+def test_only_data_that_was_judged_is_booked(root: Path) -> None:
+    (root / "data" / "raw" / "b.txt").write_text("new")
+    books = Books(root)
+    work(books, "first")
+    version = (root / "data" / "raw.dvc").read_bytes()
+    (root / "data" / "raw" / "late.txt").write_text("late")
+    with pytest.raises(ThawError, match="data/raw: changed after first had judged it"):
+        books.commit_data("first")
+    assert (root / "data" / "raw.dvc").read_bytes() == version
+    (root / "data" / "raw" / "late.txt").unlink()
+    assert Books(root).commit_data("first") == ["data/raw.dvc"]
+
+
+def test_an_output_that_somebody_changed_is_not_gone_on_with(root: Path) -> None:
+    books = Books(root)
+    work(books, "first")
+    books.require_consistent("second", books.snapshot("second"))
+    (root / "out_first.txt").write_text("by hand")
+    with pytest.raises(ThawError, match=r"out_first.txt: is not what first made"):
+        books.require_consistent("second", books.snapshot("second"))
+
+
+def test_what_is_unchanged_is_what_the_snapshot_has(root: Path) -> None:
+    books = Books(root)
+    work(books, "first")
+    snapshot = books.snapshot("first")
+    books.require_booked("first", snapshot)
+    (root / "data" / "raw" / "a.txt").write_text("2")
+    work(books, "first")
+    with pytest.raises(ThawError, match="data/raw"):
+        books.require_booked("first", snapshot)
+
+
+def test_what_another_command_booked_is_seen(root: Path) -> None:
+    books, other = Books(root), Books(root)
+    work(other, "first")
+    assert not books.changed("first")
+    (root / "data" / "raw" / "a.txt").write_text("2")
+    work(books, "first")
+    assert not other.changed("first")
+
+
+def test_data_that_no_stage_reads_is_left_alone(root: Path) -> None:
+    for name in ("gone", "new"):
+        (root / "data" / name).mkdir()
+        (root / "data" / name / "x.txt").write_text(name)
+    books = Books(root)
+    for name in ("gone", "new"):
+        books.add(root / "data" / name)
+    books.close()
+    (root / "data" / "gone" / "x.txt").unlink()
+    (root / "data" / "gone").rmdir()
+    (root / "data" / "new" / "y.txt").write_text("not booked")
+    (root / "data" / "raw" / "b.txt").write_text("booked")
+    version = (root / "data" / "new.dvc").read_bytes()
+    books = Books(root)
+    assert books.commit_data() == ["data/raw.dvc"]
+    assert books.data_version().keys() == {"data/raw"}
+    assert (root / "data" / "new.dvc").read_bytes() == version
+
+
+HOLD = """
+import sys, time
+from dvc.repo import Repo
+with Repo(sys.argv[1]).lock:
+    print("held", flush=True)
+    time.sleep(6)
+"""
+
+
+def test_a_lock_that_is_held_is_waited_for(root: Path) -> None:
+    books = Books(root)
+    work(books, "first")
+    (root / "data" / "raw" / "a.txt").write_text("2")
+    snapshot = books.snapshot("first")
+    books.clear("first")
+    (root / "out_first.txt").write_text("2")
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(root)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+    began = time.monotonic()
+    books.commit("first", snapshot)
+    assert time.monotonic() - began > 3.5, "longer than DVC itself would have waited"
+    assert not books.changed("first")
+    holder.wait()
+
+
+def test_without_waiting_a_held_lock_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THAW_NO_WAIT", "1")
+    books = Books(root)
+    with (
+        subprocess.Popen([sys.executable, "-c", HOLD, str(root)], stdout=subprocess.PIPE, text=True) as holder,
+        pytest.raises(ThawError, match="held by another"),
+    ):
+        assert holder.stdout
+        holder.stdout.readline()
+        books.changed("first")
+
+
+def test_a_stage_that_dvc_repro_works_on_is_waited_for(root: Path) -> None:
+    text = (root / "dvc.yaml").read_text()
+    (root / "dvc.yaml").write_text(text.replace("cmd: cp data", "cmd: sleep 4 && cp data"))
+    repro = subprocess.Popen([sys.executable, "-m", "dvc", "repro", "first"], cwd=root, stdout=subprocess.PIPE, text=True)
+    rwlock = root / ".dvc" / "tmp" / "rwlock"
+    while not (rwlock.exists() and "out_first.txt" in rwlock.read_text()):
+        assert repro.poll() is None
+        time.sleep(0.1)
+    books = Books(root)
+    with books.reserved("first"):
+        assert (root / "out_first.txt").exists()
+        assert not books.changed("first"), "dvc repro has booked it meanwhile"
+    assert repro.wait() == 0
+
+
+def test_dvc_repro_keeps_off_a_stage_that_is_reserved(root: Path) -> None:
+    books = Books(root)
+    with books.reserved("first"):
+        done = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=root, capture_output=True, text=True)
+        assert done.returncode != 0
+        assert "busy" in done.stderr
+        work(books, "first")
+    subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=root, check=True, capture_output=True)

@@ -1,0 +1,195 @@
+"""A project whose stages write down what they saw: real flow, DVC, processes, outbox and MLflow around three small functions.
+
+What `dvc.lock` books and what MLflow has can then be held against what a stage's own output says it read.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tests.e2e.conftest import ROOT, Project
+
+GRAPH = """\
+stages:
+  validate:
+    cmd: PYTHONPATH=src python -m thaw stage validate
+    deps: [data/raw, src/thaw/stages/validate.py]
+    params: [validate]
+    outs: [data/manifest.json]
+  split:
+    cmd: PYTHONPATH=src python -m thaw stage split
+    deps: [data/manifest.json, src/thaw/stages/split.py]
+    params: [seed, split]
+    outs: [data/parts.json]
+  evaluate:
+    cmd: PYTHONPATH=src python -m thaw stage evaluate
+    deps: [data/raw, data/parts.json, src/thaw/stages/evaluate.py]
+    params: [evaluate]
+    metrics:
+      - reports/metrics.json: {cache: false}
+"""
+STAGE = """\
+import json, time
+
+VERSION = {version}
+
+
+def {name}(params, scratch_dir, {arguments}):
+    \"\"\"Write what was read, slowly.\"\"\"
+    files = {{}}
+    for path in sorted(raw_dir.rglob("*.txt")) if {reads_data} else []:
+        files[path.name] = path.read_text()
+        time.sleep(0.05)
+    time.sleep(0.2)
+    seen = {{"code": VERSION, "files": files, "value": {value}}}
+    {output}.write_text(json.dumps(seen))
+"""
+STAGES = {
+    "validate": ("raw_dir, manifest_path", True, "params.limits.max_imbalance", "manifest_path"),
+    "split": ("seed, manifest_path, parts_path", False, "params.test_fraction", "parts_path"),
+    "evaluate": ("raw_dir, parts_path, metrics_path", True, "params.threshold", "metrics_path"),
+}
+KEYS = {
+    "validate": "validate.limits.max_imbalance",
+    "split": "split.test_fraction",
+    "evaluate": "evaluate.threshold",
+}
+OUTPUTS = {"validate": "data/manifest.json", "split": "data/parts.json", "evaluate": "reports/metrics.json"}
+
+
+@dataclass
+class Witness(Project):
+    """The project, and what is true of it."""
+
+    def write_stage(self, name: str, version: int) -> None:
+        """Write the source of a stage; `version` is what it says it is."""
+        arguments, reads_data, value, output = STAGES[name]
+        text = STAGE.format(
+            name=name, version=version, arguments=arguments, reads_data=reads_data, value=value, output=output
+        )
+        (self.root / "src" / "thaw" / "stages" / f"{name}.py").write_text(text)
+
+    def set_param(self, stage: str, value: float) -> None:
+        """Change the parameter that a stage writes down, as an editor does."""
+        path = self.root / "params.yaml"
+        section, *_, key = KEYS[stage].split(".")
+        lines, inside = path.read_text().splitlines(), False
+        for number, line in enumerate(lines):
+            inside = line.startswith(f"{section}:") or (inside and not line[:1].isalpha())
+            if inside and line.strip().startswith(f"{key}:"):
+                lines[number] = f"{line[: line.index(key)]}{key}: {value}"
+        path.write_text("\n".join(lines) + "\n")
+
+    def lock(self) -> dict[str, Any]:
+        """The stages of `dvc.lock`."""
+        path = self.root / "dvc.lock"
+        return dict(YAML(typ="safe").load(path.read_text())["stages"]) if path.exists() else {}
+
+    def cached(self, digest: str) -> bytes:
+        """What DVC's cache holds under a digest."""
+        return (self.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]).read_bytes()
+
+    def check_books(self) -> set[str]:
+        """Hold every booked stage against its own output; the digests of data that was judged."""
+        judged = set()
+        for name, entry in self.lock().items():
+            (out,) = entry["outs"]
+            seen = self._output(name, out["md5"])
+            if seen is None:
+                continue
+            params = entry["params"]["params.yaml"]
+            for key in KEYS[name].split("."):
+                params = params[key]
+            assert params == seen["value"], f"{name}: booked {KEYS[name]} {params}, ran with {seen['value']}"
+            deps = {dep["path"]: dep["md5"] for dep in entry["deps"]}
+            source = deps[f"src/thaw/stages/{name}.py"]
+            assert source == self._source_digest(name, seen["code"]), f"{name}: booked another source than ran"
+            if "data/raw" in deps:
+                rows = json.loads(self.cached(deps["data/raw"])) if self._has(deps["data/raw"]) else None
+                if rows is not None:
+                    booked = {row["relpath"].rsplit("/", 1)[-1]: row["md5"] for row in rows}
+                    read = {file: md5(text.encode()).hexdigest() for file, text in seen["files"].items()}
+                    assert booked == read, f"{name}: booked other data than it read"
+                if name == "validate":
+                    judged.add(deps["data/raw"])
+        return judged
+
+    def _has(self, digest: str) -> bool:
+        return (self.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]).exists()
+
+    def _output(self, name: str, digest: str) -> dict[str, Any] | None:
+        """A booked output: from the workspace, else from the cache; None where an edit removed both."""
+        path = self.root / OUTPUTS[name]
+        if path.exists() and md5(path.read_bytes()).hexdigest() == digest:
+            return dict(json.loads(path.read_text()))
+        return dict(json.loads(self.cached(digest))) if self._has(digest) else None
+
+    def _source_digest(self, name: str, version: int) -> str:
+        arguments, reads_data, value, output = STAGES[name]
+        text = STAGE.format(
+            name=name, version=version, arguments=arguments, reads_data=reads_data, value=value, output=output
+        )
+        return md5(text.encode()).hexdigest()
+
+
+def make_witness(root: Path) -> Witness:
+    """A fresh project below `root`, under Git and DVC."""
+    for name in ("src", "flows"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "params.yaml", root / "params.yaml")
+    (root / "dvc.yaml").write_text(GRAPH)
+    (root / ".gitignore").write_text("/.thaw/\n/mlruns/\n__pycache__/\n")
+    (root / ".dvcignore").write_text("__pycache__\n")
+    for number in range(6):
+        path = root / "data" / "raw" / f"class{number % 2}" / f"{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(number))
+    witness = Witness(root)
+    for name in STAGES:
+        witness.write_stage(name, 1)
+    witness.run("git", "init", "-q")
+    witness.dvc("init", "-q")
+    witness.dvc("add", "-q", "data/raw")
+    witness.run("git", "add", "-A")
+    witness.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
+    return witness
+
+
+FLOW = """\
+import logging, sys
+from pathlib import Path
+from flows.run import start_run
+from thaw.errors import exiting_with_message
+from thaw.versioning import preload
+
+if __name__ == "__main__":
+    logging.basicConfig(level="INFO", format="%(message)s")
+    with exiting_with_message(), start_run(Path.cwd(), {}, "witness", "", logging.getLogger("flow")) as run:
+        for spec in run.plan(None):
+            run.stage(spec)
+"""
+"""What the Prefect flow does, without Prefect's ten seconds."""
+
+
+def start_flow(project: Witness, **environment: str) -> "subprocess.Popen[str]":
+    """The flow's process, at work."""
+    script = project.root / ".thaw" / "flow.py"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(FLOW)
+    path = {"PYTHONPATH": f"{project.root}:{project.root / 'src'}"}
+    return start(project, [sys.executable, str(script)], **path, **environment)
+
+
+def start(project: Witness, command: list[str], **environment: str) -> "subprocess.Popen[str]":
+    """A command at work in the project."""
+    return subprocess.Popen(
+        command, cwd=project.root, env=project.environment(**environment), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
