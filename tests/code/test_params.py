@@ -109,7 +109,7 @@ def test_what_is_no_number_and_no_list_is_the_text_as_typed(path: Path, text: st
 
 def test_overrides_are_looked_at_without_a_change(path: Path) -> None:
     before = path.read_bytes()
-    assert check_overrides(path, {"fine_tune.epochs": 7}).fine_tune.epochs == 7
+    assert check_overrides(path, {"fine_tune.epochs": 7})["fine_tune"]["epochs"] == 7
     assert path.read_bytes() == before
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from thaw.errors import ThawError
 from thaw.files import write_text
-from thaw.params import Params, load_params, parse_params
+from thaw.params import load_params, parse_params
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
@@ -54,14 +54,16 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def check_overrides(path: Path, overrides: Mapping[str, Any]) -> Params:
-    """The parameters that `params.yaml` would hold with `overrides`. The file is not touched.
+def check_overrides(path: Path, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values that `params.yaml` would hold with `overrides`. The file is not touched.
 
     Raises:
         ThawError: the file is wrong, a key is unknown or a value does not fit.
     """
     load_params(path)
-    return _override(_read(path), overrides)
+    document = _read(path)
+    _override(document, overrides)
+    return document
 
 
 def override_params(path: Path, overrides: Mapping[str, Any]) -> None:
@@ -83,15 +85,16 @@ def _editor() -> Any:
 
     yaml = YAML()
     yaml.width = 200
-    yaml.preserve_quotes = True  # type: ignore[assignment]
+    yaml.preserve_quotes = True
     return yaml
 
 
-def _read(path: Path) -> Any:
-    return _editor().load(path.read_text(encoding="utf-8"))
+def _read(path: Path) -> MutableMapping[str, Any]:
+    document: MutableMapping[str, Any] = _editor().load(path.read_text(encoding="utf-8"))
+    return document
 
 
-def _override(document: MutableMapping[str, Any], overrides: Mapping[str, Any]) -> Params:
+def _override(document: MutableMapping[str, Any], overrides: Mapping[str, Any]) -> None:
     """Put the values into the document, and check the whole."""
     for key, value in overrides.items():
         *parents, last = key.split(".")
@@ -106,4 +109,4 @@ def _override(document: MutableMapping[str, Any], overrides: Mapping[str, Any]) 
             if not isinstance(section, MutableMapping):
                 raise ThawError(f"-S {key}: {path} is a value, and has no keys", f"Write -S {path}=VALUE.")
         section[last] = value
-    return parse_params(document, "-S")
+    parse_params(document, "-S")
