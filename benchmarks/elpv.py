@@ -67,14 +67,19 @@ def _run_stages(params: Any, seed: int, folder: Path) -> None:
     home.mkdir()
     train, validation, test = (home / f"{name}.csv" for name in ("train", "validation", "test"))
     classes, views, features, frozen, tuned = (home / name for name in ("classes.json", "views", "features", "frozen", "tuned"))
+    pretrained = Path(__file__).parents[1] / "models" / "pretrained"
     curves = home / "frozen_curve.csv", home / "tuned_curve.csv"
     split(params.split, seed, folder / "manifest.parquet", folder / "findings.json", train, validation, test, classes)
     augment(params.augment, seed, raw_dir, train, validation, views, home / "sheet.png")
-    extract(params.extract, seed, params.model, views, classes, features, home / "e")
+    extract(params.extract, params.model, views, pretrained, features, home / "e")
     train_frozen(
-        params.train_frozen, seed, params.model, features, views, train, validation, classes, frozen, curves[0], home / "t"
-    )
-    fine_tune(params.fine_tune, seed, params.extract, views, train, validation, classes, frozen, tuned, curves[1], home / "f")
+        params.train_frozen, seed, params.model, features, views, train, validation, classes, pretrained,
+        frozen, curves[0], home / "t",
+    )  # fmt: skip
+    fine_tune(
+        params.fine_tune, seed, params.extract, params.compute, views, train, validation, classes, frozen, tuned, curves[1],
+        home / "f",
+    )  # fmt: skip
     evaluate(
         params.evaluate, seed, params.extract, raw_dir, test, classes, tuned, *curves, folder / "metrics.json",
         folder / "predictions.csv", home / "pictures", home / "v",

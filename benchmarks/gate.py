@@ -118,18 +118,18 @@ def clock(work: Callable[[], object]) -> Cost:
 
 def measure_speed(name: str, folder: Path, repeats: int) -> None:
     """One table row a way of going through the folder; the best of `repeats`, taken in turns."""
-    params = ValidateParams(workers=JOBS)
+    params = ValidateParams()
     images = sum(1 for path in folder.rglob("*") if path.suffix in (".png", ".jpg"))
     times: dict[str, list[Cost]] = {}
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as scratch:
             times.setdefault("Pillow decodes", []).append(decode_all(folder))
             times.setdefault("thaw, every check", []).append(
-                clock(lambda where=Path(scratch): inspect_folder(params, folder, where))
+                clock(lambda where=Path(scratch): inspect_folder(params, folder, where, workers=JOBS))
             )
             time.sleep(0.1)
             times.setdefault("thaw again, unchanged", []).append(
-                clock(lambda where=Path(scratch): inspect_folder(params, folder, where))
+                clock(lambda where=Path(scratch): inspect_folder(params, folder, where, workers=JOBS))
             )
             times.setdefault("thaw again, the scan alone", []).append(
                 clock(lambda where=Path(scratch): rescan(folder, where))
@@ -197,7 +197,7 @@ def measure_near(name: str, sources: list[Image.Image], changed: int, folder: Pa
             picture.save(folder / path, **({"quality": quality} if quality else {}))
             kinds[path] = kind
     with tempfile.TemporaryDirectory() as scratch:
-        rows = inspect_folder(ValidateParams(workers=JOBS), folder, Path(scratch)).rows
+        rows = inspect_folder(ValidateParams(), folder, Path(scratch), workers=JOBS).rows
         equal = exact_clusters(rows)
         found = near_clusters(rows, equal, ValidateParams().limits.near_duplicate_distance).members + equal
     tools = {

@@ -99,7 +99,13 @@ def lay_out_notebook(cells: Path, home: Path, seed: int) -> tuple[Path, Path]:
 
 
 def measure_notebook(
-    cells: Path, home: Path, seeds: list[int], options: list[str], plain_options: list[str], plain_epochs: int
+    cells: Path,
+    home: Path,
+    seeds: list[int],
+    options: list[str],
+    plain_options: list[str],
+    plain_epochs: int,
+    weights_path: Path | None = None,
 ) -> None:
     """Run the notebook-sized job for each seed, and print a row each and their mean."""
     print("| seed | thaw, s | plain, s | ratio | thaw, accuracy | plain, accuracy |\n|---|---:|---:|---:|---:|---:|")
@@ -107,6 +113,8 @@ def measure_notebook(
     for seed in seeds:
         data, further = lay_out_notebook(cells, home / f"pictures-{seed}", seed)
         job = Job(home / f"job-{seed}", data)
+        if weights_path:
+            shutil.copy(weights_path, job.root / "models" / "pretrained")
         overrides = [part for option in (f"seed={seed}", *options) for part in ("-S", option)]
         seconds, _ = job.run(*overrides)
         plain = run_plainly(
@@ -182,10 +190,10 @@ def main() -> None:
             measure_elpv(home / "cells", home)
         if "vgg16" in wanted:
             print("\n5. The notebook-sized job with VGG16; the plain script scaled from 2 + 2 epochs\n")
-            weights = str(Path(options.vgg16_weights).resolve())
-            ours = ["model.architecture=vgg16", f"model.weights={weights}"]
-            plain = ["--architecture", "vgg16", "--weights", weights]
-            measure_notebook(home / "cells", home / "vgg16", seeds[:1], ours, plain, 2)
+            weights_path = Path(options.vgg16_weights).resolve()
+            ours = ["model.architecture=vgg16", f"model.weights={weights_path.name}"]
+            plain = ["--architecture", "vgg16", "--weights", str(weights_path)]
+            measure_notebook(home / "cells", home / "vgg16", seeds[:1], ours, plain, 2, weights_path)
         if "overhead" in wanted:
             print("\n7. Beside the stages\n")
             measure_overhead(home / "cells", home / "overhead")

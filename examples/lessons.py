@@ -8,9 +8,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from thaw.inspecting.costs import separable_convolution, standard_convolution
+from thaw.inspecting.summary import summarize
 from thaw.models import build
-from thaw.models.costs import separable_convolution, standard_convolution
-from thaw.models.summary import summarize
 from thaw.params import ModelParams
 
 PICTURE = np.array([

@@ -36,7 +36,7 @@ class StageFailed(RuntimeError):
 
 def needs_tensorflow(spec: Any) -> bool:
     """Whether a stage's source files include the networks."""
-    return _NEEDS_TENSORFLOW in spec.sources
+    return any(source.startswith(_NEEDS_TENSORFLOW) for source in spec.sources)
 
 
 def warm_up() -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import secrets
+import shlex
 import shutil
 from pathlib import Path
 
@@ -97,3 +98,27 @@ def _read_project(path: Path) -> tuple[str, str]:
 def _new_name(home: Path) -> str:
     folder = re.sub(r"[^\w\-]+", "-", home.resolve().name).strip("-")[:80]
     return f"{folder or 'project'}-{secrets.token_hex(3)}"
+
+
+def named_file(key: str, name: str, folder_dir: Path) -> Path | None:
+    """The file in `folder_dir` that the parameter `key` names; None where the name is empty.
+
+    A parameter takes no path: DVC would know the path and not what is in the file. The folder is a dependency as a whole.
+
+    Raises:
+        ThawError: `name` is no file's name, or there is no such file.
+    """
+    if not name:
+        return None
+    place, plain = f"{folder_dir.parent.name}/{folder_dir.name}", Path(name).name
+    if name != plain or name.startswith("."):
+        source = name if plain.strip(".") else "/path/FILE"
+        raise ThawError(f"{key}: {name!r} is no name of a file in {place}", _how_to_bring(key, source, place))
+    if not (folder_dir / name).is_file():
+        raise ThawError(f"{key}: {place}/{name}: no such file", _how_to_bring(key, f"/path/{name}", place))
+    return folder_dir / name
+
+
+def _how_to_bring(key: str, source: str, place: str) -> str:
+    quoted, name = shlex.quote(source), shlex.quote(Path(source).name)
+    return f"Run `cp {quoted} {place}/ && thaw run -S {key}={name}`."

@@ -21,8 +21,9 @@ from thaw.params import ValidateParams
 from thaw.params.gate import LimitParams, SeverityParams
 
 
-def inspect(root: Path, **params) -> Inspection:
-    return inspect_folder(ValidateParams(**params), root, root.parent / f"scratch_{root.name}")
+def inspect(root: Path, reference_path: Path | None = None, **params) -> Inspection:
+    scratch_dir = root.parent / f"scratch_{root.name}"
+    return inspect_folder(ValidateParams(**params), root, scratch_dir, reference_path=reference_path)
 
 
 def found(inspection: Inspection) -> set[tuple[str, str]]:
@@ -185,9 +186,9 @@ def test_reference_tells_what_changed(tmp_path):
     old = clean_folder(tmp_path / "old", 30, splits=("",))
     inspection = inspect(old)
     write_manifest(tmp_path / "old.parquet", inspection.rows, inspection.metadata, inspection.findings)
-    assert inspect(old, reference=str(tmp_path / "old.parquet")).found == []
+    assert inspect(old, reference_path=tmp_path / "old.parquet").found == []
     new = drifted(tmp_path / "new") / "test"
-    checks = {row.check for row in inspect(new, reference=str(tmp_path / "old.parquet")).found}
+    checks = {row.check for row in inspect(new, reference_path=tmp_path / "old.parquet").found}
     assert {"reference_drift", "reference_label_shift"} <= checks
 
 
@@ -197,7 +198,7 @@ def test_a_reference_that_is_no_manifest_is_a_clear_error(tmp_path, content):
     if content:
         (tmp_path / "old.parquet").write_bytes(content)
     with pytest.raises(ThawError, match=r"old\.parquet"):
-        inspect(root, reference=str(tmp_path / "old.parquet"))
+        inspect(root, reference_path=tmp_path / "old.parquet")
 
 
 def test_severity_decides_the_verdict(tmp_path):

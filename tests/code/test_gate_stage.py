@@ -10,16 +10,22 @@ from tests.data.dirty import clean_folder, picture
 from thaw.errors import ThawError
 from thaw.files import read_json
 from thaw.gate.findings import GateError
-from thaw.params import ValidateParams
+from thaw.params import ComputeParams, ValidateParams
 from thaw.stages.validate import validate
 
 OUTPUTS = ("manifest.parquet", "findings.json", "gate.md")
 
 
-def run(raw_dir: Path, out_dir: Path, scratch_dir: Path, params: ValidateParams | None = None) -> dict:
+def run(
+    raw_dir: Path, out_dir: Path, scratch_dir: Path, params: ValidateParams | None = None, workers: int = 0
+) -> dict:
     out_dir.mkdir(exist_ok=True)
+    outputs = (out_dir / name for name in OUTPUTS)
+    contract_dir = raw_dir.parent / "data" / "contract"
     try:
-        validate(params or ValidateParams(), raw_dir, *(out_dir / name for name in OUTPUTS), scratch_dir)
+        validate(
+            params or ValidateParams(), ComputeParams(workers=workers), raw_dir, contract_dir, *outputs, scratch_dir
+        )
     finally:
         findings = read_json(out_dir / "findings.json") if (out_dir / "findings.json").exists() else {}
     return findings
@@ -59,9 +65,10 @@ def test_outputs_are_equal_to_the_byte_with_and_without_what_the_scan_kept(tmp_p
     picture(5000).resize((60, 60)).save(root / "train/cat/y.png")
     elsewhere = shutil.copytree(root, tmp_path / "elsewhere" / "other")
     run(root, tmp_path / "a", tmp_path / "scratch")
-    run(root, tmp_path / "b", tmp_path / "scratch", ValidateParams(workers=1))
+    run(root, tmp_path / "b", tmp_path / "one", workers=1)
+    run(root, tmp_path / "d", tmp_path / "two", workers=2)
     run(elsewhere, tmp_path / "c", tmp_path / "fresh")
-    assert outputs(tmp_path / "a") == outputs(tmp_path / "b") == outputs(tmp_path / "c")
+    assert outputs(tmp_path / "a") == outputs(tmp_path / "b") == outputs(tmp_path / "c") == outputs(tmp_path / "d")
     assert read_json(tmp_path / "a/findings.json")["checks"] == {"near_duplicate": 1}
 
 
@@ -74,9 +81,11 @@ def test_data_docs_are_built_and_send_nothing(tmp_path, monkeypatch):
     assert (tmp_path / "scratch/data_docs/index.html").is_file()
 
 
-def suite(path: Path, *expectations: dict) -> ValidateParams:
-    path.write_text(json.dumps({"expectations": expectations}))
-    return ValidateParams(expectations=str(path))
+def suite(folder: Path, content: str) -> ValidateParams:
+    path = folder / "data" / "contract" / "suite.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    return ValidateParams(expectations="suite.json")
 
 
 def test_the_users_expectations_join_the_suite(tmp_path):
@@ -88,7 +97,8 @@ def test_the_users_expectations_join_the_suite(tmp_path):
         "type": "expect_column_values_to_be_in_set",
         "kwargs": {"column": "class", "value_set": ["cat", "dog"]},
     }
-    params = suite(tmp_path / "suite.json", wide, bright | {"severity": "warning"}, unknown, met)
+    wanted = [wide, bright | {"severity": "warning"}, unknown, met]
+    params = suite(tmp_path, json.dumps({"expectations": wanted}))
     with pytest.raises(GateError, match=r"expect_column_values_to_be_between\(column=width"):
         run(root, tmp_path / "out", tmp_path / "scratch", params)
     rows = read_json(tmp_path / "out/findings.json")["findings"]
@@ -104,12 +114,36 @@ def test_the_users_expectations_join_the_suite(tmp_path):
     ["no json", "[]", '{"expectations": 3}', '{"expectations": [{"type": "expect_nonsense", "kwargs": {}}]}'],
 )
 def test_a_suite_that_cannot_be_used_is_a_clear_error(tmp_path, content):
-    (tmp_path / "suite.json").write_text(content)
     root = clean_folder(tmp_path / "raw", 1)
     with pytest.raises(ThawError, match=r"suite\.json|validate\.expectations"):
-        run(
-            root,
-            tmp_path / "out",
-            tmp_path / "scratch",
-            ValidateParams(expectations=str(tmp_path / "suite.json")),
-        )
+        run(root, tmp_path / "out", tmp_path / "scratch", suite(tmp_path, content))
+
+
+def test_a_reference_is_taken_from_its_folder(tmp_path):
+    root = clean_folder(tmp_path / "raw", 30, splits=("",))
+    run(root, tmp_path / "a", tmp_path / "scratch")
+    contract_dir = tmp_path / "data" / "contract"
+    contract_dir.mkdir(parents=True)
+    shutil.copy(tmp_path / "a" / "manifest.parquet", contract_dir / "before.parquet")
+    for image in sorted((root / "cat").iterdir())[5:]:
+        image.unlink()
+    params = ValidateParams(reference="before.parquet")
+    found = run(root, tmp_path / "b", tmp_path / "scratch", params)
+    assert found["checks"]["reference_label_shift"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("/old/a b.parquet", "cp '/old/a b.parquet' data/contract/ && thaw run -S validate.reference='a b.parquet'"),
+        ("../last.parquet", "cp ../last.parquet data/contract/ && thaw run -S validate.reference=last.parquet"),
+        ("gone.parquet", "cp /path/gone.parquet data/contract/ && thaw run -S validate.reference=gone.parquet"),
+        ("..", "data/contract"),
+    ],
+)
+def test_a_name_that_is_no_file_there_is_told_with_a_command(tmp_path, name, cure):
+    root = clean_folder(tmp_path / "raw", 1)
+    with pytest.raises(ThawError) as raised:
+        run(root, tmp_path / "out", tmp_path / "scratch", ValidateParams(reference=name))
+    assert "validate.reference" in str(raised.value) and cure in raised.value.cure
+

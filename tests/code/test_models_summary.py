@@ -5,10 +5,10 @@ import xml.etree.ElementTree as ElementTree
 import keras
 import pytest
 
+from thaw.inspecting.costs import Cost, separable_convolution, standard_convolution
+from thaw.inspecting.diagram import draw_diagram
+from thaw.inspecting.summary import summarize
 from thaw.models import build
-from thaw.models.costs import Cost, separable_convolution, standard_convolution
-from thaw.models.diagram import draw_diagram
-from thaw.models.summary import summarize
 from thaw.params import ModelParams
 
 

@@ -13,10 +13,9 @@ from thaw.project import CHECKPOINTS, forget_finished, scratch_dir
 from thaw.training.activations import Cache, sample_pictures, storage_dtype, write_activations
 from thaw.training.checkpoints import Checkpoint, Checkpoints
 from thaw.training.guard import Stop, Stopped
-from thaw.training.inputs import Rows
+from thaw.training.inputs import Rows, measure_pixels
 from thaw.training.journal import Journal, new_row, write_curve
 from thaw.training.schedule import Annealing, anneal_learning_rate, anneal_momentum
-from thaw.training.statistics import measure_pixels
 
 
 def checkpoint(step):

@@ -22,10 +22,10 @@ from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop, Stopped
 from thaw.training.inputs import Rows
 from thaw.training.labels import Labels
-from thaw.training.lr_find import suggest
 from thaw.training.objective import build_accuracy, build_loss
 from thaw.training.optimizers import build_optimizer, set_step
-from thaw.training.tune import Trial, measure, propose
+from thaw.tuning.lr_find import suggest
+from thaw.tuning.tune import Trial, measure, propose
 
 
 @pytest.fixture(scope="module")

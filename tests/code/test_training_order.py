@@ -94,7 +94,7 @@ def test_plain_batches_are_every_image_in_order(tmp_path):
 
 def test_computed_inputs_run_the_network_each_time(tmp_path):
     data, values = examples(tmp_path)
-    doubled = Computed(data.inputs, lambda pictures: pictures * 2, (2, 2))
+    doubled = Computed(data.inputs, lambda pictures: pictures * 2, (2, 2), np.dtype(np.float32))
     assert (doubled.gather(np.array([3]), np.array([1]))[0] == values[3, 1] * 2).all()
     assert (doubled.count, doubled.views) == (10, 3)
 

@@ -101,9 +101,14 @@ def run_with_edits(project: Witness, rng: random.Random, with_dvc: bool) -> str:
     """One run with up to two edits at random moments; what it said."""
     command = [sys.executable, "-m", "dvc", "repro"]
     edits = rng.choices(EDITS, k=rng.choice([1, 1, 2]))
+    edit_code(project, rng)  # something to do
     at_work = start(project, command) if with_dvc else start_flow(project)
     for edit in edits:
-        time.sleep(rng.uniform(0, 10 if with_dvc else 5))
+        if with_dvc or rng.random() < 0.3:
+            time.sleep(rng.uniform(0, 10))
+        else:
+            await_stage(project, rng.choice(list(STAGES)), at_work)
+            time.sleep(rng.uniform(0, 1))
         edit(project, rng)
     said, _ = at_work.communicate(timeout=300)
     names = ", ".join(edit.__name__ for edit in edits)
@@ -113,6 +118,13 @@ def run_with_edits(project: Witness, rng: random.Random, with_dvc: bool) -> str:
         assert re.search(r"error: .*\n.*cure: ", said), f"{names}\n{said}"
     print(f"{names}: {at_work.returncode}\n{said}", flush=True)  # shown when the test fails
     return said
+
+
+def await_stage(project: Witness, name: str, flow: "subprocess.Popen[str]") -> None:
+    """Wait until a stage is at work, or the flow has ended without it."""
+    log, began = project.root / ".thaw" / name / "log.txt", time.time()
+    while flow.poll() is None and not (log.exists() and log.stat().st_mtime > began):
+        time.sleep(0.05)
 
 
 def check_runs(project: Witness) -> int:

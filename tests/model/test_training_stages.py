@@ -11,7 +11,10 @@ import pytest
 from tests.model.training_project import make_project, outputs, run_stages, tune
 from thaw import models
 from thaw.errors import ThawError
-from thaw.params import ExtractParams, FineTuneParams, FitParams, ModelParams
+from thaw.models.efficientnet_lite import efficientnet_lite
+from thaw.models.pretrained import locate_weights
+from thaw.params import ComputeParams, ExtractParams, FineTuneParams, FitParams, ModelParams
+from thaw.stages.extract import extract
 
 FROZEN = FitParams(epochs=6, batch_size=8, learning_rate=0.01)
 TUNED = FineTuneParams(epochs=2, min_steps=0, batch_size=8, learning_rate=1e-4, from_layer="block14")
@@ -91,12 +94,33 @@ def test_a_training_that_was_not_booked_is_not_trained_again(project, trained, t
     assert outputs(tmp_path) == first
 
 
-def test_a_cache_without_room_trains_the_same_way(project, trained, tmp_path):
-    tune(project, trained / "frozen", tmp_path, TUNED.model_copy(update={"cache_gb": 0.0}))
+def test_a_cache_without_room_gives_the_same_bytes(project, trained, tmp_path):
+    tune(project, trained / "frozen", tmp_path, TUNED, cache_gb=0.0)
     assert not list((tmp_path / "scratch").rglob("*-train.npy"))
-    cached, computed = curve(trained / "tuned.csv"), curve(tmp_path / "tuned.csv")
-    for one, other in zip(cached, computed, strict=True):
-        assert one == pytest.approx(other, rel=0.02, abs=1e-3)  # float16 in the cache, float32 without
+    made = outputs(tmp_path)
+    assert made and made == {name: data for name, data in outputs(trained).items() if name in made}
+
+
+def test_features_do_not_depend_on_the_head_s_width_and_dropout(project, trained, tmp_path):
+    model = ModelParams(dropout=0.1, hidden_units=3)
+    extract(ExtractParams(), model, project / "views", project / "pretrained", tmp_path / "features", tmp_path / "s")
+    made = outputs(tmp_path / "features")
+    assert made and made == outputs(trained / "features")
+
+
+def test_a_weight_file_is_taken_from_its_folder(project, trained, tmp_path):
+    keras.backend.clear_session()
+    pixels = keras.Input((48, 48, 3))
+    path = tmp_path / "pretrained" / "mine.weights.h5"
+    path.parent.mkdir()
+    keras.utils.set_random_seed(1)
+    keras.Model(pixels, efficientnet_lite(pixels, "efficientnet_lite0")).save_weights(path)
+    model = ModelParams(weights="mine.weights.h5")
+    extract(ExtractParams(), model, project / "views", path.parent, tmp_path / "features", tmp_path / "s")
+    facts, before = (json.loads((out / "features/features.json").read_text()) for out in (tmp_path, trained))
+    assert facts["features"] and facts["network"] != before["network"]
+    with pytest.raises(ThawError, match=r"cp .*/mine.weights.h5 models/pretrained/ && thaw run -S model.weights=mine"):
+        locate_weights(ModelParams(weights=str(path)), tmp_path.parent / "models" / "pretrained")
 
 
 def test_batch_norm_trains_when_asked_for(project, trained, tmp_path):
@@ -115,7 +139,7 @@ def test_a_weight_that_moves_though_frozen_fails_the_run(project, trained, tmp_p
         return []
 
     monkeypatch.setattr(stage, "fit", meddle)
-    monkeypatch.setattr(models, "freeze", lambda network, *_: setattr(network, "trainable", False))
+    monkeypatch.setattr(stage, "freeze", lambda network, *_: setattr(network, "trainable", False))
     with pytest.raises(ThawError, match="a frozen weight moved"):
         tune(project, trained / "frozen", tmp_path, TUNED)
     assert not (tmp_path / "tuned").exists()
@@ -134,10 +158,10 @@ def test_views_made_on_the_fly_train_too(tmp_path):
 def test_the_range_test_suggests_a_rate_and_draws_it(project, trained, tmp_path):
     from thaw.stages.fine_tune import thaw_network
     from thaw.training.guard import Stop
-    from thaw.training.lr_find import draw, find_learning_rate
+    from thaw.tuning.lr_find import draw, find_learning_rate
 
     thawed = thaw_network(
-        TUNED, 1, ExtractParams(), project / "views", project / "train.csv", project / "validation.csv",
+        TUNED, 1, ExtractParams(), ComputeParams(), project / "views", project / "train.csv", project / "validation.csv",
         project / "classes.json", trained / "frozen", tmp_path / "s", Stop(),
     )  # fmt: skip
     test = find_learning_rate(thawed.suffix, TUNED, thawed.train, 1, 1e-5, 10.0, 60)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from thaw.augmentation.shards import write_views
 from thaw.files import write_json
-from thaw.params import AugmentParams, ExtractParams, FineTuneParams, FitParams, ModelParams
+from thaw.params import AugmentParams, ComputeParams, ExtractParams, FineTuneParams, FitParams, ModelParams
 
 
 def make_project(folder: Path, images: int = 40, side: int = 64, views: int = 2) -> None:
@@ -50,9 +50,10 @@ def run_stages(
     from thaw.stages.train_frozen import train_frozen
 
     params = engine or ExtractParams()
-    data: dict[str, Any] = {"views_dir": folder / "views", "classes_path": folder / "classes.json"}
-    extract(params, 1, model, **data, features_dir=out / "features", scratch_dir=out / "scratch/extract")
+    data: dict[str, Any] = {"views_dir": folder / "views", "pretrained_dir": folder / "pretrained"}
+    extract(params, model, **data, features_dir=out / "features", scratch_dir=out / "scratch/extract")
     data |= {"train_path": folder / "train.csv", "validation_path": folder / "validation.csv"}
+    data |= {"classes_path": folder / "classes.json"}
     train_frozen(
         frozen, 1, model, out / "features", **data, frozen_dir=out / "frozen", frozen_curve_path=out / "frozen.csv",
         scratch_dir=out / "scratch/train_frozen",
@@ -60,12 +61,20 @@ def run_stages(
     tune(folder, out / "frozen", out, tuned, params)
 
 
-def tune(folder: Path, frozen_dir: Path, out: Path, params: FineTuneParams, engine: ExtractParams | None = None) -> None:
+def tune(
+    folder: Path,
+    frozen_dir: Path,
+    out: Path,
+    params: FineTuneParams,
+    engine: ExtractParams | None = None,
+    cache_gb: float = 8.0,
+) -> None:
     """Run fine_tune alone on a frozen network."""
     from thaw.stages.fine_tune import fine_tune
 
     fine_tune(
-        params, 1, engine or ExtractParams(), folder / "views", folder / "train.csv", folder / "validation.csv",
+        params, 1, engine or ExtractParams(), ComputeParams(cache_gb=cache_gb),
+        folder / "views", folder / "train.csv", folder / "validation.csv",
         folder / "classes.json", frozen_dir, out / "tuned", out / "tuned.csv", out / "scratch/fine_tune",
     )  # fmt: skip
 

@@ -148,7 +148,6 @@ def _tensorflow_devices() -> Check:
 
 def _project() -> list[Check]:
     from thaw.errors import ThawError
-    from thaw.params import load_params
     from thaw.project import find_root
 
     try:
@@ -157,7 +156,7 @@ def _project() -> list[Check]:
         return [Check("project", "note", error.reason, error.cure)]
     checks = [Check("project", "ok", str(root)), _git(root)]
     try:
-        load_params(root / "params.yaml")
+        _check_params(root)
         checks.append(Check("params.yaml", "ok", "every key is right"))
     except ThawError as error:
         checks.append(Check("params.yaml", "bad", error.reason, error.cure))
@@ -171,6 +170,18 @@ def _project() -> list[Check]:
         Check("disk", "ok" if enough else "bad", f"{free:.0f} GiB free", "" if enough else "Make room.")
     )
     return checks
+
+
+def _check_params(root: Path) -> None:
+    from thaw.models.pretrained import locate_weights
+    from thaw.params import load_params
+    from thaw.project import named_file
+
+    params = load_params(root / "params.yaml")
+    locate_weights(params.model, root / "models" / "pretrained")
+    for name in ("reference", "expectations"):
+        value = getattr(params.validate_, name)
+        named_file(f"validate.{name}", value, root / "data" / "contract")
 
 
 def _git(root: Path) -> Check:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keras
     from rich.table import Table
 
-    from thaw.models.summary import LayerSummary
+    from thaw.inspecting.summary import LayerSummary
 
 models_app = typer.Typer(
     no_args_is_help=True, help="The networks that can be trained, and what they are made of."
@@ -66,8 +66,8 @@ def show(
     options = {"head": head, "hidden_units": hidden_units, "weights": "none"}
     model = _open(name, input_text, classes, options)
     _freeze(model, strategy, from_layer)
-    from thaw.models.diagram import draw_diagram
-    from thaw.models.summary import summarize
+    from thaw.inspecting.diagram import draw_diagram
+    from thaw.inspecting.summary import summarize
 
     layers = summarize(model)
     if diagram_path:

@@ -30,13 +30,13 @@ def lr_find(
     """
 
     def work(thawed: Any, params: Any) -> Any:
-        from thaw.training.lr_find import find_learning_rate
+        from thaw.tuning.lr_find import find_learning_rate
 
         settings = params.fine_tune
         return find_learning_rate(thawed.suffix, settings, thawed.train, params.seed, lowest, highest, steps)
 
     test = _run_on_thawed(work)
-    from thaw.training.lr_find import draw
+    from thaw.tuning.lr_find import draw
 
     draw(test, picture)
     if as_json:
@@ -65,7 +65,7 @@ def _tune(thawed: Any, params: Any) -> Any:
     import tensorflow as tf
 
     from thaw.training.devices import cpu_has_bfloat16
-    from thaw.training.tune import measure, propose
+    from thaw.tuning.tune import measure, propose
 
     half = ["mixed_float16", "mixed_bfloat16"] if tf.config.list_physical_devices("GPU") else []
     precisions = ["float32", *(half or ["mixed_bfloat16"] * cpu_has_bfloat16())]
@@ -93,6 +93,7 @@ def _run_on_thawed(work: Callable[[Any, Any], Any]) -> Any:
     scratch = scratch_dir(root, "fine_tune")
     with guarded(scratch) as stop, training_on(params.fine_tune.devices):
         thawed = thaw_network(
-            params=params.fine_tune, seed=params.seed, extract=params.extract, scratch_dir=scratch, stop=stop, **inputs
+            params=params.fine_tune, seed=params.seed, extract=params.extract, compute=params.compute,
+            scratch_dir=scratch, stop=stop, **inputs
         )
         return work(thawed, params)

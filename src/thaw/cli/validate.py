@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ import typer
 from thaw.cli import app
 
 if TYPE_CHECKING:
-    from thaw.gate.cleaning import Move
+    from thaw.cleaning import Move
     from thaw.gate.inspection import Inspection
     from thaw.params.gate import ValidateParams
 
@@ -65,12 +66,13 @@ def validate(
     with _scratch(folder) as scratch_dir:
         inspection = _inspect(settings, folder, scratch_dir)
         manifest_path = manifest or scratch_dir / "manifest.parquet"
-        if manifest or settings.expectations:
+        if manifest or settings.suite_path:
             _write_manifest(manifest_path, inspection)
-        if settings.expectations:
+        if settings.suite_path:
             from thaw.gate.suite import check_contract
 
-            check_contract(manifest_path, inspection.findings, settings, scratch_dir / "data_docs")
+            docs_dir = scratch_dir / "data_docs"
+            check_contract(manifest_path, inspection.findings, settings.params, docs_dir, settings.suite_path)
         summary = inspection.summary()
         if html:
             from thaw.gate.page import write_page
@@ -112,7 +114,7 @@ def clean(
 
       thaw clean photos --undo
     """
-    from thaw.gate.cleaning import apply_moves, plan_moves, undo_last
+    from thaw.cleaning import apply_moves, plan_moves, undo_last
 
     if undo:
         _print_moves("brought back", undo_last(folder), as_json)
@@ -127,13 +129,29 @@ def clean(
         _print_moves("would be moved; --apply moves them", moves, as_json)
 
 
-def _settings(params_path: Path | None, reference: Path | None) -> "ValidateParams":
-    from thaw.params import ValidateParams, load_params
+@dataclass(frozen=True)
+class _Settings:
+    params: "ValidateParams"
+    reference_path: Path | None = None
+    suite_path: Path | None = None
+    workers: int = 0
 
-    settings: ValidateParams = (
-        load_params(params_path).section("validate") if params_path else ValidateParams()
+
+def _settings(params_path: Path | None, reference: Path | None) -> _Settings:
+    """Those of a project's `params.yaml`, with the files in `data/contract` beside it; without one the defaults."""
+    from thaw.params import ValidateParams, load_params
+    from thaw.project import named_file
+
+    if not params_path:
+        return _Settings(ValidateParams(), reference)
+    loaded = load_params(params_path)
+    params, contract_dir = loaded.validate_, params_path.parent / "data" / "contract"
+    return _Settings(
+        params,
+        reference or named_file("validate.reference", params.reference, contract_dir),
+        named_file("validate.expectations", params.expectations, contract_dir),
+        loaded.compute.workers,
     )
-    return settings.model_copy(update={"reference": str(reference)}) if reference else settings
 
 
 @contextmanager
@@ -154,11 +172,13 @@ def _scratch(folder: Path) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _inspect(settings: "ValidateParams", folder: Path, scratch_dir: Path) -> "Inspection":
+def _inspect(settings: _Settings, folder: Path, scratch_dir: Path) -> "Inspection":
     from thaw.gate.inspection import inspect_folder
 
     with _progress() as report:
-        return inspect_folder(settings, folder, scratch_dir, report)
+        return inspect_folder(
+            settings.params, folder, scratch_dir, report, settings.reference_path, settings.workers
+        )
 
 
 @contextmanager

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thaw.engines.engine import Engine, Run
-from thaw.engines.keep import Kept, content_key
+from thaw.engines.keep import Kept
 from thaw.engines.rule import Choice, choices
 from thaw.errors import ThawError
+from thaw.fingerprint import code_digest, content_key, library_versions
 from thaw.params import ExtractParams
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Engine", "compile", "compile_kept", "content_key"]
+__all__ = ["Engine", "compile", "compile_kept"]
 
 _log = logging.getLogger("thaw.engines")
 
@@ -55,7 +56,8 @@ def compile_kept(
     """As `compile`, for a network that `key` names: `load` is called only where nothing is kept under that key.
 
     Args:
-        key: changes whenever the network or its weights do, see `content_key`.
+        key: changes whenever the network's configuration or its weights do (`thaw.fingerprint.content_key`); the code
+            that builds and converts networks and the libraries' versions are added here.
         load: makes the Keras network.
 
     Raises:
@@ -63,7 +65,7 @@ def compile_kept(
     """
     failures: list[str] = []
     for choice in choices(params):
-        kept = Kept(scratch_dir / "engines", content_key(key, choice.engine, params.batch_size), load)
+        kept = Kept(scratch_dir / "engines", _kept_key(key, choice, params.batch_size), load)
         try:
             run = _start(choice, kept, params.batch_size)
             error = None if sample is None else _check(run, choice, kept, sample)
@@ -74,12 +76,20 @@ def compile_kept(
             continue
         if error is None or error <= params.tolerance:
             _log.info("engine %s, relative error %s", choice, "unchecked" if error is None else f"{error:.2g}")
-            return Engine(choice.engine, choice.precision, error, run)
+            engine_key = content_key(kept.network_dir.name, choice.precision)
+            return Engine(choice.engine, choice.precision, error, engine_key, run)
         failures.append(f"{choice}: relative error {error:.2g} is over the tolerance of {params.tolerance:g}")
         _log.warning("%s", failures[-1])
     raise ThawError(
         "no engine runs this network: " + "; ".join(failures),
         "Set extract.engine to auto or tensorflow, extract.precision to float32, or raise extract.tolerance.",
+    )
+
+
+def _kept_key(key: str, choice: Choice, batch_size: int) -> str:
+    code = code_digest("engines", "models")
+    return content_key(
+        key, choice.engine, batch_size, code, library_versions("keras", "tensorflow", "numpy", choice.engine)
     )
 
 

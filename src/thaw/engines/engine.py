@@ -17,6 +17,8 @@ class Engine:
     precision: str
     relative_error: float | None
     """Against Keras, on the sample; None where it was not checked."""
+    key: str
+    """Changes with all that decides what it gives: network, weights, code, libraries, precision, batch size."""
     run: Run
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Compiled networks kept on disk under a digest of what they were made from."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -14,15 +13,6 @@ if TYPE_CHECKING:
     import keras
 
 _KEPT_NETWORKS = 4
-
-
-def content_key(*parts: object) -> str:
-    """A digest of `parts`: bytes as they are, anything else as its text."""
-    sha = hashlib.sha256()
-    for part in parts:
-        data = part if isinstance(part, bytes) else str(part).encode()
-        sha.update(len(data).to_bytes(8, "little") + data)
-    return sha.hexdigest()[:32]
 
 
 class Kept:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from thaw.files import read_json, write_json
+from thaw.fingerprint import code_digest, content_key, library_versions
 from thaw.gate.findings import Findings
 from thaw.gate.fingerprint import BYTES
-from thaw.gate.near import NEAR_VERSION, NearClusters, find_near_clusters
+from thaw.gate.near import NearClusters, find_near_clusters
 from thaw.gate.rows import Rows
 
 _SPLIT_ORDER = {"test": 0, "validation": 1, "train": 2, "": 3}
@@ -52,7 +53,8 @@ def near_clusters(
     taken = column if len(chosen) == len(column) else column.take(chosen)
     descriptors = np.frombuffer(taken.buffers()[1], np.int8).reshape(-1, BYTES)
     descriptors = descriptors[taken.offset : taken.offset + len(taken)]
-    key = f"{NEAR_VERSION} {max_distance} {sha256(descriptors.data).hexdigest()}"
+    pictures = sha256(descriptors.data).hexdigest()
+    key = content_key(pictures, max_distance, code_digest("gate"), library_versions("numpy", "scipy"))
     found = _recall(store_path, key)
     if found is None:
         found = find_near_clusters(descriptors, max_distance)

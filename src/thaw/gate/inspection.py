@@ -49,6 +49,8 @@ def inspect_folder(
     root: Path,
     scratch_dir: Path,
     on_progress: Callable[[int], None] = lambda count: None,
+    reference_path: Path | None = None,
+    workers: int = 0,
 ) -> Inspection:
     """Scan every image below `root` and run every check.
 
@@ -57,18 +59,20 @@ def inspect_folder(
         root: the image folder, `<class>/*` or `<split>/<class>/*`.
         scratch_dir: keeps the rows of this scan for the next one; never changes a result.
         on_progress: called with the number of images scanned so far.
+        reference_path: the manifest of an earlier data version to compare with.
+        workers: processes that read images; 0: one for each core. Never changes a result.
 
     Raises:
         ThawError: `root` is no folder that can be listed.
     """
     findings = Findings(params.severity)
     skip_pandas()
-    reference = read_reference(Path(params.reference)) if params.reference else None
+    reference = read_reference(reference_path) if reference_path else None
     survey = _survey(root, findings)
     rows_path = scratch_dir / "rows.arrow"
     limits = params.limits
     for count in store.scan(
-        root, survey.files(), bounds(limits), rows_path, params.workers, limits.timeout_seconds
+        root, survey.files(), bounds(limits), rows_path, workers, limits.timeout_seconds
     ):
         on_progress(count)
     rows = gather(store.read_rows(rows_path), survey.unread, survey.layout)

@@ -16,8 +16,6 @@ from scipy.sparse.csgraph import connected_components
 from thaw.gate.codes import CODE_BITS, close_codes
 from thaw.gate.fingerprint import FREQUENCIES, SIDE_PIXELS, cosines, expand
 
-NEAR_VERSION = 3
-"""Grows when the same pictures would give other clusters."""
 _CHUNK_ROWS = 16384
 _SEARCH_PAIRS = 512
 _MEDIAN_ROWS = 16384

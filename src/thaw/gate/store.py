@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import PIL
 import pyarrow as pa
 
 from thaw.files import replacing
+from thaw.fingerprint import code_digest, content_key, library_versions
 from thaw.gate.picture import Bounds
 from thaw.gate.pool import scan_shards
 from thaw.gate.scanning import ROW, key
@@ -17,7 +17,7 @@ from thaw.gate.walking import Entry
 
 _SHARD_FILES = 64
 _LOOKUP_FILES = 4096
-_ROWS_VERSION = "4"
+_LIBRARIES = ("pillow", "numpy", "opencv-python-headless", "pyarrow", "xxhash")
 _SETTLED_NS = 20_000_000
 
 
@@ -25,7 +25,8 @@ class Store:
     """Rows of an earlier scan by key; they are mapped, not loaded."""
 
     def __init__(self, path: Path, bounds: Bounds) -> None:
-        self.mark = f"{_ROWS_VERSION} {PIL.__version__} {bounds}".encode()
+        code = code_digest("gate", "images.py")
+        self.mark = content_key(code, library_versions(*_LIBRARIES), bounds).encode()
         self.table = ROW.empty_table()
         if path.is_file():
             try:

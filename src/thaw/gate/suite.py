@@ -117,17 +117,20 @@ def frame(manifest_path: Path, rows: list[Finding], params: ValidateParams) -> "
 
 
 def check_contract(
-    manifest_path: Path, findings: Findings, params: ValidateParams, docs_dir: Path
+    manifest_path: Path, findings: Findings, params: ValidateParams, docs_dir: Path, suite_path: Path | None = None
 ) -> Verdict:
     """Run the suite, report the user's expectations that are not met, and build Data Docs.
 
     An expectation of the user's has the severity of check `expectation`, or only warns where the suite file gives it severity
     `warning` or `info`.
 
+    Args:
+        suite_path: the user's expectations, as JSON.
+
     Raises:
         ThawError: the user's suite file cannot be used.
     """
-    own = read_suite(Path(params.expectations)) if params.expectations else []
+    own = read_suite(suite_path) if suite_path else []
     table = frame(manifest_path, findings.sorted(), params)
     wanted = contract(params)
     results = _validate(table, wanted + own, docs_dir)

@@ -1,16 +1,15 @@
 """Build a network: pixels in, logits out, one flat graph, every weight determined by the seed."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any
 
 import keras
 import numpy as np
 
 from thaw.errors import ThawError
-from thaw.models import efficientnet_lite
+from thaw.models import efficientnet_lite, networks
 from thaw.models.applications import application
 from thaw.models.catalog import BACKBONES, LITES, NETWORKS, check_architecture
 from thaw.models.heads import add_head
@@ -51,7 +50,7 @@ def build(
     else:
         x = normalize(pixels, params.normalization, "unit")
         with _seeded(seed):
-            logits = _network(params.architecture)(x, outputs)
+            logits = getattr(networks, params.architecture)(x, outputs)
     return keras.Model(pixels, logits, name=params.architecture)
 
 
@@ -103,10 +102,6 @@ def _check_shape(architecture: str, input_shape: tuple[int, int, int], num_class
         raise ThawError(f"{architecture}: {channels} channels", "Give pictures with 1 or 3 channels.")
     if num_classes < 2:
         raise ThawError(f"{architecture}: {num_classes} classes", "Give at least two class folders.")
-
-
-def _network(architecture: str) -> Callable[[Any, int], Any]:
-    return getattr(import_module(f"thaw.models.networks.{architecture}"), architecture)
 
 
 def _transfer_network(pixels: Any, params: ModelParams, outputs: int, seed: int, weights: str) -> Any:

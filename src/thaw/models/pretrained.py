@@ -8,10 +8,12 @@ from thaw import files
 from thaw.errors import ThawError
 from thaw.models.catalog import BACKBONES, LITES, check_architecture
 from thaw.params import ModelParams
+from thaw.project import named_file
 
 if TYPE_CHECKING:
     import keras
 
+_ENDING = ".weights.h5"
 _LITE_FILES = {
     "efficientnet_lite0": (
         "efficientnet-lite0-57934424.pth",
@@ -49,15 +51,31 @@ def lite_weights_path(architecture: str) -> Path:
     return path
 
 
+def locate_weights(params: ModelParams, pretrained_dir: Path) -> ModelParams:
+    """`params` as `build` takes them: with the path of the weight file in `pretrained_dir` in place of its name.
+
+    Raises:
+        ThawError: the network's name is unknown, or `model.weights` names no weight file that is there.
+    """
+    check_architecture(params.architecture)
+    if not is_pretrained(params) or params.weights == "imagenet":
+        return params
+    if not params.weights.endswith(_ENDING):
+        raise ThawError(f"model.weights: {params.weights!r} is neither imagenet, none nor a {_ENDING} file",
+                        "Set it to imagenet or none, or run `cp /path/x.weights.h5 models/pretrained/ && "
+                        "thaw run -S model.weights=x.weights.h5` with a file that Keras's save_weights wrote.")  # fmt: skip
+    return params.model_copy(update={"weights": str(named_file("model.weights", params.weights, pretrained_dir))})
+
+
 def given_weights_path(weights: str) -> Path:
-    """The weight file that `model.weights` names.
+    """The weight file at the path `weights`.
 
     Raises:
         ThawError: there is no such file, or it is of another kind.
     """
     path = Path(weights).expanduser()
-    if not path.name.endswith(".weights.h5"):
-        raise ThawError(f"model.weights: {weights!r} is neither imagenet, none nor a .weights.h5 file",
+    if not path.name.endswith(_ENDING):
+        raise ThawError(f"model.weights: {weights!r} is neither imagenet, none nor a {_ENDING} file",
                         "Name a file that Keras's save_weights wrote.")  # fmt: skip
     if not path.is_file():
         raise ThawError(f"model.weights: {weights}: no such file", "Name a file that is there, or none.")

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from thaw.errors import ThawError
 from thaw.params.base import Section
+from thaw.params.compute import ComputeParams
 from thaw.params.data import AugmentParams, SplitParams
 from thaw.params.evaluation import EvaluateParams
 from thaw.params.gate import ValidateParams
@@ -17,6 +18,7 @@ from thaw.params.training import ExtractParams, FineTuneParams, FitParams
 
 __all__ = [
     "AugmentParams",
+    "ComputeParams",
     "EvaluateParams",
     "ExtractParams",
     "FineTuneParams",
@@ -31,8 +33,12 @@ __all__ = [
 ]
 
 
+_MOVED = {"validate.workers": "compute.workers", "fine_tune.cache_gb": "compute.cache_gb"}
+"""Keys of an earlier version, and where they are now."""
+
+
 class Params(Section):
-    """The whole of `params.yaml`: a section a stage, and `seed` and `model`, which several stages share."""
+    """The whole of `params.yaml`: a section a stage, `seed` and `model`, which several share, and `compute`."""
 
     seed: int = 1
     model: ModelParams = ModelParams()
@@ -43,6 +49,7 @@ class Params(Section):
     train_frozen: FitParams = FitParams()
     fine_tune: FineTuneParams = FineTuneParams()
     evaluate: EvaluateParams = EvaluateParams()
+    compute: ComputeParams = ComputeParams()
 
     def section(self, name: str) -> Any:
         """The value of top-level key `name`. `validate` has another name in Python: pydantic owns that one."""
@@ -98,6 +105,7 @@ def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Para
     Raises:
         ThawError: names the first wrong key, and the nearest right one.
     """
+    _check_moved(values, source)
     _check_keys(values, Params, "", source)
     try:
         return Params.model_validate(values)
@@ -106,6 +114,18 @@ def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Para
         key = ".".join(str(part) for part in first["loc"])
         message = f"{source}: {key}: {first['msg'][0].lower()}{first['msg'][1:]} (is {first['input']!r})"
         raise ThawError(message, f"Give {key} a value that fits.") from None
+
+
+def _check_moved(values: Mapping[str, Any], source: str) -> None:
+    for old, new in _MOVED.items():
+        (section, key), (new_section, new_key) = old.split("."), new.split(".")
+        found = values.get(section)
+        if isinstance(found, Mapping) and key in found:
+            raise ThawError(
+                f"{source}: {old} is {new} now",
+                f"Write {new} for {old}: take `{key}` out of section `{section}`, and put `{new_key}: {found[key]}` "
+                f"below `{new_section}:`.",
+            )
 
 
 def _check_keys(values: Mapping[str, Any], section: type[Section], prefix: str, source: str) -> None:

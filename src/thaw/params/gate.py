@@ -129,11 +129,9 @@ class LimitParams(Section):
 class ValidateParams(Section):
     """What the data gate checks, and how hard."""
 
-    workers: int = Field(0, ge=0)
-    """Processes that read images; 0: one for each core."""
     reference: str = ""
-    """Manifest of an earlier data version to compare with; empty: none."""
+    """Manifest of an earlier data version to compare with, a file in `data/contract`; empty: none."""
     expectations: str = ""
-    """JSON suite file of Great Expectations with expectations of your own; empty: none."""
+    """JSON suite of Great Expectations with expectations of your own, a file in `data/contract`; empty: none."""
     severity: SeverityParams = SeverityParams()
     limits: LimitParams = LimitParams()

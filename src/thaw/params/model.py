@@ -13,7 +13,7 @@ class ModelParams(Section):
     architecture: str = "efficientnet_lite0"
     """`thaw model list` names them all."""
     weights: str = "imagenet"
-    """`imagenet`, `none` (random), or the path of a `.weights.h5` file for the backbone."""
+    """`imagenet`, `none` (random), or a `.weights.h5` file of the backbone in `models/pretrained`."""
     head: Literal["gap", "flatten", "dense"] = "gap"
     """What stands between the backbone and the linear output."""
     hidden_units: int = Field(256, ge=1)

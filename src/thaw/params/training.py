@@ -72,5 +72,3 @@ class FineTuneParams(FitParams):
     batch_norm: Literal["frozen", "train"] = "frozen"
     thawed_learning_rate_factor: float = Field(1.0, gt=0)
     """The thawed layers' learning rate, as a share of the head's."""
-    cache_gb: float = Field(8.0, ge=0)
-    """Room for activations at the cut between frozen and thawed layers; beyond it training runs the whole network."""

@@ -34,7 +34,8 @@ def call_stage(spec: Any, root: Path, params: Params) -> None:
     scratch = scratch_dir(root, spec.name)
     scratch.mkdir(parents=True, exist_ok=True)
     available: dict[str, Any] = {key: params.section(key) for key in spec.keys}
-    available |= {"params": available.pop(spec.name, None), "scratch_dir": scratch, **spec.inputs, **spec.outputs}
+    available |= {"params": available.pop(spec.name, None), "compute": params.compute, "scratch_dir": scratch}
+    available |= spec.inputs | spec.outputs
     wanted = inspect.signature(function).parameters
     undeclared = [name for name in wanted if name not in available]
     if undeclared:

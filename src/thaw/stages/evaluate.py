@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from thaw import images
-from thaw.engines import compile_kept, content_key
+from thaw.engines import compile_kept
 from thaw.errors import ThawError
 from thaw.evaluation import Judgement, report_metrics
 from thaw.evaluation.inference import judge_files
@@ -17,7 +17,8 @@ from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.pictures import draw_judgement, draw_learning_curves
 from thaw.evaluation.telling import caption, choose_telling
 from thaw.files import digest, read_json, write_json, write_text
-from thaw.models import load, load_config
+from thaw.fingerprint import content_key
+from thaw.models.saving import load, load_config
 from thaw.params import EvaluateParams, ExtractParams
 from thaw.splitting import FIXED_COLUMNS, read_split
 

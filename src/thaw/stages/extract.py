@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import thaw.models
 from thaw.augmentation.views import FreshViews, StoredViews, open_views
-from thaw.engines import Engine, compile_kept, content_key
+from thaw.engines import Engine, compile_kept
 from thaw.files import digest_folder, write_json
+from thaw.fingerprint import content_key
+from thaw.models.pretrained import is_pretrained, locate_weights, pretrained_digest
 from thaw.params import ExtractParams, ModelParams
 from thaw.training.activations import sample_pictures, storage_dtype, write_activations
 from thaw.training.guard import guarded
-from thaw.training.inputs import Inputs
-from thaw.training.labels import read_classes
-from thaw.training.statistics import measure_pixels
+from thaw.training.inputs import Inputs, measure_pixels
 
 if TYPE_CHECKING:
     import keras
@@ -25,10 +24,9 @@ _log = logging.getLogger("thaw.extract")
 
 def extract(
     params: ExtractParams,
-    seed: int,
     model: ModelParams,
     views_dir: Path,
-    classes_path: Path,
+    pretrained_dir: Path,
     features_dir: Path,
     scratch_dir: Path,
 ) -> None:
@@ -41,7 +39,7 @@ def extract(
         ThawError: the weights cannot be had, no engine is right within `params.tolerance`, or the disk is full.
     """
     train, validation = open_views(views_dir, "train"), open_views(views_dir, "validation")
-    classes = read_classes(classes_path)
+    model = locate_weights(model, pretrained_dir)
     missing = _why_none(model, train)
     if missing:
         _log.info("no features: %s", missing)
@@ -50,7 +48,7 @@ def extract(
     key = _network_key(model, train.shape, views_dir)
 
     def load() -> "keras.Model":
-        return _build_prefix(model, train, len(classes), seed)
+        return _build_prefix(model, train)
 
     with guarded(scratch_dir) as stop:
         sample = sample_pictures(train)
@@ -70,27 +68,33 @@ def _facts(engine: Engine, key: str, shape: tuple[int, ...], dtype: np.dtype[Any
 
 
 def _why_none(model: ModelParams, train: Inputs) -> str:
-    if not thaw.models.is_pretrained(model):
+    if not is_pretrained(model):
         return "the network has no pretrained weights"
     return "views are made on the fly" if train.views == 0 else ""
 
 
 def _network_key(model: ModelParams, shape: tuple[int, ...], views_dir: Path) -> str:
-    """What the frozen part depends on: parameters, weights, the code that builds it, and pixels if it standardises."""
+    """What tells the frozen part from another: parameters, weights, and pixels if it standardises.
+
+    It is written to an output, so that code and libraries are not in it: DVC's books know the code, and what is kept of the
+    network is kept under a key that has both.
+    """
     pixels = digest_folder(views_dir) if model.normalization == "featurewise" else ""
-    code = digest_folder(Path(thaw.models.__file__).parent, "**/*.py")
-    weights = thaw.models.pretrained_digest(model)
-    named = model.model_dump(exclude={"weights", "dropout"} if weights else {"dropout"})
-    return content_key(named, weights, shape, code, pixels)
+    weights = pretrained_digest(model)
+    named = model.model_dump(include={"architecture", "head", "normalization", *(() if weights else ("weights",))})
+    return content_key(named, weights, shape, pixels)
 
 
-def _build_prefix(
-    model: ModelParams, pictures: StoredViews | FreshViews, num_classes: int, seed: int
-) -> "keras.Model":
-    network = thaw.models.build(model, pictures.shape, num_classes, seed)
+def _build_prefix(model: ModelParams, pictures: StoredViews | FreshViews) -> "keras.Model":
+    from thaw.models.cutting import cut
+    from thaw.models.freezing import freeze
+    from thaw.models.network import build, set_statistics
+
+    # All weights before the cut come from the file: whatever seed and classes the head has, they are the same.
+    network = build(model, pictures.shape, num_classes=2, seed=0)
     if model.normalization == "featurewise":
-        thaw.models.set_statistics(network, *measure_pixels(pictures))
-    thaw.models.freeze(network, "head", "", "frozen")
-    prefix, _ = thaw.models.cut(network)
+        set_statistics(network, *measure_pixels(pictures))
+    freeze(network, "head", "", "frozen")
+    prefix, _ = cut(network)
     assert prefix is not None, "a pretrained backbone has weights before its head"
     return prefix

@@ -7,14 +7,20 @@ from typing import Any
 
 import keras
 
-from thaw import engines, models
+from thaw import engines
 from thaw.augmentation.views import open_views
 from thaw.errors import ThawError
 from thaw.files import digest, digest_folder
+from thaw.models.cutting import cut
+from thaw.models.freezing import freeze, frozen_digest
 from thaw.models.heads import is_head
-from thaw.params import ExtractParams, FineTuneParams, ModelParams
-from thaw.training.activations import Cache, sample_pictures, storage_dtype
+from thaw.models.network import build, set_statistics
+from thaw.models.pretrained import is_pretrained
+from thaw.models.saving import load, save
+from thaw.params import ComputeParams, ExtractParams, FineTuneParams, ModelParams
+from thaw.training.activations import Cache, activations_key, sample_pictures, storage_dtype
 from thaw.training.batches import Examples
+from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on
 from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop, guarded
@@ -30,6 +36,7 @@ def fine_tune(
     params: FineTuneParams,
     seed: int,
     extract: ExtractParams,
+    compute: ComputeParams,
     views_dir: Path,
     train_path: Path,
     validation_path: Path,
@@ -45,24 +52,25 @@ def fine_tune(
         ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
         Stopped: on request; a checkpoint holds where it stood.
     """
-    key = engines.content_key(
+    key = training_key(
         "fine_tune", params, seed, extract, digest_folder(views_dir), digest_folder(frozen_dir),
         *map(digest, (train_path, validation_path, classes_path)),
     )  # fmt: skip
     with guarded(scratch_dir) as stop, training_on(params.devices):
         thawed = thaw_network(
-            params, seed, extract, views_dir, train_path, validation_path, classes_path, frozen_dir, scratch_dir, stop
-        )
+            params, seed, extract, compute, views_dir, train_path, validation_path, classes_path, frozen_dir,
+            scratch_dir, stop,
+        )  # fmt: skip
         network = thawed.network
         job = Job(seed, _PHASE, key, scratch_dir, stop)
-        before = models.frozen_digest(network)
+        before = frozen_digest(network)
         slow = [layer.name for layer in network.layers if not is_head(layer)]
         factor = params.thawed_learning_rate_factor
         rows = fit(thawed.suffix, params, thawed.train, thawed.validation, job, slow, factor)
-        if models.frozen_digest(network) != before:
+        if frozen_digest(network) != before:
             raise ThawError("fine_tune: a frozen weight moved", "This is a fault of thaw: please report it.")
         _log.info("frozen weights before and after: %s", before)
-        models.save(network, fine_tuned_dir, thawed.config)
+        save(network, fine_tuned_dir, thawed.config)
         write_curve(fine_tuned_curve_path, rows)
         job.checkpoints.finish()
 
@@ -83,6 +91,7 @@ def thaw_network(
     params: FineTuneParams,
     seed: int,
     extract: ExtractParams,
+    compute: ComputeParams,
     views_dir: Path,
     train_path: Path,
     validation_path: Path,
@@ -98,10 +107,10 @@ def thaw_network(
     """
     num_classes = len(read_classes(classes_path))
     network, config = _load(frozen_dir, params, seed)
-    prefix, suffix = models.cut(network)
+    prefix, suffix = cut(network)
     inputs: dict[str, Inputs] = {name: open_views(views_dir, name) for name in ("train", "validation")}
     if prefix is not None:
-        inputs = _activations(prefix, inputs, extract, params.cache_gb, digest_folder(views_dir), scratch_dir, stop)
+        inputs = _activations(prefix, inputs, extract, compute.cache_gb, digest_folder(views_dir), scratch_dir, stop)
     train = Examples(inputs["train"], read_labels(train_path, num_classes, params, balance=True))
     validation = Examples(inputs["validation"], read_labels(validation_path, num_classes, params))
     return Thawed(network, config, suffix, train, validation)
@@ -113,16 +122,16 @@ def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Mo
     A network that started from random weights is trained whole, whatever the strategy.
     """
     keras.utils.set_random_seed(seed)
-    network, config = models.load(frozen_dir)
+    network, config = load(frozen_dir)
     structure = ModelParams.model_validate(config["model"])
     if params.strategy == "scratch":
         statistics = [layer.get_weights() for layer in network.layers if layer.name == "standardize"]
         keras.backend.clear_session()
-        network = models.build(structure, tuple(config["input_shape"]), len(config["classes"]), seed, pretrained=False)
+        network = build(structure, tuple(config["input_shape"]), len(config["classes"]), seed, pretrained=False)
         for mean_and_variance in statistics:
-            models.set_statistics(network, *mean_and_variance)
-    strategy = params.strategy if models.is_pretrained(structure) else "scratch"
-    models.freeze(network, strategy, params.from_layer, params.batch_norm)
+            set_statistics(network, *mean_and_variance)
+    strategy = params.strategy if is_pretrained(structure) else "scratch"
+    freeze(network, strategy, params.from_layer, params.batch_norm)
     return network, config
 
 
@@ -140,7 +149,6 @@ def _activations(
     engine = engines.compile(prefix, extract, scratch_dir, sample)
     values = engine(sample)
     dtype = storage_dtype(values)
-    cut = (models.frozen_digest(prefix), prefix.output.name)
-    key = engines.content_key(*cut, views_digest, engine.name, engine.precision, dtype)
+    key = activations_key(engine.key, views_digest, dtype)
     cache = Cache(scratch_dir / "activations", cache_gb * 1e9, key)
     return cache.hold(pictures, engine, values.shape[1:], dtype, stop)

@@ -6,20 +6,25 @@ from typing import Any
 
 import keras
 
-from thaw import engines, models
+from thaw import engines
 from thaw.augmentation.views import FreshViews, StoredViews, open_views
 from thaw.errors import ThawError
 from thaw.files import digest, digest_folder, read_json
+from thaw.models.cutting import cut
+from thaw.models.freezing import freeze, frozen_digest
+from thaw.models.network import build, set_statistics
+from thaw.models.pretrained import is_pretrained, locate_weights, pretrained_digest
+from thaw.models.saving import save
 from thaw.params import ExtractParams, FitParams, ModelParams
-from thaw.training.activations import sample_pictures
+from thaw.training.activations import sample_pictures, storage_dtype
 from thaw.training.batches import Examples
+from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on
 from thaw.training.fit import Job, fit
 from thaw.training.guard import guarded
-from thaw.training.inputs import Computed, Inputs, Rows
+from thaw.training.inputs import Computed, Inputs, Rows, measure_pixels
 from thaw.training.journal import Row, write_curve
 from thaw.training.labels import read_classes, read_labels
-from thaw.training.statistics import measure_pixels
 
 _log = logging.getLogger("thaw.train_frozen")
 _PHASE = 0
@@ -34,6 +39,7 @@ def train_frozen(
     train_path: Path,
     validation_path: Path,
     classes_path: Path,
+    pretrained_dir: Path,
     frozen_dir: Path,
     frozen_curve_path: Path,
     scratch_dir: Path,
@@ -44,17 +50,18 @@ def train_frozen(
         ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
         Stopped: on request; a checkpoint holds where it stood.
     """
+    located = locate_weights(model, pretrained_dir)
     classes, pictures = read_classes(classes_path), open_views(views_dir, "train")
     facts = read_json(features_dir / "features.json")
-    key = engines.content_key(
-        "train_frozen", params, seed, model, models.pretrained_digest(model), digest_folder(features_dir),
+    key = training_key(
+        "train_frozen", params, seed, model, pretrained_digest(located), digest_folder(features_dir),
         *map(digest, (train_path, validation_path, classes_path)), *_view_digests(facts, views_dir),
     )  # fmt: skip
     with guarded(scratch_dir) as stop, training_on(params.devices):
-        network = _build(model, pictures, len(classes), seed)
+        network = _build(located, pictures, len(classes), seed)
         job = Job(seed, _PHASE, key, scratch_dir, stop)
         rows: list[Row] = []
-        prefix, suffix = models.cut(network)
+        prefix, suffix = cut(network)
         if prefix is None:
             _log.info("nothing to freeze: the network goes on to fine_tune as it was built")
         else:
@@ -64,27 +71,27 @@ def train_frozen(
             rows = _fit_head(network, suffix, params, train, watched, job)
         shape, resize = pictures.shape, pictures.resize
         config = {"model": model.model_dump(), "input_shape": shape, "resize": resize, "classes": classes}
-        models.save(network, frozen_dir, config)
+        save(network, frozen_dir, config)
         write_curve(frozen_curve_path, rows)
         job.checkpoints.finish()
 
 
 def _build(model: ModelParams, pictures: StoredViews | FreshViews, num_classes: int, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    network = models.build(model, pictures.shape, num_classes, seed)
+    network = build(model, pictures.shape, num_classes, seed)
     if model.normalization == "featurewise":
-        models.set_statistics(network, *measure_pixels(pictures))
-    if models.is_pretrained(model):
-        models.freeze(network, "head", "", "frozen")
+        set_statistics(network, *measure_pixels(pictures))
+    if is_pretrained(model):
+        freeze(network, "head", "", "frozen")
     return network
 
 
 def _fit_head(
     network: keras.Model, suffix: keras.Model, params: FitParams, train: Examples, watched: Examples, job: Job
 ) -> list[Row]:
-    before = models.frozen_digest(network)
+    before = frozen_digest(network)
     rows = fit(suffix, params, train, watched, job)
-    if models.frozen_digest(network) != before:
+    if frozen_digest(network) != before:
         raise ThawError("train_frozen: a frozen weight moved", "This is a fault of thaw: please report it.")
     _log.info("frozen weights before and after: %s", before)
     return rows
@@ -101,10 +108,10 @@ def _inputs(
     shape = tuple(prefix.output_shape[1:])
     if not facts["features"]:
         pictures = {name: open_views(views_dir, name) for name in ("train", "validation")}
-        engine = engines.compile(
-            prefix, ExtractParams(**facts["extract"]), scratch_dir, sample_pictures(pictures["train"])
-        )
-        return {name: Computed(views, engine, shape) for name, views in pictures.items()}
+        sample = sample_pictures(pictures["train"])
+        engine = engines.compile(prefix, ExtractParams(**facts["extract"]), scratch_dir, sample)
+        dtype = storage_dtype(engine(sample))
+        return {name: Computed(views, engine, shape, dtype) for name, views in pictures.items()}
     rows = {name: Rows(features_dir / f"{name}.npy") for name in ("train", "validation")}
     if rows["train"].shape != shape:
         raise ThawError(

@@ -10,14 +10,17 @@ from thaw.gate.manifest import write_manifest
 from thaw.gate.page import write_page
 from thaw.gate.report import write_markdown
 from thaw.gate.suite import check_contract
-from thaw.params.gate import ValidateParams
+from thaw.params import ComputeParams, ValidateParams
+from thaw.project import named_file
 
 _log = logging.getLogger("thaw.validate")
 
 
 def validate(
     params: ValidateParams,
+    compute: ComputeParams,
     raw_dir: Path,
+    contract_dir: Path,
     manifest_path: Path,
     findings_path: Path,
     gate_path: Path,
@@ -27,7 +30,9 @@ def validate(
 
     Args:
         params: what is checked, and how hard.
+        compute: how many processes read images.
         raw_dir: the images, `<class>/*` or `{train,test[,validation]}/<class>/*`, with or without metadata.csv.
+        contract_dir: holds the files that `params.reference` and `params.expectations` name.
         manifest_path: Parquet, a row an image (docs/architecture.md).
         findings_path: JSON: status, totals, counts by check, every finding.
         gate_path: the report in Markdown.
@@ -37,11 +42,15 @@ def validate(
 
     Raises:
         GateError: a finding blocks; all outputs are written.
-        ThawError: `raw_dir` cannot be listed.
+        ThawError: `raw_dir` cannot be listed, or a file in `contract_dir` is missing or cannot be used.
     """
-    inspection = inspect_folder(params, raw_dir, scratch_dir)
+    reference_path = named_file("validate.reference", params.reference, contract_dir)
+    suite_path = named_file("validate.expectations", params.expectations, contract_dir)
+    inspection = inspect_folder(
+        params, raw_dir, scratch_dir, reference_path=reference_path, workers=compute.workers
+    )
     write_manifest(manifest_path, inspection.rows, inspection.metadata, inspection.findings)
-    verdict = check_contract(manifest_path, inspection.findings, params, scratch_dir / "data_docs")
+    verdict = check_contract(manifest_path, inspection.findings, params, scratch_dir / "data_docs", suite_path)
     summary = inspection.summary()
     write_json(findings_path, summary)
     write_markdown(gate_path, summary)

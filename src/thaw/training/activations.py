@@ -12,12 +12,12 @@ import numpy as np
 
 from thaw.errors import ThawError
 from thaw.files import replacing
+from thaw.fingerprint import code_digest, content_key
 from thaw.training.guard import Stop
-from thaw.training.inputs import Computed, Inputs, Rows
+from thaw.training.inputs import LARGEST_HALF, Computed, Inputs, Rows, round_to
 
 _log = logging.getLogger("thaw.training")
 _BLOCK_IMAGES = 64
-_LARGEST_HALF = 65504.0
 
 Run = Callable[[np.ndarray], np.ndarray]
 """Pictures uint8 `(n, height, width, channels)` to activations float32 `(n, ...)`."""
@@ -32,7 +32,13 @@ def sample_pictures(pictures: Inputs, count: int = 32) -> np.ndarray:
 def storage_dtype(activations: np.ndarray) -> np.dtype[Any]:
     """float16, unless a sample comes within an eighth of its range: then float32."""
     largest = float(np.abs(activations).max(initial=0.0))
-    return np.dtype(np.float16 if largest < _LARGEST_HALF / 8 else np.float32)
+    return np.dtype(np.float16 if largest < LARGEST_HALF / 8 else np.float32)
+
+
+def activations_key(engine_key: str, views_digest: str, dtype: np.dtype[Any]) -> str:
+    """Changes with what the engine gives (`thaw.engines.Engine.key`), the pictures, and how activations are stored."""
+    code = code_digest("augmentation/views.py", "training/activations.py", "training/inputs.py")
+    return content_key(engine_key, views_digest, dtype, code)
 
 
 def write_activations(
@@ -59,9 +65,7 @@ def write_activations(
                     f"the frozen layers give a number that is not finite for an image in rows {first} to {last} of the split",
                     "Set extract.precision: float32, or look at these images.",
                 )
-            if dtype == np.float16:
-                values = values.clip(-_LARGEST_HALF, _LARGEST_HALF)
-            values.astype(dtype).tofile(file)
+            round_to(values, dtype).tofile(file)
             if (written + len(block)) * 10 // total > written * 10 // total:
                 _log.info("%s: %d of %d views", path.stem.rpartition("-")[2], written + len(block), total)
             written += len(block)
@@ -79,12 +83,14 @@ class Cache:
     home_dir: Path
     room_bytes: float
     key: str
-    """Changes with the network's weights, the cut and the pictures."""
+    """As `activations_key` makes it."""
 
     def hold(
         self, splits: dict[str, Inputs], run: Run, shape: tuple[int, ...], dtype: np.dtype[Any], stop: Stop
     ) -> dict[str, Inputs]:
-        """The activations of each split: from disk where they fit, else computed again each epoch, which is slower.
+        """The activations of each split: from disk where they fit, else computed again each epoch.
+
+        That is slower, and gives the same numbers.
 
         Raises:
             ThawError: the disk has no room.
@@ -95,9 +101,9 @@ class Cache:
         if any(pictures.views == 0 for pictures in splits.values()) or needed > self.room_bytes:
             _log.warning(
                 "activations are computed again each epoch: %s",
-                f"{needed / 1e9:.2f} GB is over cache_gb" if needed > self.room_bytes else "views are made on the fly",
+                f"{needed / 1e9:.2f} GB is over compute.cache_gb" if needed > self.room_bytes else "views are made on the fly",
             )
-            return {name: Computed(pictures, run, shape) for name, pictures in splits.items()}
+            return {name: Computed(pictures, run, shape, dtype) for name, pictures in splits.items()}
         held: dict[str, Inputs] = {}
         for name, pictures in splits.items():
             path = self.home_dir / f"{self.key}-{name}.npy"
@@ -134,5 +140,5 @@ def _check_room(folder: Path, needed_bytes: int) -> None:
     if needed_bytes > free_bytes:
         raise ThawError(
             f"{folder}: activations need {needed_bytes / 1e6:,.0f} MB, the disk has {free_bytes / 1e6:,.0f} MB free",
-            "Make room, or lower augment.views, or fine_tune.cache_gb so that nothing is kept.",
+            "Make room, or lower augment.views, or compute.cache_gb so that nothing is kept.",
         )

@@ -13,10 +13,18 @@ from typing import Any
 import numpy as np
 
 from thaw.files import digest, replacing
+from thaw.fingerprint import code_digest, content_key, library_versions
 from thaw.project import FINISHED
 
 _log = logging.getLogger("thaw.training")
 _KEPT = 2
+
+
+def training_key(stage: str, *parts: object) -> str:
+    """All that decides the result of a stage that trains: `parts`, the code that it runs, and the libraries' versions."""
+    code = code_digest("augmentation", "engines", "models", "training", f"stages/{stage}.py")
+    libraries = library_versions("keras", "tensorflow", "numpy", "openvino", "onnxruntime")
+    return content_key(stage, *parts, code, libraries)
 
 
 @dataclass(frozen=True)
@@ -34,12 +42,12 @@ class Checkpoints:
     """The checkpoints of one training in `home_dir`.
 
     A file is named by its step and by the digest of its content, so that a torn one is told from a whole one; the one
-    before it is used then. Those of another `key` (other parameters, data or weights) are removed.
+    before it is used then. Those of another `key` (other parameters, data, weights or code) are removed.
     """
 
     def __init__(self, home_dir: Path, key: str) -> None:
         self.home_dir = home_dir
-        self.key = sha256(key.encode()).hexdigest()[:16]
+        self.key = content_key(key)[:16]
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, then remove all but the last two."""

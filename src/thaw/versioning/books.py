@@ -208,10 +208,14 @@ class Books:
         sources = set(self.stage(name).sources)
         for path, value in snapshot.files.items():
             how, expected = booked.get(path, ("", value))
-            if path not in sources and value != expected:
-                raise ThawError(
-                    f"{path}: is not what {how}: it was changed since", "Run `thaw run` again: it begins with what changed."
-                )
+            if path in sources or value == expected:
+                continue
+            raise ThawError(
+                f"{path}: is not what {how}: it was changed since"
+                if expected
+                else f"dvc.lock: does not say any more what {how} ({path})",
+                "Run `thaw run` again: it begins with what changed.",
+            )
 
     def restore(self, name: str, snapshot: Snapshot) -> bool:
         """Bring back the outputs of an earlier run with the same inputs, and book them; False where there is none.

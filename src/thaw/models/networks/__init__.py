@@ -4,3 +4,12 @@ A function takes scaled pixels, a symbolic tensor `(batch, height, width, channe
 returns the logits `(batch, outputs)`. Layers named `flatten`, `hidden...`, `dropout...` and `logits` are the
 classifier, all others the feature extractor.
 """
+
+from thaw.models.networks.alexnet import alexnet
+from thaw.models.networks.conv_dropout import conv_dropout
+from thaw.models.networks.convnet_150 import convnet_150
+from thaw.models.networks.convnet_small import convnet_small
+from thaw.models.networks.lenet5 import lenet5
+from thaw.models.networks.separable import separable
+
+__all__ = ["alexnet", "conv_dropout", "convnet_150", "convnet_small", "lenet5", "separable"]

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from thaw.models.summary import LayerSummary
+from thaw.inspecting.summary import LayerSummary
 
 _ROW = 26
 _BOX_LEFT, _BOX_WIDTH = 150, 330

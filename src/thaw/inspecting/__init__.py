@@ -1,0 +1,1 @@
+"""What a network is made of: layers, shapes, costs, a diagram. No stage uses it."""
