@@ -12,6 +12,7 @@ import typer
 
 from thaw.addresses import prefect_url
 from thaw.cli import app
+from thaw.cli.completion import complete_override, complete_stage
 from thaw.errors import ThawError
 from thaw.params.editing import check_overrides, parse_overrides
 from thaw.project import find_root
@@ -20,14 +21,24 @@ from thaw.versioning import Books, choose_stages, read_stage_names
 
 @app.command()
 def run(
-    only: Annotated[str | None, typer.Option(help="Run this stage and no other.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Run this stage and no other.", autocompletion=complete_stage)
+    ] = None,
     from_stage: Annotated[
-        str | None, typer.Option("--from", help="Run this stage and all that depends on it.")
+        str | None,
+        typer.Option(
+            "--from", help="Run this stage and all that depends on it.", autocompletion=complete_stage
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that are up to date too.")] = False,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set-param", "-S", help="key=value: write it into params.yaml first."),
+        typer.Option(
+            "--set-param",
+            "-S",
+            help="key=value: write it into params.yaml first.",
+            autocompletion=complete_override,
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would run and why, and change nothing.")
