@@ -18,7 +18,7 @@ ONE_NAME = {
 }
 ACTS = {"demo", "data add", "stage", "ui", "deploy"}
 """What these come to are files or servers, or what DVC runs: they list and report nothing."""
-WITH_PROGRESS = {"run", "demo", "data add"}
+WITH_PROGRESS = {"run", "demo", "data add", "validate", "clean"}
 
 
 def walk(command: object, path: str = "") -> Iterator[tuple[str, object]]:
