@@ -96,7 +96,7 @@ def test_reasons_tell_what_changed_and_are_there_where_dvc_finds_a_change(root: 
     assert told() == {"first": [], "second": []}
     assert told(VALUES | {"seed": 2}) == {"first": [], "second": ["seed: 1 -> 2"]}
     assert told(VALUES | {"second": {"depth": 2, "other": 4}}) == {"first": [], "second": []}
-    assert told(VALUES | {"first": {"a": 1, "b": 0}}) == {"first": ["first.b: None -> 0"], "second": [coming]}
+    assert told(VALUES | {"first": {"a": 1, "b": 0}}) == {"first": ["first.b is new: 0"], "second": [coming]}
     (root / "src" / "first.py").write_text("changed")
     assert told() == {"first": ["src/first.py changed"], "second": [coming]}
     (root / "src" / "first.py").write_text("")
@@ -109,7 +109,7 @@ def test_reasons_tell_what_changed_and_are_there_where_dvc_finds_a_change(root: 
     graph = root / "dvc.yaml"
     graph.write_text(graph.read_text().replace("cp out_first.txt", "cp -f out_first.txt"))
     books = Books(root)
-    assert told()["second"] == ["its command changed", "result.json is missing"]
+    assert told()["second"] == ["its command changed"]
 
 
 def test_stages_are_chosen_from_one_on_where_what_they_need_is_up_to_date(root: Path) -> None:

@@ -1,9 +1,10 @@
 """Which stages a run looks at, and why each of them is out of date."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thaw.errors import ThawError
+from thaw.params import flatten
 
 if TYPE_CHECKING:
     from thaw.versioning.books import Books
@@ -50,7 +51,8 @@ def reasons_to_run(stage: Any, values: Mapping[str, Any], remade: Mapping[str, s
         missing = [f"{dep} is missing" for dep in here if not dep.exists]
         return ["it has not run yet, as far as dvc.lock knows", *coming, *missing]
     command = ["its command changed"] if stage.changed_stage() else []
-    return [*command, *_changed_values(stage, values), *coming, *_told(here), *_told(stage.outs)]
+    changes = [*command, *_changed_values(stage, values), *coming, *_told(here)]
+    return changes or _told(stage.outs)
 
 
 def _told(items: Sequence[Any]) -> list[str]:
@@ -70,21 +72,20 @@ def _changed_values(stage: Any, values: Mapping[str, Any]) -> list[str]:
         if not hasattr(dep, "params"):
             continue
         booked = dep.hash_info.value if dep.hash_info else {}
-        for key in dep.params:
-            old, new = _below(key, booked.get(key)), _below(key, _look_up(values, key))
-            changes += [
-                f"{name}: {old.get(name)} -> {new.get(name)}"
-                for name in dict.fromkeys([*old, *new])
-                if name not in old or name not in new or old[name] != new[name]
-            ]
+        old, new = _leaves(dep.params, booked.get), _leaves(dep.params, lambda key: _look_up(values, key))
+        for name in dict.fromkeys([*old, *new]):
+            if name not in old:
+                changes.append(f"{name} is new: {new[name]}")
+            elif name not in new:
+                changes.append(f"{name} is gone")
+            elif old[name] != new[name]:
+                changes.append(f"{name}: {old[name]} -> {new[name]}")
     return changes
 
 
-def _below(key: str, value: Any) -> dict[str, Any]:
-    """The values at and below a key, by dotted key."""
-    if not isinstance(value, Mapping):
-        return {key: value}
-    return {name: leaf for part, below in value.items() for name, leaf in _below(f"{key}.{part}", below).items()}
+def _leaves(keys: Iterable[str], look_up: Callable[[str], Any]) -> dict[str, Any]:
+    """The values at and below some keys, by dotted key; a key without a value is left out."""
+    return flatten({key: value for key in keys if (value := look_up(key)) is not None})
 
 
 def _look_up(values: Mapping[str, Any], key: str) -> Any:
