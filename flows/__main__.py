@@ -34,14 +34,16 @@ def main() -> None:
 
                 serve(find_root(), **values)
             else:
-                _run_and_tell(values, "--json" in flags)
+                _run_and_tell(values, "--json" in flags, "--quiet" in flags)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _run_and_tell(values: dict[str, Any], as_json: bool) -> None:
+def _run_and_tell(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
+    if quiet:
+        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "WARNING"
     try:
-        _run(values, as_json)
+        _run(values, as_json, quiet)
     except (StageFailed, StageKilled) as error:
         print(redact(f"error: {error}"), file=sys.stderr)
         sys.exit(1)
@@ -51,16 +53,16 @@ def _end(_signal: int, _frame: Any) -> None:
     sys.exit(143)
 
 
-def _run(values: dict[str, Any], as_json: bool) -> None:
+def _run(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
     root = find_root()
     if not values.pop("wait"):
         os.environ["THAW_NO_WAIT"] = "1"
     if not any(values.values()):
         run_id = find_standing_run(root)
         if run_id:
-            if not as_json:
+            if not as_json and not quiet:
                 print("Nothing to do: every stage is up to date. (--force runs them all the same.)")
-            _show(root, Outcome(run_id), as_json)
+            _show(root, Outcome(run_id), as_json, quiet)
             return
     # Prefect's server takes ten seconds to start: meanwhile the shipper loads MLflow, and this process Prefect and DVC.
     server = None if use_named_server() else Server()
@@ -70,10 +72,10 @@ def _run(values: dict[str, Any], as_json: bool) -> None:
     preload()
     if server:
         server.wait_until_up()
-    _show(root, run_pipeline(**values), as_json)
+    _show(root, run_pipeline(**values), as_json, quiet)
 
 
-def _show(root: Path, outcome: Outcome, as_json: bool) -> None:
+def _show(root: Path, outcome: Outcome, as_json: bool, quiet: bool) -> None:
     """Print the result, if what `reports` hold is one of this run."""
     if as_json:
         metrics_path = root / "reports" / "metrics.json"
@@ -93,9 +95,10 @@ def _show(root: Path, outcome: Outcome, as_json: bool) -> None:
         table.add_row(*row)
     console = Console()
     console.print(table)
-    console.print(
-        "Look further: [bold]thaw ui[/bold] (MLflow and Prefect), [bold]reports/[/bold], [bold]thaw runs[/bold]"
-    )
+    if not quiet:
+        console.print(
+            "Look further: [bold]thaw ui[/bold] (MLflow and Prefect), [bold]reports/[/bold], [bold]thaw runs[/bold]"
+        )
 
 
 if __name__ == "__main__":

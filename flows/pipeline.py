@@ -26,13 +26,19 @@ from thaw.versioning import StageSpec
 
 
 @flow(name="thaw", persist_result=False)
-def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, Any] | None = None) -> Any:
+def pipeline(
+    only: str | None = None,
+    force: bool = False,
+    overrides: dict[str, Any] | None = None,
+    from_stage: str | None = None,
+) -> Any:
     """Run the stages that are out of date.
 
     Args:
         only: run this stage and no other.
         force: run stages that are up to date too.
         overrides: values to write into `params.yaml` first, by dotted key (`fine_tune.learning_rate`).
+        from_stage: run this stage and all that depends on it.
 
     Returns:
         An `Outcome`; or a failed state that carries the error.
@@ -46,7 +52,7 @@ def pipeline(only: str | None = None, force: bool = False, overrides: dict[str, 
         with start_run(
             root, overrides or {}, flow_run.get_name() or "run", flow_run.get_id() or "", logger
         ) as run:
-            for spec in run.plan(only):
+            for spec in run.plan(only, from_stage):
                 _run_stage(run, spec, force)
             versions = run.books.data_version()
     except (ThawError, StageFailed, StageKilled) as error:

@@ -25,7 +25,7 @@ from thaw.tracking.follower import JournalFollower
 from thaw.tracking.outbox import create_outbox, find_unfinished, newest_outbox
 from thaw.tracking.recording import StageFacts, record_child, record_data, record_gate, record_stage
 from thaw.tracking.shipment import Shipment
-from thaw.versioning import Books, Snapshot, StageSpec
+from thaw.versioning import Books, Snapshot, StageSpec, choose_stages
 
 _POLL_SECONDS = 0.3
 
@@ -131,22 +131,10 @@ class Run:
             "pipeline", self._name, tags=tags, params=params, fingerprint=self._fingerprint()
         )
 
-    def plan(self, only: str | None = None) -> list[StageSpec]:
-        """The stages to look at, in order.
-
-        Raises:
-            ThawError: a stage that `only` depends on is out of date: what it makes would stand beside parameters, data or
-                code that did not make it.
-        """
-        if not only:
-            return self.books.stages()
-        dirty = [name for name in self.books.upstream(only) if self.books.changed(name)]
-        if dirty:
-            raise ThawError(
-                f"--only {only}: {dirty[0]}, which it depends on, is out of date",
-                f"Run `thaw run`, or `thaw run --only {dirty[0]}` first.",
-            )
-        return [self.books.stage(only)]
+    def plan(self, only: str | None = None, from_stage: str | None = None) -> list[StageSpec]:
+        """The stages to look at, in order (`thaw.versioning.choose_stages`)."""
+        chosen = choose_stages(self.books, self.books.changed, only, from_stage)
+        return [self.books.stage(name) for name in chosen]
 
     @explaining_disk()
     def stage(self, spec: StageSpec, force: bool = False) -> str:

@@ -99,3 +99,54 @@ def test_a_host_that_is_not_this_machine_is_told() -> None:
     done = thaw("ui", "--host", "192.0.2.77")
     assert done.returncode == 2
     assert "--host 192.0.2.77: not an address of this machine" in done.stderr
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Everything in the project but git's and DVC's own folders."""
+    kept = (".git/", ".dvc/")
+    paths = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in paths.items() if not name.startswith(kept)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--only", "finetune"], "Did you mean fine_tune?"),
+        (["--from", "finetune"], "Did you mean fine_tune?"),
+        (["--only", "split", "--from", "split"], "Give one of them"),
+        (["-S", "fine_tune.epoch=1"], "Did you mean fine_tune.epochs?"),
+        (["-S", "fine_tune.epochs=["], "not YAML"),
+        (["-S", "split.test_fraction=.inf"], "finite number"),
+        (["-S", "split.test_fraction=2024-01-01", "--dry-run"], "valid number"),
+    ],
+)
+def test_a_typo_is_told_before_prefect_or_dvc_is_loaded(project: Path, arguments: list[str], said: str) -> None:
+    before = files(project)
+    code = "import sys; sys.argv[0] = 'thaw'; from thaw.cli import main\ntry: main()\nfinally: print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )
+    assert done.returncode == 2
+    assert said in done.stderr and "Traceback" not in done.stderr
+    assert not {"prefect", "dvc", "mlflow", "numpy"} & set(done.stdout.split())
+    assert files(project) == before
+
+
+def test_a_dry_run_tells_what_would_run_and_changes_nothing(project: Path) -> None:
+    (project / "data" / "raw").mkdir(parents=True)
+    before = files(project)
+    done = thaw("run", "--dry-run", "-S", "fine_tune.epochs=3", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "validate would run" in done.stdout
+    assert "models/frozen will change (train_frozen runs)" in done.stdout
+    told = thaw("run", "--dry-run", "--json", cwd=project)
+    first = json.loads(told.stdout)["stages"][0]
+    assert (first["name"], first["runs"]) == ("validate", True)
+    refused = thaw("run", "--dry-run", "--from", "fine_tune", cwd=project)
+    assert refused.returncode == 2
+    assert "--from fine_tune: validate, which it depends on, is out of date" in refused.stderr
+    assert files(project) == before

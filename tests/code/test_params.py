@@ -1,5 +1,7 @@
 """`params.yaml`: read strictly, changed in place."""
 
+import random
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from thaw.errors import ThawError
 from thaw.params import Params, load_params
 from thaw.params.__main__ import render_yaml
-from thaw.params.editing import override_params, parse_overrides
+from thaw.params.editing import check_overrides, override_params, parse_overrides
 
 
 @pytest.fixture
@@ -65,13 +67,74 @@ def test_an_override_changes_one_value_and_keeps_comments(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "assignment", ["fine_tune.epoch=7", "fine_tune.epochs=-1", "fine_tune.epochs=many", "nothing.at.all=1", "seed.x=1"]
+    ("assignment", "said"),
+    [
+        ("fine_tune.epoch=7", "unknown key fine_tune.epoch"),
+        ("fine_tune.epochs=-1", "greater than or equal to 0"),
+        ("fine_tune.epochs=many", "valid integer"),
+        ("fine_tune.epochs=[", "not YAML"),
+        ("fine_tune.epochs={a: 1}", "valid integer"),
+        ("fine_tune.epochs=2024-99-99", "valid integer"),
+        ("fine_tune.learning_rate=.inf", "finite number"),
+        ("fine_tune.learning_rate=1e999", "finite number"),
+        ("evaluate.threshold=.nan", "finite number"),
+        ("fine_tun.epochs=1", "Did you mean fine_tune?"),
+        ("validate.limit.formats=1", "Did you mean validate.limits?"),
+        ("nothing.at.all=1", "no section nothing"),
+        ("seed.x=1", "seed is a value"),
+        ("fine_tune.epochs.x=1", "fine_tune.epochs is a value"),
+        ("fine_tune=1", "fine_tune is not a section"),
+        ("fine_tune.=1", "unknown key fine_tune."),
+        ("=1", "no key"),
+    ],
 )
-def test_a_wrong_override_leaves_the_file_alone(path: Path, assignment: str) -> None:
+def test_a_wrong_override_leaves_the_file_alone(path: Path, assignment: str, said: str) -> None:
     before = path.read_bytes()
-    with pytest.raises(ThawError):
-        override_params(path, parse_overrides([assignment]))
+    for change in (override_params, check_overrides):
+        with pytest.raises(ThawError, match=re.escape(said)):
+            change(path, parse_overrides([assignment]))
+        assert path.read_bytes() == before
+
+
+def test_a_key_given_twice_is_refused() -> None:
+    with pytest.raises(ThawError, match=r"seed.*twice"):
+        parse_overrides(["seed=1", "seed=2"])
+
+
+@pytest.mark.parametrize("text", ["2024-01-01", "2024-99-99", "2024-01-01 10:00:00", "on", "12:30"])
+def test_what_is_no_number_and_no_list_is_the_text_as_typed(path: Path, text: str) -> None:
+    override_params(path, parse_overrides([f"split.positive_class={text}"]))
+    assert load_params(path).split.positive_class == text
+
+
+def test_overrides_are_looked_at_without_a_change(path: Path) -> None:
+    before = path.read_bytes()
+    assert check_overrides(path, {"fine_tune.epochs": 7})["fine_tune"]["epochs"] == 7
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["epochs: .inf", "epochs: 2024-99-99", "learning_rate: .nan", "epochs: 1\n  epochs: 2"])
+def test_a_file_with_a_wrong_value_is_refused(path: Path, text: str) -> None:
+    path.write_text(re.sub(rf"(?m)^  {text.split(':')[0]}: .*$", f"  {text}", path.read_text()))
+    with pytest.raises(ThawError):
+        load_params(path)
+    with pytest.raises(ThawError):
+        override_params(path, {"seed": 2})
+
+
+def test_whatever_is_typed_gives_values_or_an_error_with_a_cure(path: Path) -> None:
+    seed = random.Random(20)
+    keys = ["seed", "fine_tune.epochs", "split.positive_class", "validate.limits.formats", "model", ".", ""]
+    signs = "[]{}:,&*!|>'\"%@`#-?.~=0123456789einfa \t\n\x00\u2028\U0001f600"
+    refused = 0
+    for _ in range(150):
+        value = "".join(seed.choices(signs, k=seed.randrange(12)))
+        try:
+            check_overrides(path, parse_overrides([f"{seed.choice(keys)}={value}"]))
+        except ThawError as error:
+            assert error.reason and error.cure
+            refused += 1
+    assert 0 < refused < 150
 
 
 def test_an_override_without_a_value_is_refused() -> None:

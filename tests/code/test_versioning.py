@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from thaw.errors import ThawError
-from thaw.versioning import Books
+from thaw.versioning import Books, choose_stages, read_stage_names
 
 
 def work(books: Books, name: str) -> None:
@@ -73,3 +73,52 @@ def test_changed_data_is_booked_when_asked(root: Path) -> None:
 def test_a_folder_without_dvc_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ThawError):
         Books(tmp_path)
+
+
+VALUES = {"seed": 1, "first": {"a": 1}, "second": {"depth": 2, "other": 3}}
+
+
+def test_reasons_tell_what_changed_and_are_there_where_dvc_finds_a_change(root: Path) -> None:
+    books = Books(root)
+
+    def told(values=VALUES) -> dict[str, list[str]]:
+        reasons = books.reasons(values)
+        if values is VALUES:
+            own = {name for name, why in reasons.items() if any(" will change " not in reason for reason in why)}
+            assert own == {spec.name for spec in books.stages() if books.changed(spec.name)}
+        return reasons
+
+    not_run = "it has not run yet, as far as dvc.lock knows"
+    coming = "out_first.txt will change (first runs)"
+    assert told() == {"first": [not_run], "second": [not_run, coming]}
+    for name in ("first", "second"):
+        work(books, name)
+    assert told() == {"first": [], "second": []}
+    assert told(VALUES | {"seed": 2}) == {"first": [], "second": ["seed: 1 -> 2"]}
+    assert told(VALUES | {"second": {"depth": 2, "other": 4}}) == {"first": [], "second": []}
+    assert told(VALUES | {"first": {"a": 1, "b": 0}}) == {"first": ["first.b is new: 0"], "second": [coming]}
+    (root / "src" / "first.py").write_text("changed")
+    assert told() == {"first": ["src/first.py changed"], "second": [coming]}
+    (root / "src" / "first.py").write_text("")
+    (root / "data" / "raw" / "a.txt").write_text("2")
+    assert told()["first"] == ["data/raw changed"]
+    (root / "data" / "raw" / "a.txt").write_text("1")
+    (root / "result.json").unlink()
+    assert told() == {"first": [], "second": ["result.json is missing"]}
+    books.close()
+    graph = root / "dvc.yaml"
+    graph.write_text(graph.read_text().replace("cp out_first.txt", "cp -f out_first.txt"))
+    books = Books(root)
+    assert told()["second"] == ["its command changed"]
+
+
+def test_stages_are_chosen_from_one_on_where_what_they_need_is_up_to_date(root: Path) -> None:
+    books = Books(root)
+    assert choose_stages(books, books.changed) == ["first", "second"] == read_stage_names(root)
+    assert choose_stages(books, books.changed, from_stage="first") == ["first", "second"]
+    for how in ("only", "from_stage"):
+        with pytest.raises(ThawError, match="second: first, which it depends on, is out of date"):
+            choose_stages(books, books.changed, **{how: "second"})
+    work(books, "first")
+    assert choose_stages(books, books.changed, from_stage="second") == ["second"]
+    assert choose_stages(books, books.changed, only="first") == ["first"]

@@ -40,7 +40,7 @@ class Check:
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
     tune: Annotated[
         bool, typer.Option("--tune", help="Time batch sizes and precisions for fine_tune and propose one.")
     ] = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thaw.cli import app
+from thaw.cli.completion import complete_run
 from thaw.errors import ThawError
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ _METHODS = ("grad_cam", "grad_cam++", "occlusion", "activations", "filters")
 @app.command()
 def explain(
     model_name: Annotated[
-        str, typer.Argument(metavar="RUN_OR_MODEL", help="An MLflow run, or a model's folder.")
+        str,
+        typer.Argument(
+            metavar="RUN_OR_MODEL", help="An MLflow run, or a model's folder.", autocompletion=complete_run
+        ),
     ],
     files: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Images.")],
     out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the pictures go.")],

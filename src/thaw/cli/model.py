@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thaw.cli import app
+from thaw.cli.completion import complete_network
 from thaw.errors import ThawError
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing el
 
 @models_app.command("list")
 def list_networks(as_json: AsJson = False) -> None:
-    """List every network that `model.architecture` may name."""
+    """List every network that `model.architecture` may name.
+
+    [bold]Examples[/bold]
+
+      thaw model list
+      thaw model list --json
+    """
     from rich.table import Table
 
     rows = _list_rows()
@@ -41,7 +48,12 @@ def list_networks(as_json: AsJson = False) -> None:
 
 @models_app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A network's name, or the folder of a trained model.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A network's name, or the folder of a trained model.", autocompletion=complete_network
+        ),
+    ],
     input_text: Annotated[str, typer.Option("--input", metavar="HxWxC", help="Size of the input.")] = "",
     classes: Annotated[int, typer.Option(min=0, help="Number of classes; 0: as many as usual.")] = 0,
     head: Annotated[str, typer.Option(help="Of a backbone: gap, flatten or dense.")] = "gap",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thaw.cli import app
+from thaw.cli.completion import complete_run
 from thaw.errors import ThawError
 from thaw.project import find_root, home_dir, scratch_dir
 
@@ -25,7 +26,10 @@ _MOST_COLUMNS = 5
 @app.command()
 def predict(
     sources: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Images, or folders of images.")],
-    run_id: Annotated[str | None, typer.Option("--run", help="Take the model of this MLflow run.")] = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option("--run", help="Take the model of this MLflow run.", autocompletion=complete_run),
+    ] = None,
     csv_path: Annotated[Path | None, typer.Option("--csv", help="Write the table to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
 ) -> None:

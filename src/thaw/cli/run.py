@@ -1,32 +1,54 @@
 """`thaw run`."""
 
+import difflib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from thaw.addresses import prefect_url
 from thaw.cli import app
+from thaw.cli.completion import complete_override, complete_stage
 from thaw.errors import ThawError
-from thaw.params import load_params
-from thaw.params.editing import parse_overrides
+from thaw.params.editing import check_overrides, parse_overrides
 from thaw.project import find_root
+from thaw.versioning import Books, choose_stages, read_stage_names
 
 
 @app.command()
 def run(
-    only: Annotated[str | None, typer.Option(help="Run this stage and no other.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Run this stage and no other.", autocompletion=complete_stage)
+    ] = None,
+    from_stage: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Run this stage and all that depends on it.", autocompletion=complete_stage
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that are up to date too.")] = False,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set-param", "-S", help="key=value: write it into params.yaml first."),
+        typer.Option(
+            "--set-param",
+            "-S",
+            help="key=value: write it into params.yaml first.",
+            autocompletion=complete_override,
+        ),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would run and why, and change nothing.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option(help="Wait for a run of this project that is at work, or refuse.")
     ] = True,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the result, warnings and errors alone.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON, and nothing else on stdout.")
     ] = False,
@@ -38,11 +60,60 @@ def run(
       thaw run
       thaw run -S fine_tune.learning_rate=5e-6 -S fine_tune.epochs=5
       thaw run --only evaluate --force
+      thaw run --from fine_tune --dry-run
     """
     root = find_root()
-    load_params(root / "params.yaml")
-    parameters = {"only": only, "force": force, "overrides": parse_overrides(overrides or []), "wait": wait}
-    execute_flow(root, ["run", json.dumps(parameters), *(["--json"] if as_json else [])])
+    _check_stages(root, only, from_stage)
+    changes = parse_overrides(overrides or [])
+    values = check_overrides(root / "params.yaml", changes)
+    if dry_run:
+        forecast = _forecast(root, values, only, from_stage, force)
+        _print_forecast(forecast, quiet, as_json)
+        return
+    parameters = {"only": only, "from_stage": from_stage, "force": force, "overrides": changes, "wait": wait}
+    flags = [flag for flag, given in (("--json", as_json), ("--quiet", quiet)) if given]
+    execute_flow(root, ["run", json.dumps(parameters), *flags])
+
+
+def _check_stages(root: Path, only: str | None, from_stage: str | None) -> None:
+    """Tell a name that is no stage's before anything is loaded."""
+    if only is not None and from_stage is not None:
+        raise ThawError("--only and --from together", "Give one of them.")
+    names = read_stage_names(root)
+    for option, name in (("--only", only), ("--from", from_stage)):
+        if name is not None and name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise ThawError(
+                f"{option} {name}: no such stage in dvc.yaml", f"{hint}Stages: {', '.join(names)}."
+            )
+
+
+def _forecast(
+    root: Path, values: Mapping[str, Any], only: str | None, from_stage: str | None, force: bool
+) -> dict[str, list[str]]:
+    """Each stage that would be looked at to why it would run: nothing where it would not."""
+    books = Books(root)
+    try:
+        reasons = books.reasons(values)
+        chosen = choose_stages(books, lambda name: bool(reasons[name]), only, from_stage)
+    finally:
+        books.close()
+    return {name: reasons[name] or ["--force"] * force for name in chosen}
+
+
+def _print_forecast(forecast: Mapping[str, list[str]], quiet: bool, as_json: bool) -> None:
+    if as_json:
+        stages = [{"name": name, "runs": bool(why), "why": why} for name, why in forecast.items()]
+        typer.echo(json.dumps({"stages": stages}, ensure_ascii=False, indent=2))
+        return
+    for name, why in forecast.items():
+        if why:
+            typer.echo("\n  ".join([f"{name} would run", *why]))
+        elif not quiet:
+            typer.echo(f"{name} is up to date")
+    if any(forecast.values()) and not quiet:
+        typer.echo("A result of the same inputs in DVC's cache is taken from there, unless --force is given.")
 
 
 def execute_flow(root: Path, arguments: list[str]) -> None:

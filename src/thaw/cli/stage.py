@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thaw.cli import app
+from thaw.cli.completion import complete_stage
 from thaw.errors import ThawError
 from thaw.processes import end_with_starters
 from thaw.project import find_root, forget_experiment, forget_finished, home_dir, scratch_dir
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 @app.command()
-def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> None:
+def stage(
+    name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.", autocompletion=complete_stage)],
+) -> None:
     """Run one stage on the files as they are, and record it in MLflow. `dvc repro` and `dvc exp run` call this.
 
     Stages of one `dvc repro` or `dvc exp run` are children of one run.

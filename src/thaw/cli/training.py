@@ -17,7 +17,7 @@ def lr_find(
     lowest: Annotated[float, typer.Option(min=1e-10, help="The first rate.")] = 1e-6,
     highest: Annotated[float, typer.Option(help="The last rate.")] = 1.0,
     steps: Annotated[int, typer.Option(min=10, help="Batches to train on.")] = 100,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
 ) -> None:
     """Measure which learning rate suits [bold]fine_tune[/bold]: the loss while the rate rises from batch to batch.
 

@@ -28,7 +28,8 @@ _VERDICTS = {"pass": "Passed", "warn": "Passed, with warnings", "block": "Blocke
 Folder = Annotated[
     Path, typer.Argument(help="Images as <class>/* or {train,test}/<class>/*.", show_default=False)
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 ParamsFile = Annotated[
     Path | None,
     typer.Option("--params", help="A params.yaml whose section `validate` holds.", show_default=False),
@@ -49,6 +50,7 @@ def validate(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there are warnings.")] = False,
     params: ParamsFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Check any image folder: broken files, leaks between splits, label conflicts, near duplicates, drift.
 
@@ -64,7 +66,7 @@ def validate(
     """
     settings = _settings(params, reference)
     with _scratch(folder) as scratch_dir:
-        inspection = _inspect(settings, folder, scratch_dir)
+        inspection = _inspect(settings, folder, scratch_dir, quiet)
         manifest_path = manifest or scratch_dir / "manifest.parquet"
         if manifest or settings.suite_path:
             _write_manifest(manifest_path, inspection)
@@ -101,6 +103,7 @@ def clean(
     ] = None,
     as_json: AsJson = False,
     params: ParamsFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Move what the gate refuses to <folder>.quarantine, beside the folder. Nothing is deleted.
 
@@ -120,7 +123,7 @@ def clean(
         _print_moves("brought back", undo_last(folder), as_json)
         return
     with _scratch(folder) as scratch_dir:
-        inspection = _inspect(_settings(params, None), folder, scratch_dir)
+        inspection = _inspect(_settings(params, None), folder, scratch_dir, quiet)
     moves = plan_moves(inspection, check or [])
     if apply and moves:
         batch_dir = apply_moves(folder, moves)
@@ -172,22 +175,22 @@ def _scratch(folder: Path) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _inspect(settings: _Settings, folder: Path, scratch_dir: Path) -> "Inspection":
+def _inspect(settings: _Settings, folder: Path, scratch_dir: Path, quiet: bool) -> "Inspection":
     from thaw.gate.inspection import inspect_folder
 
-    with _progress() as report:
+    with _progress(quiet) as report:
         return inspect_folder(
             settings.params, folder, scratch_dir, report, settings.reference_path, settings.workers
         )
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int], None]]:
+def _progress(quiet: bool) -> Iterator[Callable[[int], None]]:
     """A line on stderr that counts images, once the scan has taken two seconds."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=quiet)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} images"), TimeElapsedColumn())
     # No thread refreshes it: the scan forks its workers.
     progress = Progress(*columns, console=console, auto_refresh=False, transient=True)

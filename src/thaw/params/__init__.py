@@ -92,7 +92,7 @@ def load_params(path: Path) -> Params:
         raise ThawError(
             f"{path}: no such file", "Run thaw in the project's folder, beside dvc.yaml."
         ) from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:  # of a date that there is not, or bytes that are no text
         raise ThawError(f"{path}: not YAML: {error}", "Mend the line it names.") from None
     if not isinstance(values, dict):
         raise ThawError(f"{path}: holds no sections", "Start again from the project's params.yaml.")

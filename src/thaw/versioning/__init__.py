@@ -1,7 +1,16 @@
 """Versions of data, models and results: the only package that knows DVC."""
 
 from thaw.versioning.books import Books, preload
+from thaw.versioning.plan import choose_stages
 from thaw.versioning.snapshot import Snapshot, require_same
-from thaw.versioning.spec import StageSpec
+from thaw.versioning.spec import StageSpec, read_stage_names
 
-__all__ = ["Books", "Snapshot", "StageSpec", "preload", "require_same"]
+__all__ = [
+    "Books",
+    "Snapshot",
+    "StageSpec",
+    "choose_stages",
+    "preload",
+    "read_stage_names",
+    "require_same",
+]

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from thaw import telemetry
 from thaw.errors import ThawError
 from thaw.params import flatten
 from thaw.versioning.locks import explained, waited_for
+from thaw.versioning.plan import reasons_to_run
 from thaw.versioning.snapshot import Snapshot, Write, last_write, require_same
 from thaw.versioning.spec import StageSpec
 
@@ -358,6 +359,21 @@ class Books:
         except DvcException as error:
             reason = f"{path.relative_to(self.root)}: DVC cannot keep data here: {error}"
             raise ThawError(reason, "Take another name.") from error
+
+    def reasons(self, values: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Each stage's name, in order, to why it is out of date: nothing where it is up to date.
+
+        Args:
+            values: of `params.yaml`; they need not be those that the file has now.
+        """
+        found: dict[str, list[str]] = {}
+        remade: dict[str, str] = {}
+        with self._locked():
+            for name, stage in self._stages.items():
+                found[name] = reasons_to_run(stage, values, remade)
+                if found[name]:
+                    remade |= {out.fs_path: name for out in stage.outs}
+        return found
 
     def close(self) -> None:
         self._repo.close()
