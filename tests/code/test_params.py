@@ -154,3 +154,24 @@ def test_a_file_of_an_earlier_version_is_told_where_its_keys_are(path: Path, sec
         load_params(path)
     with pytest.raises(ThawError, match=f"Write {new} for {key}"):
         override_params(path, {key: 1})
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("solar #1", "solar #1"),
+        ("[2024-01-01, b]", ["2024-01-01", "b"]),
+        ("2024-01-01", "2024-01-01"),
+        ("'a: b'", "a: b"),
+        ("5e-6", 5e-6),
+        ("[1, 2]", [1, 2]),
+        ("", None),
+    ],
+)
+def test_a_value_is_what_was_typed(typed, value):
+    assert parse_overrides([f"key={typed}"]) == {"key": value}
+
+
+def test_a_value_of_many_brackets_is_one_message():
+    with pytest.raises(ThawError, match="not YAML"):
+        parse_overrides(["seed=" + "[" * 3000])

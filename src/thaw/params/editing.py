@@ -35,17 +35,31 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def _read_value(assignment: str, text: str) -> Any:
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAMLError
 
+    if " #" in text and text.lstrip()[:1] not in ("'", '"', "[", "{"):
+        return text  # on a command line it begins no comment
     try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+        value = _reader().load(text)
+    except (YAMLError, RecursionError) as error:
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
         cure = "Put text that holds signs of YAML in quotes: -S \"key='[text'\"."
-        raise ThawError(f"-S {assignment}: the value is not YAML: {what}", cure) from None
-    except ValueError:  # a date that there is not
-        return text
+        raise ThawError(f"-S {assignment[:200]}: the value is not YAML: {what}", cure) from None
     return value if _is_plain(value) else text
+
+
+def _reader() -> Any:
+    """YAML 1.2, with a date read as the text that it is."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import SafeConstructor
+
+    class Constructor(SafeConstructor):
+        pass
+
+    Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = Constructor
+    return yaml
 
 
 def _is_plain(value: Any) -> bool:
