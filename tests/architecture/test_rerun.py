@@ -17,7 +17,8 @@ from thaw.versioning import Books
 ROOT = Path(__file__).parents[2]
 SPECS = Books(ROOT).stages()
 NAMES = {spec.name for spec in SPECS}
-DATA = ("data/raw", "data/contract", "models/pretrained")
+CONTRACT = "data/contract"
+DATA = ("data/raw", CONTRACT, "models/pretrained")
 
 
 def read_table() -> dict[str, set[str]]:
@@ -90,6 +91,9 @@ class Project:
         for spec in SPECS:
             for path in (*spec.inputs.values(), *spec.outputs.values()):
                 self._fill(root / path.relative_to(ROOT))
+        shutil.rmtree(root / CONTRACT)
+        (root / CONTRACT).mkdir()
+        (root / CONTRACT / ".gitkeep").touch()
         self.repo = Repo.init(str(root), no_scm=True)
         with contextlib.chdir(root):
             self.repo.commit(force=True)
@@ -107,12 +111,12 @@ class Project:
 
     def dirty_after(self, path: Path, edit: Callable[[Path], None]) -> set[str]:
         """As `dirty`, with a file edited meanwhile."""
-        content = path.read_bytes()
+        content = path.read_bytes() if path.exists() else None
         try:
             edit(path)
             return self.dirty()
         finally:
-            path.write_bytes(content)
+            path.unlink() if content is None else path.write_bytes(content)
 
 
 @pytest.fixture(scope="module")
@@ -121,13 +125,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def append_line(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\n# edited\n")
+    with path.open("ab") as file:
+        file.write(b"\n# edited\n")
 
 
 def test_at_first_nothing_is_to_be_done_and_a_kept_folder_is_no_data(project: Project) -> None:
     assert project.dirty() == set()
-    for folder in DATA[1:]:
-        (project.root / folder / ".gitkeep").touch()
+    (project.root / CONTRACT / ".gitkeep").unlink()
     assert project.dirty() == set()
 
 

@@ -140,3 +140,17 @@ def test_whatever_is_typed_gives_values_or_an_error_with_a_cure(path: Path) -> N
 def test_an_override_without_a_value_is_refused() -> None:
     with pytest.raises(ThawError, match="key=value"):
         parse_overrides(["fine_tune.epochs"])
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "new"),
+    [("validate", "workers: 3", "compute.workers"), ("fine_tune", "cache_gb: 2.5", "compute.cache_gb")],
+)
+def test_a_file_of_an_earlier_version_is_told_where_its_keys_are(path: Path, section: str, line: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8").split("\n# How the work is done")[0]
+    path.write_text(text.replace(f"\n{section}:\n", f"\n{section}:\n  {line}\n"), encoding="utf-8")
+    key = f"{section}.{line.split(':')[0]}"
+    with pytest.raises(ThawError, match=rf"{key} is {new} now\n.*put `{line}` below `compute:`"):
+        load_params(path)
+    with pytest.raises(ThawError, match=f"Write {new} for {key}"):
+        override_params(path, {key: 1})

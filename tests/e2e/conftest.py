@@ -67,8 +67,8 @@ class Project:
             **extra,
         }
 
-    def runs(self) -> list[dict[str, Any]]:
-        found = json.loads(self.thaw("runs", "--json").stdout)
+    def runs(self, **environment: str) -> list[dict[str, Any]]:
+        found = json.loads(self.thaw("runs", "--json", **environment).stdout)
         assert isinstance(found, list)
         return found
 

@@ -1,14 +1,22 @@
 """Experiments that DVC runs side by side: each has a run, a scratch and a result of its own."""
 
+import contextlib
+import os
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.code.prefect_server import free_port
 from tests.e2e.conftest import SMALL, Project
 from tests.e2e.test_pipeline import overrides
-from tests.e2e.witness import make_witness
+from tests.e2e.witness import make_witness, start_flow
 
 
 def run_two(project: Project, key: str, values: tuple[str, str], seconds: float) -> dict[str, dict[str, Any]]:
@@ -63,3 +71,46 @@ def test_two_queued_trainings_have_each_its_own_model(project: Project) -> None:
         (line,) = [line for line in table.splitlines() if run["run_id"][:8] in line]
         assert f"{run['metrics']['test.accuracy']:.4f}" in line
         assert f"{float(run['params']['fine_tune.learning_rate']):g}" in line.replace("0.00001", "1e-05")
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """A real MLflow server on loopback; its address."""
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "mlflow", "server", "--port", url.rsplit(":", 1)[1], "--workers", "1"]
+    server = subprocess.Popen(
+        [*command, "--backend-store-uri", f"sqlite:///{folder}/server.db"], cwd=folder,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 240
+        while True:
+            assert server.poll() is None and time.monotonic() < deadline
+            with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(f"{url}/health", timeout=2):
+                break
+            time.sleep(0.3)
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_projects_side_by_side_on_one_server_have_each_their_own_runs(tmp_path: Path) -> None:
+    """Two projects whose folders have one name."""
+    projects = []
+    for number in (0, 1):
+        root = tmp_path / f"place{number}" / "cells"
+        root.mkdir(parents=True)
+        projects.append(make_witness(root))
+        projects[-1].set_param("evaluate", 0.25 + number / 2)
+    with mlflow_server(tmp_path) as url:
+        flows = [start_flow(project, MLFLOW_TRACKING_URI=url) for project in projects]
+        for flow in flows:
+            said, _ = flow.communicate(timeout=300)
+            assert flow.returncode == 0, said
+        for number, project in enumerate(projects):
+            (run,) = project.runs(MLFLOW_TRACKING_URI=url)
+            assert run["metrics"]["test.value"] == 0.25 + number / 2

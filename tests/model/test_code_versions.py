@@ -73,17 +73,14 @@ def test_a_checkpoint_of_older_code_is_not_taken_up(project: Path, tmp_path: Pat
     source = ROOT / "src"
     other = edited(tmp_path / "other", "training/optimizers.py", "factor = self.factors", "factor = 0.1 * self.factors")
     folder, kept = str(project), str(tmp_path / "kept")
-    stopped, after, anew, again, resumed = carry_out(
+    stopped, after, anew = carry_out(
         tmp_path,
         (source, "train", [folder, kept, 2, 2]),
         (other, "train", [folder, kept, 2, 0]),
         (other, "train", [folder, str(tmp_path / "fresh"), 2, 0]),
-        (source, "train", [folder, str(tmp_path / "same"), 2, 2]),
-        (source, "train", [folder, str(tmp_path / "same"), 2, 0]),
     )
-    assert stopped == again == "stopped after 2 steps"
+    assert stopped == "stopped after 2 steps"
     assert after == anew and after.startswith("4 steps")
-    assert resumed.startswith("2 steps"), "the same code goes on"
 
 
 @pytest.mark.slow

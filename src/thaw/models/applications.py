@@ -53,5 +53,5 @@ def _download(function: Any, shape: tuple[int, ...], architecture: str) -> list[
     except Exception as error:  # what the network raises is many things
         raise ThawError(
             f"model.weights: the ImageNet weights of {architecture} cannot be downloaded: {str(error)[:200]}",
-            "Connect to the network once, name a .weights.h5 file in model.weights, or set it to none.",
+            "Connect to the network once, name a .weights.h5 file of models/pretrained in model.weights, or set it to none.",
         ) from None
