@@ -9,7 +9,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from thaw.files import digest, digest_folder
+from thaw.errors import ThawError
+from thaw.files import digest
 
 _PACKAGE_DIR = Path(__file__).parent
 
@@ -23,14 +24,39 @@ def content_key(*parts: object) -> str:
     return sha.hexdigest()[:32]
 
 
-@cache
+def _read_sources() -> dict[str, str]:
+    """The digest of each Python file of the package, by its path below it."""
+    return {path.relative_to(_PACKAGE_DIR).as_posix(): digest(path) for path in sorted(_PACKAGE_DIR.rglob("*.py"))}
+
+
+_LOADED = _read_sources()
+
+
 def code_digest(*sources: str) -> str:
     """A digest of thaw's source code in `sources`: Python files, and folders of them, relative to the package.
 
-    Read once a process: what was imported is not what an edit made of the files since.
+    It is of the code as it was when this module was imported, which `thaw.stages` does before it imports any other.
+
+    Raises:
+        ThawError: a file in `sources` was edited since: this process may run the one or the other, and what it made would be
+            found by the next that runs the other.
     """
-    paths = [_PACKAGE_DIR / source for source in sources]
-    return content_key(*(digest_folder(path, "**/*.py") if path.is_dir() else digest(path) for path in paths))
+    loaded, now = _select(_LOADED, sources), _select(_read_sources(), sources)
+    if loaded != now:
+        changed = min(path for path, _ in loaded.items() ^ now.items())
+        raise ThawError(
+            f"src/thaw/{changed}: was edited while this process ran",
+            "Run the command again: it begins with the code as it is now.",
+        )
+    return content_key(*(text for item in loaded.items() for text in item))
+
+
+def _select(files: dict[str, str], sources: tuple[str, ...]) -> dict[str, str]:
+    return {
+        path: value
+        for path, value in files.items()
+        if any(path == source or path.startswith(f"{source}/") for source in sources)
+    }
 
 
 @cache

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import thaw.fingerprint  # noqa: F401 - before the modules whose code it is to know
 from thaw.devices import prepare_tensorflow
 from thaw.errors import ThawError, explaining_disk
 from thaw.params import Params
