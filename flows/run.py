@@ -147,7 +147,7 @@ class Run:
         spec.require_inputs(self.root)
         with self.books.reserved(spec.name):
             snapshot = self.books.snapshot(spec.name)
-            self._require_own_params(spec)
+            self._require_own_params(spec, snapshot)
             self.books.require_consistent(spec.name, snapshot)
             if not force and not self.books.changed(spec.name):
                 self.books.require_booked(spec.name, snapshot)
@@ -161,10 +161,10 @@ class Run:
         self._outcomes[spec.name] = outcome
         return outcome
 
-    def _require_own_params(self, spec: StageSpec) -> None:
+    def _require_own_params(self, spec: StageSpec, snapshot: Snapshot) -> None:
         """Hold the run to the parameters that it was opened with in MLflow."""
         now, own = load_params(self.root / "params.yaml").flat(spec.keys), self.params.flat(spec.keys)
-        changed = [f"{key}: {value} -> {now[key]}" for key, value in own.items() if now[key] != value]
+        changed = [f"{key}: {own[key]} -> {now[key]}" for key in snapshot.params if now[key] != own[key]]
         if changed:
             raise ThawError(
                 f"params.yaml was changed while this run was at work ({'; '.join(changed)})",

@@ -150,3 +150,11 @@ def test_a_dry_run_tells_what_would_run_and_changes_nothing(project: Path) -> No
     assert refused.returncode == 2
     assert "--from fine_tune: validate, which it depends on, is out of date" in refused.stderr
     assert files(project) == before
+
+
+def test_a_missing_folder_for_named_files_is_told_how_to_make(project: Path) -> None:
+    (project / "data" / "raw" / "a").mkdir(parents=True)
+    done = thaw("stage", "validate", cwd=project)
+    assert done.returncode == 2
+    assert "data/contract: stage validate needs it" in done.stderr
+    assert "mkdir -p data/contract" in done.stderr

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from thaw.errors import ThawError
 
+# Folders that are in git, for files that parameters name: no stage makes them.
+_GIVEN = ("contract_dir", "pretrained_dir")
+
 
 @dataclass(frozen=True)
 class StageSpec:
@@ -34,10 +37,16 @@ class StageSpec:
             if not path.exists():
                 raise ThawError(
                     f"{path.relative_to(root)}: stage {self.name} needs it, and it is not there",
-                    _cure_for_data(path)
-                    if name == "raw_dir"
-                    else "Run `thaw run` or `dvc repro`, which make it first.",
+                    _cure_for(name, path, root),
                 )
+
+
+def _cure_for(name: str, path: Path, root: Path) -> str:
+    if name == "raw_dir":
+        return _cure_for_data(path)
+    if name in _GIVEN:
+        return f"Run `mkdir -p {path.relative_to(root)}`: it holds files that parameters name, and may be empty."
+    return "Run `thaw run` or `dvc repro`, which make it first."
 
 
 def read_stage_names(root: Path) -> list[str]:
