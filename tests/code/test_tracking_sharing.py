@@ -165,6 +165,7 @@ def run(root: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow  # tests/e2e/test_own_results.py and test_experiments.py hold the same of smaller stages
 def test_the_stages_of_one_dvc_command_are_children_of_one_run(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

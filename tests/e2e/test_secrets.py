@@ -36,7 +36,7 @@ class Refusing(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(params=["down", "refusing"])
+@pytest.fixture(params=["down", pytest.param("refusing", marks=pytest.mark.slow)])
 def address(request: pytest.FixtureRequest):
     if request.param == "down":
         yield f"http://me:{QUOTED}@127.0.0.1:{free_port()}"

@@ -181,6 +181,7 @@ def answer_to(url: str, origin: str) -> int:
         return error.code
 
 
+@pytest.mark.slow
 def test_ui_listens_on_ipv6(project: Project) -> None:
     ports = ["--mlflow-port", str(free_port()), "--prefect-port", str(free_port())]
     with at_work(project, "ui", "--host", "::1", *ports) as ui:
