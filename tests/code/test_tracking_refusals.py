@@ -163,6 +163,7 @@ def run_python(code: str, *arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_store_deleted_in_mid_run_gets_all_again(home: Path) -> None:
     outbox = lay_out(home, finished=False)
     shipment = Shipment(home)

@@ -15,6 +15,8 @@ def witness(tmp_path: Path) -> Iterator[Witness]:
     yield make_witness(root)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_run_from_a_stage_on_is_told_first_and_says_no_more_than_the_result(witness: Witness) -> None:
     witness.thaw("run")
     told = witness.thaw("run", "--from", "split", "--force", "--dry-run").stdout

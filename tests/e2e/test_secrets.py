@@ -86,6 +86,7 @@ def test_thaw_runs_tells_why_without_it(project: Project, address: str) -> None:
     require_hidden(project, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 def test_thaw_ui_shows_a_server_that_is_not_its_own(project: Project, address: str) -> None:
     """And starts none on it: MLflow would print the address, and does not serve another server's runs."""
     with at_work(project, "ui", "--prefect-port", str(free_port()), MLFLOW_TRACKING_URI=address) as ui:

@@ -111,6 +111,7 @@ def test_a_run_goes_on_when_its_own_server_is_killed(project: Project) -> None:
     wait_for(lambda: not of_project(project), 10)
 
 
+@pytest.mark.slow
 def test_a_run_is_decided_by_its_stages_when_a_foreign_server_is_gone(project: Project) -> None:
     with (
         serving(project.root / ".elsewhere") as server,
@@ -130,7 +131,7 @@ def test_a_run_is_decided_by_its_stages_when_a_foreign_server_is_gone(project: P
     assert "validate" not in project.dvc("status").stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_thaw_ui_leaves_nothing(project: Project, number: int) -> None:
     ports = ["--mlflow-port", str(free_port()), "--prefect-port", str(free_port())]
     with at_work(project, "ui", *ports) as ui:
@@ -143,6 +144,7 @@ def test_thaw_ui_leaves_nothing(project: Project, number: int) -> None:
         assert ui.wait() == (0 if number == signal.SIGTERM else -number)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="needs chromium, which CI installs")
 def test_pages_work_from_this_machines_other_addresses(project: Project, tmp_path: Path) -> None:
     ports = ["--mlflow-port", str(free_port()), "--prefect-port", str(free_port())]
