@@ -101,9 +101,9 @@ def kill(project: Witness, server: PrefectServer, kind: str, rng: random.Random)
         ended = time.monotonic()
         while left := of_project(project):
             # The shipper is no orphan: it takes to MLflow what is left, which may be a new database, and ends.
-            shipping = all("thaw.tracking.shipping" in process.cmdline() for process in left)
-            waited = time.monotonic() - ended
-            assert waited < (90 if shipping else 10), (kind, [process.cmdline() for process in left])
+            commands = [command_of(process) for process in left]
+            shipping = all("thaw.tracking.shipping" in command for command in commands)
+            assert time.monotonic() - ended < (90 if shipping else 10), (kind, commands)
             time.sleep(0.2)
     return killed_ms
 
@@ -112,6 +112,13 @@ def await_text(path: Path, text: str, process: "subprocess.Popen[bytes]") -> Non
     while text not in path.read_text():
         assert process.poll() is None, path.read_text()
         time.sleep(0.2)
+
+
+def command_of(process: psutil.Process) -> str:
+    """Its command line; that of the shipper for one that is gone meanwhile, as nothing is to be said of it."""
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return "thaw.tracking.shipping"
 
 
 def of_project(project: Witness, *words: str) -> list[psutil.Process]:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.code.prefect_server import free_port
 from tests.e2e.conftest import Project
+from tests.e2e.test_orphans import command_of
 from tests.e2e.test_servers import at_work, of_project
 
 PLANTED = "pl@nted-S3cret"
@@ -70,9 +71,7 @@ def test_a_run_and_what_prefect_keeps_of_it(project: Project) -> None:
     with at_work(project, "run", "--only", "validate", "--force", MLFLOW_TRACKING_URI=address) as run:
         commands = []
         while run.poll() is None:
-            commands += [
-                " ".join(process.cmdline()) for process in of_project(project) if process.is_running()
-            ]
+            commands += [command_of(process) for process in of_project(project)]
             psutil.cpu_percent(0.5)
         output = run.communicate()[0]
     assert run.returncode == 0, output
