@@ -60,7 +60,7 @@ def require_hidden(project: Project, *outputs: str) -> None:
 def test_a_stage_and_its_shipper(project: Project, address: str) -> None:
     done = project.thaw("stage", "validate", check=False, MLFLOW_TRACKING_URI=address)
     assert done.returncode == 0
-    assert "tracking is behind" in done.stderr
+    assert "tracking is down" in done.stderr
     require_hidden(project, done.stdout, done.stderr)
     problem = next((project.root / ".thaw" / "outbox").glob("*/problem.txt")).read_text()
     assert "127.0.0.1" in problem or "401" in problem
@@ -83,6 +83,9 @@ def test_thaw_runs_tells_why_without_it(project: Project, address: str) -> None:
     done = project.thaw("runs", check=False, MLFLOW_TRACKING_URI=address, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
     assert done.returncode != 0
     require_hidden(project, done.stdout, done.stderr)
+    left = project.thaw("sync", check=False, MLFLOW_TRACKING_URI=address)
+    assert left.returncode == 1 and "events left" in left.stdout
+    require_hidden(project, left.stdout, left.stderr)
 
 
 @pytest.mark.slow

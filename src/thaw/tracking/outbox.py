@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from thaw.files import digest, read_json, replacing, write_json
+from thaw.redaction import redact
 from thaw.tracking.address import address_digest
 from thaw.tracking.names import PARAM_LIMIT, TAG_LIMIT, valid_key, valid_value
 
@@ -236,7 +237,7 @@ class Outbox:
     def set_aside(self, event: Event, reason: str) -> None:
         """Keep an event that MLflow will never take, with the reason."""
         with self.refused_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"event": event, "reason": reason}) + "\n")
+            file.write(json.dumps({"event": event, "reason": redact(reason)}) + "\n")
 
     def refused(self) -> list[dict[str, Any]]:
         """The events that MLflow would not take: `event` and `reason` of each."""

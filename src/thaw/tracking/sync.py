@@ -6,6 +6,7 @@ from typing import Any
 
 from filelock import Timeout
 
+from thaw.redaction import redact
 from thaw.tracking.outbox import Outbox, all_outboxes
 from thaw.tracking.shipping import lock_of, ship_leftover
 from thaw.tracking.store import Store
@@ -39,7 +40,7 @@ def sync(home: Path) -> list[Standing]:
         try:
             store = Store(home)
         except Exception as error:
-            down = f"tracking is down ({type(error).__name__}: {error})"
+            down = redact(f"tracking is down ({type(error).__name__}: {error})")
     standings = [_stand(outbox, down or _ship(outbox, store)) for outbox in outboxes]
     return [standing for standing in standings if standing.left or standing.refused]
 
@@ -56,7 +57,7 @@ def _ship(outbox: Outbox, store: Store | None) -> str:
     except Timeout:
         return "a process ships it now"
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return redact(f"{type(error).__name__}: {error}")
     return ""
 
 
