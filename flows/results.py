@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from thaw.files import read_json
+from thaw.params import flatten
 from thaw.redaction import redact
-from thaw.tracking.records import flatten
 
 UI_PATH = Path(".thaw") / "ui.json"
 _DEFAULT_MLFLOW_URL = "http://127.0.0.1:5000"

@@ -126,7 +126,7 @@ class Run:
     def _open(self) -> None:
         """Open the run in the outbox, or say what it stands on now: after a kill it is found by this fingerprint."""
         tags = records.describe_run(self.root) | {"prefect.flow_run_id": self._flow_run_id}
-        params = records.flatten(self.params.model_dump(by_alias=True))
+        params = self.params.flat(self.params.sections())
         self.outbox.open_run(
             "pipeline", self._name, tags=tags, params=params, fingerprint=self._fingerprint()
         )

@@ -152,8 +152,10 @@ def test_a_page_of_another_origin_cannot_trigger_anything(
         with subprocess.Popen(
             [*command, address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         ) as shown:
-            said = json.loads(Page.said.get(timeout=120))
-            os.killpg(shown.pid, signal.SIGKILL)
+            try:
+                said = json.loads(Page.said.get(timeout=120))
+            finally:
+                os.killpg(shown.pid, signal.SIGKILL)
         other.shutdown()
     assert said == {"plain": "blocked", "typed": "blocked", "blind": 0, "socket": "blocked"}
     assert "planted" not in names_of_flows(server)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from thaw.params import flatten
 from thaw.tracking.follower import JournalFollower
 from thaw.tracking.outbox import Outbox, create_outbox, find_unfinished
-from thaw.tracking.records import epochs_before, flatten, record_outputs
+from thaw.tracking.records import epochs_before, record_outputs
 from thaw.tracking.shipment import Shipment
 from thaw.tracking.store import Store
 

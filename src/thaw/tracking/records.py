@@ -11,7 +11,7 @@ from typing import Any
 
 from thaw.devices import machine_facts
 from thaw.files import digest, read_json
-from thaw.params import load_params
+from thaw.params import flatten
 from thaw.tracking.outbox import Outbox
 
 _FILE_LIMIT_BYTES = 20 * 2**20
@@ -38,22 +38,6 @@ def fingerprint(root: Path, data_version: Mapping[str, str]) -> str:
     """What a run was started from: a killed run is gone on with only where this is the same."""
     text = (root / "params.yaml").read_bytes() + repr(sorted(data_version.items())).encode()
     return hashlib.sha256(text).hexdigest()
-
-
-def section_params(root: Path, stage: str) -> dict[str, Any]:
-    """A stage's section of `params.yaml`, by dotted keys."""
-    return flatten({stage: load_params(root / "params.yaml").section(stage).model_dump()})
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings to one level, keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def record_outputs(
