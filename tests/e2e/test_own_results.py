@@ -1,6 +1,7 @@
 """A result stands beside what made it, and beside nothing else: in the terminal, in MLflow, under DVC's own commands."""
 
 import json
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -49,6 +50,20 @@ def test_parameters_edited_during_dvc_repro_stop_it(witness: Witness) -> None:
     witness.dvc("repro")
     witness.check_books()
     assert witness.runs()[0]["params"]["evaluate.threshold"] == "0.125"
+
+
+def test_an_edit_while_a_stage_is_still_shipped_is_not_booked_by_dvc(witness: Witness) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        repro = start(witness, [sys.executable, "-m", "dvc", "repro", "validate"], MLFLOW_TRACKING_URI=address)
+        while not any('"finish"' in path.read_text() for path in witness.root.glob(".thaw/outbox/*/events.jsonl")):
+            assert repro.poll() is None, repro.communicate()[0]
+            time.sleep(0.05)
+        witness.write_stage("validate", 2)
+    said, _ = repro.communicate(timeout=200)
+    assert repro.returncode != 0
+    assert "stage validate is not booked" in said and "src/thaw/stages/validate.py was written" in said
+    assert "validate" not in witness.lock()
 
 
 def test_a_part_of_the_pipeline_shows_no_result_of_another_run(witness: Witness) -> None:

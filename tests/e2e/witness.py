@@ -43,6 +43,7 @@ VERSION = {version}
 
 def {name}(params, scratch_dir, {arguments}):
     \"\"\"Write what was read, slowly.\"\"\"
+    (scratch_dir / "began").touch()
     files = {{}}
     for path in sorted(raw_dir.rglob("*.txt")) if {reads_data} else []:
         files[path.name] = path.read_text()

@@ -36,7 +36,7 @@ def stage(
     from thaw.stages import configure_logging
     from thaw.tracking.recording import PIPELINE
     from thaw.tracking.shipment import Shipment
-    from thaw.versioning import Books
+    from thaw.versioning import Books, require_same
 
     root = find_root()
     configure_logging()
@@ -55,7 +55,6 @@ def stage(
         status = "FAILED"
         raise
     finally:
-        books.close()
         if status:
             outbox.close_run(name, status)
             outbox.close_run(PIPELINE, status)
@@ -63,6 +62,9 @@ def stage(
             problem = shipment.wait(30)
             if problem:
                 typer.echo(problem, err=True)
+    # DVC books what it finds once this process is gone: nothing that takes time comes after this look.
+    require_same(name, snapshot, books.snapshot(name))
+    books.close()
 
 
 def _open_runs(root: Path, books: "Books", spec: "StageSpec", params: "Params") -> "Outbox":

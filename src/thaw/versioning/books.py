@@ -52,10 +52,10 @@ class Books:
 
     def _read(self) -> None:
         """Read the graph and what is booked; another command may have booked since."""
+        self._seen = last_write(self.root / "dvc.lock")
         self._repo._reset()
         self._graph = self._repo.index.graph
         self._stages: dict[str, Any] = {stage.name: stage for stage in self._ordered()}
-        self._seen = last_write(self.root / "dvc.lock")
 
     def _ordered(self) -> list[Any]:
         import networkx
