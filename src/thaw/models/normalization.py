@@ -9,7 +9,8 @@ from thaw.models.catalog import Scaling
 from thaw.models.layers import FeaturewiseStandardization, ReverseChannels, SamplewiseCentering
 
 _MEAN = (0.485, 0.456, 0.406)
-_STANDARD_DEVIATION = (0.229, 0.224, 0.225)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+"""Of red, green and blue, from 0 to 1."""
 _BGR_MEAN = (103.939, 116.779, 123.68)
 
 
@@ -26,8 +27,8 @@ _AFFINE: dict[str, _Affine] = {
     "half_range": _Affine(1 / 127.5, -1.0, 127.5),
     "unit": _Affine(1 / 255, 0.0, 255.0),
     "mean_std": _Affine(
-        [1 / (255 * s) for s in _STANDARD_DEVIATION],
-        [-m / s for m, s in zip(_MEAN, _STANDARD_DEVIATION, strict=True)],
+        [1 / (255 * s) for s in IMAGENET_DEVIATION],
+        [-m / s for m, s in zip(_MEAN, IMAGENET_DEVIATION, strict=True)],
         255 * 0.226,
     ),
     "bgr_mean": _Affine(1.0, [-m for m in _BGR_MEAN], 1.0),
