@@ -61,7 +61,9 @@ def show(
     strategy: Annotated[
         str, typer.Option(help="What trains: head, partial or full; auto: as is usual.")
     ] = "auto",
-    from_layer: Annotated[str, typer.Option(help="With partial: the first layer or block that trains; empty: the upper third.")] = "",
+    from_layer: Annotated[
+        str, typer.Option(help="With partial: the first layer or block that trains; empty: the upper third.")
+    ] = "",
     diagram_path: Annotated[
         Path | None, typer.Option("--diagram", metavar="FILE.svg", help="Draw it.")
     ] = None,

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -101,14 +102,15 @@ def cpu_has_bfloat16(cpuinfo_path: Path = Path("/proc/cpuinfo")) -> bool:
 
 @contextmanager
 def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
-    """Compute in `precision` while the block runs; weights stay float32, and so does the layer that gives the logits.
+    """Compute in `precision` while the block runs.
 
-    The policies are as before afterwards: a saved model does not depend on the precision it was trained in.
+    Weights stay float32, and so do the layer that gives the logits and those before the first kernel, which scale the
+    pixels: bfloat16 tells levels from 128 on apart by ones alone, and rounds a mean to 0.5. The policies are as before afterwards: a saved model does not depend on the precision it was trained in.
     """
     changed = []
     if precision != "float32":
-        for layer in model.layers[:-1]:
-            if isinstance(layer, keras.layers.InputLayer) or layer.dtype_policy.name != "float32":
+        for layer in dropwhile(lambda layer: not _has_kernel(layer), model.layers[:-1]):
+            if layer.dtype_policy.name != "float32":
                 continue
             changed.append(layer)
             layer.dtype_policy = precision
@@ -117,3 +119,7 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
     finally:
         for layer in changed:
             layer.dtype_policy = "float32"
+
+
+def _has_kernel(layer: keras.layers.Layer) -> bool:
+    return any(len(weight.shape) > 1 for weight in layer.weights)
