@@ -105,7 +105,8 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
     """Compute in `precision` while the block runs.
 
     Weights stay float32, and so do the layer that gives the logits and those before the first kernel, which scale the
-    pixels: bfloat16 tells levels from 128 on apart by ones alone, and rounds a mean to 0.5. The policies are as before afterwards: a saved model does not depend on the precision it was trained in.
+    pixels: bfloat16 tells levels from 128 on apart by ones alone, and rounds a mean to 0.5. The policies are as before
+    afterwards: a saved model does not depend on the precision it was trained in.
     """
     changed = []
     if precision != "float32":
