@@ -25,7 +25,7 @@ def kerass_own(architecture, weights):
 
 
 def size(architecture):
-    side = max(64, APPLICATIONS[architecture].smallest)
+    side = max(64, 2 * APPLICATIONS[architecture].smallest)
     return side, side + 8
 
 
@@ -48,11 +48,11 @@ def randomize(network, preprocess):
             layer.finalize_state()
         elif isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
-    network(preprocess(pictures(network.input_shape[1:3])), training=True)
+    network(preprocess(pictures(network.input_shape[1:3], 8)), training=True)
 
 
-def pictures(size):
-    return np.random.default_rng(1).integers(0, 256, (2, *size, 3)).astype("float32")
+def pictures(size, count):
+    return np.random.default_rng(1).integers(0, 256, (count, *size, 3)).astype("float32")
 
 
 @pytest.fixture
@@ -68,12 +68,12 @@ def features(network):
 
 
 def assert_alike(ours, own, preprocess):
-    pixels = pictures(own.input_shape[1:3])
+    pixels = pictures(own.input_shape[1:3], 2)
     expected = keras.ops.convert_to_numpy(own(preprocess(pixels.copy())))
     found = keras.ops.convert_to_numpy(features(ours)(pixels))
     spread = np.linalg.norm(expected[0] - expected[1])
     assert spread > 0.01 * np.linalg.norm(expected)  # else the features tell nothing of the pictures
-    assert np.linalg.norm(found - expected) < 1e-3 * spread
+    assert np.linalg.norm(found - expected) < 0.01 * spread  # many random layers make much of a last bit
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
