@@ -14,7 +14,6 @@ from thaw.params import FitParams
 
 _log = logging.getLogger("thaw.training")
 _SEPARABLE = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
-_DENSE = (keras.layers.Conv2D, keras.layers.Dense)
 
 
 @contextmanager
@@ -74,7 +73,7 @@ def choose_precision(params: FitParams, model: keras.Model) -> str:
         return params.precision
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU") if params.devices != "cpu" else []
+    gpus = _gpus_for(params)
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
         return precision_of_gpu(capability)
@@ -82,6 +81,28 @@ def choose_precision(params: FitParams, model: keras.Model) -> str:
     dense = any(isinstance(layer, keras.layers.Conv2D) for layer in trained)
     separable = any(isinstance(layer, _SEPARABLE) for layer in model.layers)
     return "mixed_bfloat16" if dense and not separable and cpu_has_bfloat16() else "float32"
+
+
+def compute_deterministically(params: FitParams, model: keras.Model) -> None:
+    """Have GPUs add in one order for the rest of this process, so that training `model` again gives the same bytes.
+
+    TensorFlow has no such way for the gradient of a depthwise kernel, and would refuse to train it: a network that
+    trains one keeps the faster ways, and its weights may differ in the last bits.
+    """
+    if not _gpus_for(params):
+        return
+    import tensorflow as tf
+
+    if any(isinstance(layer, _SEPARABLE) and layer.trainable_variables for layer in model.layers):
+        _log.warning("depthwise kernels train on a GPU: the same run again may differ in the last bits")
+    else:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _gpus_for(params: FitParams) -> list[Any]:
+    import tensorflow as tf
+
+    return tf.config.list_physical_devices("GPU") if params.devices != "cpu" else []
 
 
 def precision_of_gpu(capability: tuple[int, int]) -> str:

@@ -18,7 +18,7 @@ from thaw.project import CHECKPOINTS
 from thaw.training.batches import Batch, Examples, plain_batches, step_paths, train_batches
 from thaw.training.checkpoints import Checkpoint, Checkpoints
 from thaw.training.compiling import Objective, compile_for_training
-from thaw.training.devices import choose_precision, computing_in
+from thaw.training.devices import choose_precision, compute_deterministically, computing_in
 from thaw.training.guard import Stop
 from thaw.training.journal import Journal, Row, new_row
 from thaw.training.optimizers import set_step
@@ -79,6 +79,7 @@ def fit(
             "early_stopping_patience needs validation images",
             "Raise split.validation_fraction, or set it to 0.",
         )
+    compute_deterministically(params, model)
     with computing_in(choose_precision(params, model), model):
         compile_for_training(model, params, slow, slow_factor, objective)
         training = _Training(model, params, train, validation, job)
