@@ -19,7 +19,7 @@ run: $(STAMP) data/raw ## the main job: demo images, the whole pipeline, a resul
 	$(BIN)/thaw run
 
 test: $(STAMP) ## the tests that CI runs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 test-slow: $(STAMP) ## the tests that take longer
 	$(BIN)/python -m pytest -m slow
