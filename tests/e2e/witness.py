@@ -117,8 +117,9 @@ class Witness(Project):
                 if name == "validate":
                     judged.add(deps["data/raw"])
         manifest = self.root / OUTPUTS["validate"]  # the lock may have been removed since
-        if manifest.exists() and self._is_of(json.loads(manifest.read_text()), self.data_version()):
-            judged.add(self.data_version())
+        now = self.data_version()
+        if manifest.exists() and self._has(now) and self._is_of(json.loads(manifest.read_text()), now):
+            judged.add(now)
         return judged
 
     def data_version(self) -> str:
