@@ -9,6 +9,7 @@ import struct
 import unicodedata
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -250,10 +251,10 @@ class Planter:
         (self.root / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def encoded(image: Image.Image, name: str) -> bytes:
+def encoded(image: Image.Image, name: str, **options: Any) -> bytes:
     """The bytes of `image` in a format, as Pillow names it."""
     file = io.BytesIO()
-    image.save(file, name)
+    image.save(file, name, **options)
     return file.getvalue()
 
 
