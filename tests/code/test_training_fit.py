@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from thaw.arrays import Rows
 from thaw.errors import ThawError
 from thaw.params import FitParams
 from thaw.training import fit as fitting
@@ -20,7 +21,6 @@ from thaw.training.devices import (
 )
 from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop, Stopped
-from thaw.training.inputs import Rows
 from thaw.training.labels import Labels
 from thaw.training.objective import build_accuracy, build_loss
 from thaw.training.optimizers import build_optimizer, set_step
@@ -164,6 +164,19 @@ def test_inputs_that_are_not_finite_are_named_as_the_cause(examples, tmp_path):
     bad = Examples(Rows(tmp_path / "x.npy"), examples(8).labels)
     with pytest.raises(ThawError, match=r"frozen layers give .* is not finite"):
         fit(head_on_pictures(), FitParams(epochs=1, precision="float32"), bad, examples(0), job(tmp_path))
+
+
+@pytest.mark.parametrize("cut", ["train", "validation"])
+def test_a_file_that_is_cut_short_while_training_is_named(examples, tmp_path, cut):
+    """TensorFlow makes an unknown error of whatever a reader raises, with the reader's traceback as its text."""
+    data = {"train": examples(40), "validation": examples(8)}
+    path = tmp_path / f"{cut}.npy"
+    np.save(path, np.zeros((40, 1, 8, 8, 3), np.float16))
+    data[cut] = Examples(Rows(path), data[cut].labels)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ThawError, match=rf"^\S*{cut}\.npy: cut short\n") as caught:
+        fit(network(), FitParams(epochs=1), data["train"], data["validation"], job(tmp_path))
+    assert "thaw run" in caught.value.cure
 
 
 def test_out_of_memory_names_the_batch_size_to_try(examples, tmp_path, monkeypatch):

@@ -6,10 +6,11 @@ import json
 import numpy as np
 import pytest
 
+from thaw.arrays import Rows
 from thaw.errors import ThawError
 from thaw.params import FineTuneParams, FitParams
 from thaw.training.batches import Examples, plain_batches, step_paths, train_batches
-from thaw.training.inputs import Computed, Rows
+from thaw.training.inputs import Computed
 from thaw.training.labels import Labels, read_classes, read_labels
 from thaw.training.order import Order
 from thaw.training.schedule import anneal_learning_rate
@@ -107,8 +108,15 @@ def test_a_file_cut_short_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ThawError, match="cut short"):
         rows.gather(np.array([9]), np.array([2]))
-    with pytest.raises(ThawError, match="none"):
-        _ = Rows(tmp_path / "none.npy").count
+    for size in (0, 5, 60, 200):
+        path.write_bytes(path.read_bytes()[:size])
+        with pytest.raises(ThawError, match=r"x\.npy: damaged or cut short"):
+            Rows(path)
+    path.unlink()
+    with pytest.raises(ThawError, match=r"x\.npy"):
+        rows.gather(np.array([9]), np.array([2]))
+    with pytest.raises(ThawError, match=r"x\.npy: no such file"):
+        Rows(path)
 
 
 def write_split(path, rows):

@@ -15,6 +15,7 @@ from thaw.models.efficientnet_lite import efficientnet_lite
 from thaw.models.pretrained import locate_weights
 from thaw.params import ComputeParams, ExtractParams, FineTuneParams, FitParams, ModelParams
 from thaw.stages.extract import extract
+from thaw.stages.train_frozen import train_frozen
 
 FROZEN = FitParams(epochs=6, batch_size=8, learning_rate=0.01)
 TUNED = FineTuneParams(epochs=2, min_steps=0, batch_size=8, learning_rate=1e-4, from_layer="block14")
@@ -106,6 +107,19 @@ def test_features_do_not_depend_on_the_head_s_width_and_dropout(project, trained
     extract(ExtractParams(), model, project / "views", project / "pretrained", tmp_path / "features", tmp_path / "s")
     made = outputs(tmp_path / "features")
     assert made and made == outputs(trained / "features")
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_feature_file_cut_short_is_named_before_training(project, trained, tmp_path, split):
+    shutil.copytree(trained / "features", tmp_path / "features")
+    path = tmp_path / "features" / f"{split}.npy"
+    path.write_bytes(path.read_bytes()[:-1000])
+    files = [project / name for name in ("views", "train.csv", "validation.csv", "classes.json", "pretrained")]
+    out = [tmp_path / "frozen", tmp_path / "frozen.csv", tmp_path / "scratch"]
+    with pytest.raises(ThawError, match=rf"{split}\.npy: damaged or cut short") as caught:
+        train_frozen(FROZEN, 1, ModelParams(), tmp_path / "features", *files, *out)
+    assert "thaw run" in caught.value.cure
+    assert not (tmp_path / "frozen").exists()
 
 
 def test_a_weight_file_is_taken_from_its_folder(project, trained, tmp_path):

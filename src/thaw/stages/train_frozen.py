@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from thaw import engines
+from thaw.arrays import Rows
 from thaw.augmentation.views import FreshViews, StoredViews, open_views
 from thaw.errors import ThawError
 from thaw.files import digest, digest_folder, read_json
@@ -22,7 +23,7 @@ from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on
 from thaw.training.fit import Job, fit
 from thaw.training.guard import guarded
-from thaw.training.inputs import Computed, Inputs, Rows, measure_pixels
+from thaw.training.inputs import Computed, Inputs, measure_pixels
 from thaw.training.journal import Row, write_curve
 from thaw.training.labels import read_classes, read_labels
 
