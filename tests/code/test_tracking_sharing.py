@@ -95,6 +95,20 @@ def test_a_download_that_came_damaged_is_not_kept(home: Path, store: Store, tmp_
     assert (download_model(home, run_id) / "model.weights.h5").read_bytes() == b"ddd.dir"
 
 
+def test_a_kept_model_that_is_not_whole_is_fetched_again(home: Path, store: Store, tmp_path: Path) -> None:
+    run_id = judge(home, tmp_path, "eee.dir").run_ids()["pipeline"]
+    model_dir = download_model(home, run_id)
+    described = (model_dir / "model.json").read_bytes()
+    cut = [("model.weights.h5", b"ee"), ("model.weights.h5", None), ("model.json", described[:-9]), ("model.json", b"")]
+    for name, content in cut:
+        path = model_dir / name
+        path.unlink() if content is None else path.write_bytes(content)
+        assert download_model(home, run_id) == model_dir
+        assert (model_dir / "model.weights.h5").read_bytes() == b"eee.dir"
+        assert (model_dir / "model.json").read_bytes() == described
+    assert [path.name for path in model_dir.parent.iterdir() if path.name.startswith(".")] == []
+
+
 def test_a_prefix_of_several_runs_is_refused_with_their_ids(home: Path, store: Store) -> None:
     ids = [store.client.create_run(store.experiment_id).info.run_id for _ in range(17)]
     prefix = next(sign for sign in "0123456789abcdef" if sum(run_id[0] == sign for run_id in ids) > 1)

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,7 +97,7 @@ def _open(root: Path, run_id: str | None) -> "tuple[Classifier, float]":
 
 
 def download_model(root: Path, run_id: str) -> Path:
-    """The folder of a run's model, fetched when it is not here yet.
+    """The folder of a run's model, fetched when it is not here yet, or not whole.
 
     Args:
         run_id: or how it begins, as `thaw runs` shows it.
@@ -114,8 +113,7 @@ def download_model(root: Path, run_id: str) -> Path:
         store = Store(home_dir(root))
         run_id = store.whole_id(run_id)
         target_dir = scratch_dir(root, "predict") / run_id
-        found = next(target_dir.rglob("model.json"), None)
-        return found.parent if found else _fetch(store, run_id, target_dir)
+        return target_dir if _is_whole(target_dir) else _fetch(store, run_id, target_dir)
     except ThawError:
         raise
     except Exception as error:  # MLflow and its stores raise many kinds
@@ -123,18 +121,30 @@ def download_model(root: Path, run_id: str) -> Path:
         raise ThawError(f"run {run_id}: no model: {reason}", "`thaw runs` lists the runs.") from None
 
 
-def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
-    """Download beside, check, and put in place: what was cut short is never taken for a model."""
+def _is_whole(model_dir: Path) -> bool:
+    """Whether the weights are those that `model.json` describes: a disk that was full, or a power cut, leaves others."""
     from thaw.files import digest, read_json
 
-    target_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target_dir.parent, prefix=".download-") as name:
-        model_dir = store.download_model(run_id, Path(name))
-        expected = read_json(model_dir / "model.json").get("weights_sha256")
-        if digest(model_dir / "model.weights.h5") != expected:
+    try:
+        return digest(model_dir / "model.weights.h5") == read_json(model_dir / "model.json")["weights_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
+    """Download beside, check, and put in place: what was cut short is never taken for a model."""
+    from thaw.files import folder_beside
+
+    with folder_beside(target_dir) as temporary:
+        model_dir = store.download_model(run_id, temporary)
+        if not _is_whole(model_dir):
             raise ThawError(f"run {run_id}: the model came damaged (SHA-256 differs)", "Try again.")
         shutil.rmtree(target_dir, ignore_errors=True)
-        model_dir.replace(target_dir)
+        try:
+            model_dir.replace(target_dir)
+        except OSError:
+            if not _is_whole(target_dir):  # else another process has just put it there
+                raise
     return target_dir
 
 

@@ -13,7 +13,6 @@ from thaw.params import FitParams
 
 _log = logging.getLogger("thaw.training")
 _SEPARABLE = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
-_DENSE = (keras.layers.Conv2D, keras.layers.Dense)
 
 
 @contextmanager
