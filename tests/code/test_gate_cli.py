@@ -99,7 +99,7 @@ def test_the_gate_imports_no_framework(root, tmp_path):
     )
     code = (
         "import sys; from pathlib import Path; from thaw.gate.inspection import inspect_folder;"
-        "from thaw import cleaning; from thaw.gate import page; from thaw.params import ValidateParams;"
+        "from thaw import cleaning; from thaw.gate.report import page; from thaw.params import ValidateParams;"
         f"inspect_folder(ValidateParams(), Path({str(root)!r}), Path({str(tmp_path / 's')!r}));"
         f"print([name for name in {heavy} if name in sys.modules])"
     )

@@ -12,11 +12,11 @@ from PIL import Image
 from tests.data.dirty import clean_folder, picture
 from thaw.errors import ThawError
 from thaw.gate.checks import CHECKS
-from thaw.gate.drift import critical_distance, distribution_distance
+from thaw.gate.checks.drift import critical_distance, distribution_distance
 from thaw.gate.inspection import Inspection, inspect_folder
-from thaw.gate.layout import Layout
-from thaw.gate.manifest import write_manifest
-from thaw.gate.survey import read_layout
+from thaw.gate.report.manifest import write_manifest
+from thaw.gate.scan.layout import Layout
+from thaw.gate.scan.survey import read_layout
 from thaw.params import ValidateParams
 from thaw.params.gate import LimitParams, SeverityParams
 

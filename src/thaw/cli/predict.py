@@ -60,7 +60,7 @@ def predict(
 
 
 def _files(sources: list[Path]) -> Iterator[Path]:
-    from thaw.gate.layout import is_image_name
+    from thaw.gate.scan.layout import is_image_name
 
     for source in sources:
         if not source.is_dir():
@@ -150,7 +150,7 @@ def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
 
 def _judge(classifier: "Classifier", threshold: float, files: list[Path]) -> list[dict[str, Any]]:
     from thaw.evaluation.judgement import predict_labels
-    from thaw.gate.layout import printable
+    from thaw.gate.scan.layout import printable
 
     probabilities, failures = classifier.judge(files)
     judged = len(failures) < len(files)

@@ -71,13 +71,13 @@ def validate(
         if manifest or settings.suite_path:
             _write_manifest(manifest_path, inspection)
         if settings.suite_path:
-            from thaw.gate.suite import check_contract
+            from thaw.gate.checks.suite import check_contract
 
             docs_dir = scratch_dir / "data_docs"
             check_contract(manifest_path, inspection.findings, settings.params, docs_dir, settings.suite_path)
         summary = inspection.summary()
         if html:
-            from thaw.gate.page import write_page
+            from thaw.gate.report.page import write_page
 
             write_page(html, inspection, summary)
     if as_json:
@@ -215,7 +215,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[int], None]]:
 
 
 def _write_manifest(path: Path, inspection: "Inspection") -> None:
-    from thaw.gate.manifest import write_manifest
+    from thaw.gate.report.manifest import write_manifest
 
     write_manifest(path, inspection.rows, inspection.metadata, inspection.findings)
 

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from thaw.errors import ThawError
-from thaw.gate import store
-from thaw.gate.arrays import skip_pandas
-from thaw.gate.drift import check_reference, check_splits, read_reference
+from thaw.gate.checks.drift import check_reference, check_splits, read_reference
+from thaw.gate.checks.metadata import Metadata, check_metadata, read_metadata
+from thaw.gate.checks.pictures import check_files, check_formats, check_looks
+from thaw.gate.checks.structure import Counts, check_structure, count_images, usable
 from thaw.gate.duplicates import exact_clusters, near_clusters, report_clusters
 from thaw.gate.findings import Finding, Findings, summarize
-from thaw.gate.metadata import Metadata, check_metadata, read_metadata
-from thaw.gate.picture import Bounds
-from thaw.gate.pictures import check_files, check_formats, check_looks
 from thaw.gate.rows import Rows, gather
-from thaw.gate.structure import Counts, check_structure, count_images, usable
-from thaw.gate.survey import Survey
+from thaw.gate.scan import store
+from thaw.gate.scan.arrays import skip_pandas
+from thaw.gate.scan.picture import Bounds
+from thaw.gate.scan.survey import Survey
 from thaw.params.gate import LimitParams, ValidateParams
 
 

@@ -4,12 +4,12 @@ import logging
 from pathlib import Path
 
 from thaw.files import write_json
+from thaw.gate.checks.suite import check_contract
 from thaw.gate.findings import raise_if_blocked
 from thaw.gate.inspection import inspect_folder
-from thaw.gate.manifest import write_manifest
-from thaw.gate.page import write_page
-from thaw.gate.report import write_markdown
-from thaw.gate.suite import check_contract
+from thaw.gate.report.manifest import write_manifest
+from thaw.gate.report.markdown import write_markdown
+from thaw.gate.report.page import write_page
 from thaw.params import ComputeParams, ValidateParams
 from thaw.project import named_file
 

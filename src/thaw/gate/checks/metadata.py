@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from thaw.gate.findings import Findings
-from thaw.gate.layout import METADATA
 from thaw.gate.rows import Rows
+from thaw.gate.scan.layout import METADATA
 
 _NUMBERS = ("probability", "weight")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from thaw.gate.findings import Findings, Scalar
-from thaw.gate.layout import promised_format
 from thaw.gate.rows import Rows
+from thaw.gate.scan.layout import promised_format
 from thaw.params.gate import LimitParams
 
 

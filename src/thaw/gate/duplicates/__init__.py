@@ -8,10 +8,10 @@ import numpy as np
 
 from thaw.files import read_json, write_json
 from thaw.fingerprint import code_digest, content_key, library_versions
+from thaw.gate.duplicates.near import NearClusters, find_near_clusters
 from thaw.gate.findings import Findings
-from thaw.gate.fingerprint import BYTES
-from thaw.gate.near import NearClusters, find_near_clusters
 from thaw.gate.rows import Rows
+from thaw.gate.scan.fingerprint import BYTES
 
 _SPLIT_ORDER = {"test": 0, "validation": 1, "train": 2, "": 3}
 

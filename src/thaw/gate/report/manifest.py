@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thaw.files import replacing
+from thaw.gate.checks.metadata import Metadata, metadata_columns
 from thaw.gate.findings import Findings
-from thaw.gate.metadata import Metadata, metadata_columns
 from thaw.gate.rows import Rows
 
 _SCANNED = ("bytes", "sha256", "format", "mode", "width", "height")

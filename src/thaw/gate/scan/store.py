@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from thaw.files import replacing
 from thaw.fingerprint import code_digest, content_key, library_versions
-from thaw.gate.picture import Bounds
-from thaw.gate.pool import scan_shards
-from thaw.gate.scanning import ROW, key
-from thaw.gate.walking import Entry
+from thaw.gate.scan.picture import Bounds
+from thaw.gate.scan.pool import scan_shards
+from thaw.gate.scan.scanning import ROW, key
+from thaw.gate.scan.walking import Entry
 
 _SHARD_FILES = 64
 _LOOKUP_FILES = 4096

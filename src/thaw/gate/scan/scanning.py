@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from thaw.gate.arrays import skip_pandas
-from thaw.gate.fingerprint import BYTES
-from thaw.gate.layout import UNSUPPORTED_SUFFIXES
-from thaw.gate.picture import Bounds, inspect
-from thaw.gate.statistics import complete
-from thaw.gate.walking import Entry
+from thaw.gate.scan.arrays import skip_pandas
+from thaw.gate.scan.fingerprint import BYTES
+from thaw.gate.scan.layout import UNSUPPORTED_SUFFIXES
+from thaw.gate.scan.picture import Bounds, inspect
+from thaw.gate.scan.statistics import complete
+from thaw.gate.scan.walking import Entry
 
 ROW = pa.schema(
     [

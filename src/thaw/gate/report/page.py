@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from thaw.files import write_text
-from thaw.gate.charts import bar_chart, histogram
 from thaw.gate.checks import CHECKS
 from thaw.gate.inspection import Inspection
-from thaw.gate.scanning import read_inside
+from thaw.gate.report.charts import bar_chart, histogram
+from thaw.gate.scan.scanning import read_inside
 from thaw.pixels import read
 
 _THUMBNAIL_PIXELS = 112

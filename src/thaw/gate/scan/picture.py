@@ -13,8 +13,8 @@ import xxhash
 from PIL import Image, UnidentifiedImageError
 
 from thaw import pixels
-from thaw.gate.fingerprint import shrink
-from thaw.gate.statistics import SMALL_PIXELS, Sample, measure_edges
+from thaw.gate.scan.fingerprint import shrink
+from thaw.gate.scan.statistics import SMALL_PIXELS, Sample, measure_edges
 from thaw.images import FORMATS
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
