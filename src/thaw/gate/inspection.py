@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thaw.errors import ThawError
+from thaw.gate.checks.class_names import check_class_names
 from thaw.gate.checks.drift import check_reference, check_splits, read_reference
 from thaw.gate.checks.metadata import Metadata, check_metadata, read_metadata
 from thaw.gate.checks.pictures import check_files, check_formats, check_looks
@@ -84,6 +85,7 @@ def inspect_folder(
     check_metadata(metadata, rows, findings)
     counts = count_images(rows, survey.classes, findings)
     check_structure(counts, limits, findings)
+    check_class_names(rows, survey.classes, findings)
     fit = usable(rows, findings)
     check_splits(rows, fit, limits, findings)
     if reference:
