@@ -52,6 +52,8 @@ def test_plants_every_check_but_those_of_processes_and_whole_sets(dirty):
         "decoder_timeout",
         "unreadable",
         "too_few_classes",
+        "splits_as_classes",
+        "twins_as_classes",
         "imbalance",
         "label_shift",
         "drift",
