@@ -6,7 +6,9 @@ import pytest
 
 from thaw.errors import ThawError
 from thaw.params import SplitParams
-from thaw.splitting import assign_splits, label_images, read_split
+from thaw.splitting.division import assign_splits
+from thaw.splitting.files import read_split
+from thaw.splitting.labelling import label_images
 from thaw.stages.split import split
 
 
@@ -85,6 +87,38 @@ def test_a_folder_with_train_alone_gets_the_other_splits():
     assert assign_splits(images, SplitParams(), 1).value_counts().to_dict() == {
         "train": 54, "test": 20, "validation": 6,
     }  # fmt: skip
+
+
+def test_the_test_fraction_is_of_all_images_whatever_the_folder_holds_out():
+    images = manifest({"a": 100, "b": 100}).assign(split=["train", "validation"] * 100)
+    assert assign_splits(images, SplitParams(), 1).value_counts().to_dict() == {
+        "validation": 100, "test": 50, "train": 50,
+    }  # fmt: skip
+    # What is watched is a share of the training images, as nothing is taken from the test folder's.
+    images = manifest({"a": 100, "b": 100}).assign(split=["train", "test"] * 100)
+    assert assign_splits(images, SplitParams(), 1).value_counts().to_dict() == {
+        "test": 100, "train": 90, "validation": 10,
+    }  # fmt: skip
+
+
+def test_a_test_split_that_would_take_all_training_images_is_an_error():
+    images = manifest({"a": 100, "b": 100}).assign(split=["train", *["validation"] * 4] * 40)
+    with pytest.raises(ThawError, match=r"split\.test_fraction: 0\.25 of 200 images .* 40 that are not"):
+        assign_splits(images, SplitParams(), 1)
+
+
+def test_colour_in_the_test_split_alone_is_told(tmp_path, caplog):
+    images = manifest({"a": 40, "b": 40}).assign(split=["train", "train", "train", "test"] * 20)
+    images["grey"] = images["split"] == "train"
+    with caplog.at_level("WARNING"):
+        run_stage(tmp_path, images)
+    assert "20 images of the test split have colour, none of the others has" in caplog.text
+    assert "augment.color: rgb" in caplog.text
+    caplog.clear()
+    with caplog.at_level("WARNING"):
+        run_stage(tmp_path, images.assign(grey=False))
+        run_stage(tmp_path, images.assign(grey=True))
+    assert not caplog.text
 
 
 def test_small_classes_are_in_every_split():
