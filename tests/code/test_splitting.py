@@ -155,14 +155,15 @@ def test_slices_are_columns_of_few_values():
     images = manifest(
         {"a": 30, "b": 30},
         meta_type=["x", "y"] * 30, meta_id=[str(i) for i in range(60)], meta_constant=["z"] * 60,
-        meta_probability=[0.0, 1.0] * 30, meta_group=["1", "2", "3"] * 20, meta_label=["0", "1"] * 30,
+        meta_probability=[0.0, 1.0] * 30,
+        meta_probability_a=[0.0, 1.0] * 30, meta_group=["1", "2", "3"] * 20, meta_label=["0", "1"] * 30,
     )  # fmt: skip
     rows, _ = label_images(images, SplitParams())
     assert list(rows.columns)[7:] == ["type"]
 
 
 def test_targets_and_confidence_follow_the_probability():
-    images = manifest({"functional": 3, "defective": 3}, meta_probability=[0, 1 / 3, 0, 1, 2 / 3, 1])
+    images = manifest({"functional": 3, "defective": 3}, meta_probability_defective=[0, 1 / 3, 0, 1, 2 / 3, 1])
     rows, classes = label_images(images, SplitParams())
     assert classes == ["functional", "defective"]
     assert list(rows["label"]) == [0, 0, 0, 1, 1, 1]
@@ -174,6 +175,21 @@ def test_targets_and_confidence_follow_the_probability():
     assert turned["confidence"].to_numpy() == pytest.approx([1, 2 / 3, 1, 1, 2 / 3, 1])
 
 
+def test_one_missing_probability_leaves_the_others():
+    images = manifest({"a": 2, "b": 2}, meta_probability_a=[0.75, np.nan, 0.25, 0])
+    rows, classes = label_images(images, SplitParams())
+    assert classes == ["b", "a"]
+    assert rows["target"].tolist() == pytest.approx([0.75, np.nan, 0.25, 0], nan_ok=True)
+    assert rows["confidence"].tolist() == [0.75, 1, 0.75, 1]
+
+
+def test_a_probability_of_nobody_knows_what_is_not_used():
+    rows, classes = label_images(manifest({"a": 1, "b": 1}, meta_probability=[0.9, 0.8]), SplitParams())
+    assert classes == ["a", "b"]
+    assert rows["target"].isna().all()
+    assert (rows["confidence"] == 1).all()
+
+
 def test_without_metadata_the_last_class_is_positive():
     rows, classes = label_images(manifest({"bo": 2, "not_bo": 2}), SplitParams())
     assert classes == ["bo", "not_bo"]
@@ -182,17 +198,20 @@ def test_without_metadata_the_last_class_is_positive():
     assert (rows["confidence"] == 1).all()
 
 
-def test_of_many_classes_the_probability_is_confidence():
-    images = manifest({"a": 1, "b": 1, "c": 1}, meta_probability=["0.5", "", "1"], meta_weight=["2", "", "0"])
+def test_confidence_is_of_the_label_however_many_classes_there_are():
+    images = manifest({"a": 1, "b": 1, "c": 1}, meta_confidence=["0.5", "", "1"], meta_weight=["2", "", "0"])
     rows, classes = label_images(images, SplitParams())
     assert classes == ["a", "b", "c"]
     assert rows["target"].isna().all()
     assert list(rows["confidence"]) == [0.5, 1, 1]
     assert list(rows["weight"]) == [2, 1, 0]
+    both = manifest({"a": 1, "b": 1}, meta_confidence=[0.6, np.nan], meta_probability_b=[0.3, 0.9])
+    assert list(label_images(both, SplitParams())[0]["confidence"]) == [0.6, 0.9]
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("probability", "1.5"), ("probability", "much"), ("weight", "-1")]
+    ("column", "value"),
+    [("probability_b", "1.5"), ("probability_b", "much"), ("confidence", "2"), ("weight", "-1"), ("weight", "inf")],
 )
 def test_numbers_out_of_range_name_image_and_value(column, value):
     images = manifest({"a": 2, "b": 2}, **{f"meta_{column}": ["0.5", "0.5", value, "0.5"]})

@@ -48,6 +48,8 @@ def test_plants_every_check_but_those_of_processes_and_whole_sets(dirty):
         "decoder_timeout",
         "unreadable",
         "too_few_classes",
+        "probability_contradicts",
+        "probability_missing",
         "imbalance",
         "label_shift",
         "drift",

@@ -14,6 +14,7 @@ from thaw.gate.findings import Finding, Findings, summarize
 from thaw.gate.metadata import Metadata, check_metadata, read_metadata
 from thaw.gate.picture import Bounds
 from thaw.gate.pictures import check_files, check_formats, check_looks
+from thaw.gate.probabilities import name_probabilities
 from thaw.gate.rows import Rows, gather
 from thaw.gate.structure import Counts, check_structure, count_images, usable
 from thaw.gate.survey import Survey
@@ -82,6 +83,7 @@ def inspect_folder(
     _check_duplicates(rows, params, findings, scratch_dir / "near.json")
     metadata = read_metadata(root, findings)
     check_metadata(metadata, rows, findings)
+    metadata = name_probabilities(metadata, rows, findings)
     counts = count_images(rows, survey.classes, findings)
     check_structure(counts, limits, findings)
     fit = usable(rows, findings)

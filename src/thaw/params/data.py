@@ -20,7 +20,7 @@ class SplitParams(Section):
     slices: Literal["auto"] | list[str] = "auto"
     """Metadata columns that `evaluate` reports apart; auto: every column of 2 to 20 values."""
     positive_class: str = "auto"
-    """Of two classes the one that counts as positive; auto: the one of higher mean probability, else the last."""
+    """Of two classes the one that counts as positive; auto: the one that `probability` is of, else the last."""
 
 
 class AugmentParams(Section):

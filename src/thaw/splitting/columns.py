@@ -10,7 +10,9 @@ from thaw.splitting.files import FIXED_COLUMNS
 
 METADATA = "meta_"
 """Prefix of the manifest's columns that come from `metadata.csv`."""
-_NOT_A_SLICE = {*FIXED_COLUMNS, "probability", "group", "split"}
+PROBABILITY = "probability_"
+"""Prefix of the column of soft labels; the class that it is of follows (the gate has found it out)."""
+_NOT_A_SLICE = {*FIXED_COLUMNS, "group", "split"}
 _SLICE_VALUES = range(2, 21)
 
 
@@ -25,7 +27,9 @@ def slice_columns(images: pd.DataFrame, slices: str | Sequence[str]) -> list[str
     return [
         name
         for name in metadata_columns(images)
-        if name not in _NOT_A_SLICE and images[METADATA + name].nunique(dropna=False) in _SLICE_VALUES
+        if name not in _NOT_A_SLICE
+        and not f"{name}_".startswith(PROBABILITY)
+        and images[METADATA + name].nunique(dropna=False) in _SLICE_VALUES
     ]
 
 
