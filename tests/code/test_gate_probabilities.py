@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
+import pandas as pd
 import pytest
 
 from tests.data.dirty import picture
@@ -46,10 +46,9 @@ def findings(inspection: Inspection) -> list[tuple[str, str, str]]:
     return [(row.check, row.path, row.reason) for row in inspection.found if row.check in PROBABILITY_CHECKS]
 
 
-def targets(inspection: Inspection, tmp_path: Path) -> tuple[list[float], list[str]]:
+def label(inspection: Inspection, tmp_path: Path) -> tuple[pd.DataFrame, list[str]]:
     write_manifest(tmp_path / "m.parquet", inspection.rows, inspection.metadata, inspection.findings)
-    rows, classes = label_images(pq.read_table(tmp_path / "m.parquet").to_pandas(), SplitParams())
-    return rows["target"].round(4).tolist(), classes
+    return label_images(pd.read_parquet(tmp_path / "m.parquet"), SplitParams())
 
 
 @pytest.mark.parametrize("column", ["probability", "probability_defective"])
@@ -58,16 +57,18 @@ def test_a_probability_is_of_the_class_that_it_speaks_for(folder, tmp_path, colu
     against = "labelled 'defective', with a probability of 'defective' of 0.333333"
     assert findings(inspection) == [("probability_contradicts", "defective/0.png", against)]
     assert [row.severity for row in inspection.found] == ["warn"]
-    values, classes = targets(inspection, tmp_path)
+    rows, classes = label(inspection, tmp_path)
     assert classes == ["functional", "defective"]
-    assert values == [0.3333, 0.6667, 1, 1, 0, 0, 0, 0]
+    assert rows["target"].tolist() == pytest.approx([1 / 3, 2 / 3, 1, 1, 0, 0, 0, 0])
 
 
 def test_it_may_be_of_the_class_that_is_not_the_last_by_name_or_by_its_mean(folder, tmp_path):
     values = {"defective": [0, 0.25, 0.25, 0.25], "functional": [1, 1, 0.75, 0.75]}
     inspection = inspect(folder, tmp_path, "probability", values)
     assert findings(inspection) == []
-    assert targets(inspection, tmp_path) == ([0, 0.25, 0.25, 0.25, 1, 1, 0.75, 0.75], ["defective", "functional"])
+    rows, classes = label(inspection, tmp_path)
+    assert classes == ["defective", "functional"]
+    assert rows["target"].tolist() == [0, 0.25, 0.25, 0.25, 1, 1, 0.75, 0.75]
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,7 @@ def test_a_confidence_column_is_taken_for_what_it_is(folder, tmp_path):
     values = {"defective": [0.9, 0.8, 0.9, 1], "functional": [0.95, 0.9, 1, 1]}
     inspection = inspect(folder, tmp_path, "confidence", values)
     assert findings(inspection) == []
-    write_manifest(tmp_path / "m.parquet", inspection.rows, inspection.metadata, inspection.findings)
-    rows, _ = label_images(pq.read_table(tmp_path / "m.parquet").to_pandas(), SplitParams())
+    rows, _ = label(inspection, tmp_path)
     assert rows["target"].isna().all()
     assert rows["confidence"].tolist() == [0.9, 0.8, 0.9, 1, 0.95, 0.9, 1, 1]
 

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from thaw.gate.findings import Findings
 from thaw.gate.layout import METADATA
+from thaw.gate.links import may_lead_to
 from thaw.gate.rows import Rows
 
 PROBABILITY = "probability"
@@ -29,8 +31,8 @@ def read_metadata(root: Path, findings: Findings) -> Metadata:
     """Read `metadata.csv`, where there is one; report what is wrong with it."""
     path = root / METADATA
     metadata = Metadata()
-    if path.is_symlink() or not path.is_file():
-        return metadata
+    if not path.is_file() or not may_lead_to(os.path.realpath(path), os.path.realpath(root)):
+        return metadata  # of a link that leads out the walk has told
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             _read(csv.reader(file), metadata, findings)
