@@ -12,7 +12,7 @@ class Check:
 
     Args:
         title: what is wrong, as a headline.
-        cure: what to do about it, a whole sentence.
+        cure: what to do about it, a whole sentence; `CLEAN` in it is to be replaced.
         unfit: the image cannot train, whatever severity `params.yaml` gives the check.
         movable: `thaw clean` may move the file out.
     """
@@ -23,7 +23,9 @@ class Check:
     movable: bool = False
 
 
-_CLEAN = "Run `thaw clean` to see what it would move out, then `thaw clean --apply`."
+CLEAN = "{clean}"
+"""Stands in a cure for the command that cleans the folder."""
+_CLEAN = f"Run `{CLEAN}` to see what it would move out, then `{CLEAN} --apply`."
 
 CHECKS: dict[str, Check] = {
     "hidden": Check("hidden file or folder", _CLEAN, unfit=True, movable=True),

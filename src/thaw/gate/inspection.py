@@ -52,6 +52,7 @@ def inspect_folder(
     on_progress: Callable[[int], None] = lambda count: None,
     reference_path: Path | None = None,
     workers: int = 0,
+    clean: str = "thaw clean",
 ) -> Inspection:
     """Scan every image below `root` and run every check.
 
@@ -62,11 +63,12 @@ def inspect_folder(
         on_progress: called with the number of images scanned so far.
         reference_path: the manifest of an earlier data version to compare with.
         workers: processes that read images; 0: one for each core. Never changes a result.
+        clean: the command that cleans this folder, for cures; without a folder it is the project's.
 
     Raises:
         ThawError: `root` is no folder that can be listed.
     """
-    findings = Findings(params.severity)
+    findings = Findings(params.severity, clean)
     skip_pandas()
     reference = read_reference(reference_path) if reference_path else None
     survey = _survey(root, findings)
