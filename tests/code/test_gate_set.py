@@ -116,13 +116,13 @@ def test_an_empty_folder_has_too_few_classes(tmp_path):
 def test_metadata_becomes_columns(tmp_path):
     root = clean_folder(tmp_path / "raw", splits=("",))
     paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
-    lines = ["﻿path,probability,type"] + [f"./{path},0.25,mono" for path in paths[1:]] + [f"{paths[0]},,"]
+    lines = ["﻿path,weight,type"] + [f"./{path},0.25,mono" for path in paths[1:]] + [f"{paths[0]},,"]
     (root / "metadata.csv").write_text("\r\n".join(lines), encoding="utf-8")
     inspection = inspect(root)
     assert inspection.found == []
     write_manifest(tmp_path / "m.parquet", inspection.rows, inspection.metadata, inspection.findings)
     rows = pq.read_table(tmp_path / "m.parquet").to_pylist()
-    assert [row["meta_probability"] for row in rows] == [None] + [0.25] * (len(paths) - 1)
+    assert [row["meta_weight"] for row in rows] == [None] + [0.25] * (len(paths) - 1)
     assert [row["meta_type"] for row in rows] == [""] + ["mono"] * (len(paths) - 1)
 
 

@@ -6,6 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import scipy.optimize
 
 from thaw.arrays import Rows
 from thaw.errors import ThawError
@@ -240,6 +241,53 @@ def test_losses_are_those_of_logits_by_hand():
     assert float(build_loss(FitParams(), 3)(one_hot, logits)) == pytest.approx(-np.log(right), rel=1e-5)
     focal = -((1 - right) ** 2) * np.log(right)
     assert float(build_loss(FitParams(loss="focal"), 3)(one_hot, logits)) == pytest.approx(focal, rel=1e-4)
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_the_focal_loss_of_hard_labels_is_that_of_keras(outputs):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (20, outputs)).astype("float32")
+    if outputs == 1:
+        labels = rng.integers(0, 2, (20, 1)).astype("float32")
+        theirs = keras.losses.BinaryFocalCrossentropy(gamma=2.0, from_logits=True, reduction="sum")
+    else:
+        labels = np.eye(outputs, dtype="float32")[rng.integers(0, outputs, 20)]
+        theirs = keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=2.0, from_logits=True, reduction="sum")
+    ours = build_loss(FitParams(loss="focal"), outputs)
+    assert float(ours(labels, logits)) == pytest.approx(float(theirs(labels, logits)), rel=1e-4)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_smoothed_focal_targets_are_those_of_keras(outputs):
+    logits = np.random.default_rng(1).normal(0, 2, (9, outputs)).astype("float32")
+    labels = np.float32([[1], [0]] * 5)[:9] if outputs == 1 else np.eye(3, dtype="float32")[[0, 1, 2] * 3]
+    smooth = labels * 0.8 + 0.2 / max(2, outputs)
+    of_hard = build_loss(FitParams(loss="focal", label_smoothing=0.2), outputs)(labels, logits)
+    assert float(of_hard) == pytest.approx(float(build_loss(FitParams(loss="focal"), outputs)(smooth, logits)), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+@pytest.mark.parametrize("target", [0.05, 1 / 3, 0.5, 0.9])
+def test_the_least_loss_of_a_soft_label_is_at_the_label(loss, target):
+    of = build_loss(FitParams(loss=loss), 1)
+
+    def value(logit):
+        return float(of(np.float32([[target]]), np.float32([[logit]])))
+
+    found = scipy.optimize.minimize_scalar(value, bounds=(-6, 6), method="bounded").x
+    assert 1 / (1 + np.exp(-found)) == pytest.approx(target, abs=0.005)
+
+
+def test_the_least_focal_loss_over_three_classes_is_at_the_target():
+    target = np.array([0.6, 0.3, 0.1])
+    of = build_loss(FitParams(loss="focal"), 3)
+
+    def value(logits):
+        return float(of(np.float32([target]), np.float32([[*logits, 0]])))
+
+    found = scipy.optimize.minimize(value, [0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-10}).x
+    exponentials = np.exp([*found, 0])
+    assert exponentials / exponentials.sum() == pytest.approx(target, abs=0.01)
 
 
 def test_accuracy_counts_soft_labels_by_their_likelier_class():

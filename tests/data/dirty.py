@@ -248,6 +248,7 @@ class Planter:
         lines.append("train/cat/not_there.png,b,0.5")
         self.expect("metadata_extra_row", "train/cat/not_there.png")
         self.expect("metadata_missing_row", "train/dog/one.png")
+        self.expect("probability_unclear", ".")  # there are more than two classes
         (self.root / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

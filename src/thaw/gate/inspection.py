@@ -10,6 +10,7 @@ from thaw.gate.checks.class_names import check_class_names
 from thaw.gate.checks.drift import check_reference, check_splits, read_reference
 from thaw.gate.checks.metadata import Metadata, check_metadata, read_metadata
 from thaw.gate.checks.pictures import check_files, check_formats, check_looks
+from thaw.gate.checks.probabilities import name_probabilities
 from thaw.gate.checks.structure import Counts, check_structure, count_images, usable
 from thaw.gate.duplicates import exact_clusters, near_clusters, report_clusters
 from thaw.gate.findings import Finding, Findings, summarize
@@ -52,6 +53,7 @@ def inspect_folder(
     on_progress: Callable[[int], None] = lambda count: None,
     reference_path: Path | None = None,
     workers: int = 0,
+    clean: str = "thaw clean",
 ) -> Inspection:
     """Scan every image below `root` and run every check.
 
@@ -62,11 +64,12 @@ def inspect_folder(
         on_progress: called with the number of images scanned so far.
         reference_path: the manifest of an earlier data version to compare with.
         workers: processes that read images; 0: one for each core. Never changes a result.
+        clean: the command that cleans this folder, for cures; without a folder it is the project's.
 
     Raises:
         ThawError: `root` is no folder that can be listed.
     """
-    findings = Findings(params.severity)
+    findings = Findings(params.severity, clean)
     skip_pandas()
     reference = read_reference(reference_path) if reference_path else None
     survey = _survey(root, findings)
@@ -83,6 +86,7 @@ def inspect_folder(
     _check_duplicates(rows, params, findings, scratch_dir / "near.json")
     metadata = read_metadata(root, findings)
     check_metadata(metadata, rows, findings)
+    metadata = name_probabilities(metadata, rows, findings)
     counts = count_images(rows, survey.classes, findings)
     check_structure(counts, limits, findings)
     check_class_names(rows, survey.classes, findings)

@@ -42,7 +42,7 @@ class FitParams(Section):
     """Largest norm of a step's gradient; 0: no clipping."""
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     labels: Literal["auto", "soft", "hard"] = "auto"
-    """soft: the metadata's `probability` is the target; auto: where there is one."""
+    """soft: the metadata's `probability` is the target, and every image has one; auto: where there is one, else the label."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = "none"
     mixup: float = Field(0.0, ge=0)

@@ -20,7 +20,7 @@ from thaw.files import digest, read_json, write_json, write_text
 from thaw.fingerprint import content_key
 from thaw.models.saving import load, load_config
 from thaw.params import EvaluateParams, ExtractParams
-from thaw.splitting import FIXED_COLUMNS, read_split
+from thaw.splitting.files import FIXED_COLUMNS, read_split
 
 log = logging.getLogger("thaw.evaluate")
 

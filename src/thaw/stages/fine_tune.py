@@ -18,6 +18,7 @@ from thaw.models.network import build, set_statistics
 from thaw.models.pretrained import is_pretrained
 from thaw.models.saving import load, save
 from thaw.params import ComputeParams, ExtractParams, FineTuneParams, ModelParams
+from thaw.splitting.files import read_classes, read_split
 from thaw.training.activations import Cache, activations_key, sample_pictures, storage_dtype
 from thaw.training.batches import Examples
 from thaw.training.checkpoints import training_key
@@ -26,7 +27,7 @@ from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop, guarded
 from thaw.training.inputs import Inputs
 from thaw.training.journal import write_curve
-from thaw.training.labels import read_classes, read_labels
+from thaw.training.labels import make_labels
 
 _log = logging.getLogger("thaw.fine_tune")
 _PHASE = 1
@@ -111,8 +112,8 @@ def thaw_network(
     inputs: dict[str, Inputs] = {name: open_views(views_dir, name) for name in ("train", "validation")}
     if prefix is not None:
         inputs = _activations(prefix, inputs, extract, compute.cache_gb, digest_folder(views_dir), scratch_dir, stop)
-    train = Examples(inputs["train"], read_labels(train_path, num_classes, params, balance=True))
-    validation = Examples(inputs["validation"], read_labels(validation_path, num_classes, params))
+    train = Examples(inputs["train"], make_labels(read_split(train_path), num_classes, params, balance=True))
+    validation = Examples(inputs["validation"], make_labels(read_split(validation_path), num_classes, params))
     return Thawed(network, config, suffix, train, validation)
 
 

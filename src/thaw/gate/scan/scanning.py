@@ -12,6 +12,7 @@ import pyarrow as pa
 from thaw.gate.scan.arrays import skip_pandas
 from thaw.gate.scan.fingerprint import BYTES
 from thaw.gate.scan.layout import UNSUPPORTED_SUFFIXES
+from thaw.gate.scan.links import may_lead_to
 from thaw.gate.scan.picture import Bounds, inspect
 from thaw.gate.scan.statistics import complete
 from thaw.gate.scan.walking import Entry
@@ -110,7 +111,7 @@ def key(entry: Entry) -> bytes:
 
 
 def read_inside(root: Path, path: str) -> bytes:
-    """The bytes of the regular file `path` below `root`; a link is followed only to a file inside.
+    """The bytes of the regular file `path` below `root`; a link is followed only to a file inside, or in DVC's cache.
 
     Raises:
         OSError: it cannot be read, is no regular file, or has become a link that leads out.
@@ -123,7 +124,7 @@ def read_inside(root: Path, path: str) -> bytes:
         if error.errno != errno.ELOOP:
             raise
         target, real_root = os.path.realpath(full), os.path.realpath(root)
-        if os.path.commonpath([target, real_root]) != real_root:
+        if not may_lead_to(target, real_root):
             raise OSError(errno.EPERM, "the link leads out of the folder") from None
         handle = os.open(target, flags)
     with os.fdopen(handle, "rb") as file:
