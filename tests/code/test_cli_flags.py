@@ -6,6 +6,8 @@ import pytest
 import typer
 
 from thaw.cli import app
+from thaw.cli.training import lr_find
+from thaw.errors import ThawError
 
 ONE_NAME = {
     "as_json": ("--json",),
@@ -45,3 +47,9 @@ def test_every_command_and_option_is_told_and_goes_by_the_one_name(name: str) ->
     assert ("quiet" in options) == (name in WITH_PROGRESS)
     letters = [flag for option in options.values() for flag in option.opts if len(flag) == 2]
     assert set(letters) <= {names[-1] for names in ONE_NAME.values()}
+
+
+@pytest.mark.parametrize("highest", ["0.01", "0.001"])
+def test_a_range_of_rates_that_does_not_rise_is_refused(highest: str) -> None:
+    with pytest.raises(ThawError, match=rf"--lowest: 0.01 is not below --highest {highest}"):
+        lr_find(lowest=0.01, highest=float(highest))

@@ -137,7 +137,8 @@ def test_heat_falls_on_its_place_in_the_original(resize, size, hot):
     assert placed.shape == size
     ys, xs = np.nonzero(placed > 0.9)
     expected = min(hot[0], size[0] - 1), hot[1]
-    assert (abs(ys.mean() - expected[0]), abs(xs.mean() - expected[1])) < (4, 4)
+    assert ys.mean() == pytest.approx(expected[0], abs=4)
+    assert xs.mean() == pytest.approx(expected[1], abs=4)
 
 
 def test_overlay_leaves_cold_pixels_alone():
@@ -150,13 +151,27 @@ def test_overlay_leaves_cold_pixels_alone():
     assert (shown[2, 3] != 77).any()
 
 
-@pytest.mark.parametrize(("count", "side"), [(1, 3), (10, 7), (64, 224)])
-def test_grids_hold_every_tile(count, side):
-    tiles = np.random.default_rng(0).random((count, side, side)).astype("float32")
-    grid = draw_grid(tiles)
-    columns = int(np.ceil(np.sqrt(count)))
-    assert grid.width == columns * ((grid.width - 2) // columns) + 2
-    assert grid.height < 3000
+@pytest.mark.parametrize(("count", "side", "shown"), [(1, 3, 24), (10, 7, 28), (64, 224, 128)])
+def test_a_grid_shows_every_tile_in_its_place(count, side, shown):
+    """Row by row in a square, two white pixels apart; small tiles enlarged by a whole number, large ones reduced."""
+    colors = np.random.default_rng(0).integers(0, 255, (count, 3)).astype("uint8")
+    tiles = np.broadcast_to(colors[:, None, None], (count, side, side, 3))
+    grid = np.asarray(draw_grid(tiles))
+    columns = {1: 1, 10: 4, 64: 8}[count]
+    rows = {1: 1, 10: 3, 64: 8}[count]
+    expected = np.full((rows * (shown + 2) + 2, columns * (shown + 2) + 2, 3), 255, "uint8")
+    for number, color in enumerate(colors):
+        top, left = (2 + (shown + 2) * place for place in (number // columns, number % columns))
+        expected[top : top + shown, left : left + shown] = color
+    np.testing.assert_array_equal(grid, expected)
+
+
+def test_a_tile_is_coloured_by_its_own_range():
+    tiles = np.stack([np.eye(24), 100 * np.eye(24), np.zeros((24, 24))]).astype("float32")
+    grid = np.asarray(draw_grid(tiles))
+    first, second, third = (grid[top : top + 24, left : left + 24] for top, left in ((2, 2), (2, 28), (28, 2)))
+    np.testing.assert_array_equal(first, second)
+    assert len(np.unique(first.reshape(-1, 3), axis=0)) == 2 and (third == first[0, 1]).all()
 
 
 def test_activations_are_what_the_layers_give():

@@ -7,6 +7,7 @@ import pytest
 
 from thaw.errors import ThawError
 from thaw.models import architectures, check_architecture, pretrained_digest
+from thaw.models.pretrained import locate_weights
 from thaw.params import ModelParams
 
 
@@ -46,6 +47,20 @@ def test_digest_of_the_weights(tmp_path):
 def test_wrong_weights_are_refused(weights, reason):
     with pytest.raises(ThawError, match=reason):
         pretrained_digest(ModelParams(architecture="vgg16", weights=weights))
+
+
+@pytest.mark.parametrize(("key", "value", "cure"), [
+    ("head", "dense", "gap"), ("dropout", 0.5, "0.3"), ("hidden_units", 64, "256"), ("weights", "mine.weights.h5", "none"),
+])  # fmt: skip
+def test_what_a_network_of_its_own_has_no_use_for_is_refused(tmp_path, key, value, cure):
+    with pytest.raises(ThawError, match=rf"model\.{key}.*lenet5.*\n.*Set model\.{key} to {cure}"):
+        locate_weights(ModelParams(architecture="lenet5", **{key: value}), tmp_path)
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "none"])
+def test_a_network_of_its_own_takes_the_section_as_it_is(tmp_path, weights):
+    params = ModelParams(architecture="lenet5", weights=weights, normalization="featurewise")
+    assert locate_weights(params, tmp_path) == params
 
 
 def test_names_and_digests_load_no_tensorflow():

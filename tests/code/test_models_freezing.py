@@ -6,6 +6,7 @@ import pytest
 
 from thaw.errors import ThawError
 from thaw.models import block_names, build, cut, freeze, frozen_digest
+from thaw.models.catalog import BACKBONES
 from thaw.params import ModelParams
 
 
@@ -76,18 +77,71 @@ def test_an_unknown_block_gets_the_nearest(lite):
         freeze(lite, "partial", "blok15", "frozen")
 
 
+def _inputs(model):
+    """For each layer the layers it takes its input from, by the configuration that Keras writes."""
+
+    def histories(part):
+        if isinstance(part, dict):
+            if "keras_history" in part:
+                yield part["keras_history"][0]
+            part = part.values()
+        elif not isinstance(part, list | tuple):
+            return
+        for value in part:
+            yield from histories(value)
+
+    return {layer["name"]: set(histories(layer["inbound_nodes"])) for layer in model.get_config()["layers"]}
+
+
+def _depending(model, first):
+    """The layers `first` and all that depend on them, looked for until nothing new is found."""
+    found, inputs = set(first), _inputs(model)
+    while new := {name for name in inputs if inputs[name] & found} - found:
+        found |= new
+    return found
+
+
+def _trained(model):
+    return {layer.name for layer in model.layers if layer.trainable_weights}
+
+
 @pytest.mark.parametrize(("architecture", "block"), [
     ("efficientnet_lite0", "block11"), ("vgg16", "block5"), ("resnet50", "conv5_block1"),
     ("mobilenet_v2", "block_13"), ("inception_v3", "mixed5"),
     ("convnext_tiny", "convnext_tiny_stage_3_block_0"),
     ("lenet5", "block1"),
 ])  # fmt: skip
-def test_every_block_name_can_be_thawed_from(architecture, block):
+def test_every_block_name_thaws_its_layers_and_what_depends_on_them(architecture, block):
     model = build(ModelParams(architecture=architecture, weights="none"), (96, 96, 3), 2, seed=1)
     names = block_names(model)
     assert block in names
+    weighted = {layer.name for layer in model.layers if layer.weights}
     for name in names:
-        freeze(model, "partial", name, "frozen")
+        freeze(model, "partial", name, "train")
+        first = {layer.name for layer in model.layers if layer.name == name or layer.name.startswith(name + "_")}
+        assert first
+        assert _trained(model) == _depending(model, first) & weighted
+
+
+def _kernels(layers):
+    return [layer.name for layer in layers if any(len(weight.shape) > 1 for weight in layer.weights)]
+
+
+@pytest.mark.parametrize("architecture", [
+    pytest.param(name, marks=() if name in ("efficientnet_lite0", "mobilenet", "vgg16") else pytest.mark.slow)
+    for name in BACKBONES
+])  # fmt: skip
+def test_auto_thaws_about_a_third_of_every_backbone(architecture):
+    """Of the convolutions and dense layers below the head, the upper ones."""
+    side = max(64, BACKBONES[architecture].smallest)
+    model = build(ModelParams(architecture=architecture, weights="none"), (side, side, 3), 2, seed=1)
+    freeze(model, "partial", "auto", "frozen")
+    backbone = model.layers[: _names(model.layers).index("pool")]
+    trained = _kernels(layer for layer in backbone if layer.trainable)
+    assert len(trained) / len(_kernels(backbone)) == pytest.approx(1 / 3, abs=0.05)
+    frozen = set(_kernels(model.layers)) - _depending(model, trained)
+    assert len(frozen) == len(_kernels(backbone)) - len(trained)
+    assert "logits" in _trained(model)
 
 
 @pytest.mark.parametrize(("head", "strategy", "from_layer", "shape"), [
@@ -121,6 +175,15 @@ def test_a_shortcut_over_the_split_moves_the_cut_before_it(lite):
     assert _names(prefix.layers)[-1] == "block9_add"
 
 
+@pytest.mark.parametrize(("architecture", "normalization"), [("lenet5", "featurewise"), ("efficientnet_b0", "auto")])
+def test_there_is_no_prefix_that_only_scales_pixels(architecture, normalization):
+    """The statistics it scales by are weights, but there is nothing to gain from running it apart."""
+    params = ModelParams(architecture=architecture, weights="none", normalization=normalization)
+    model = build(params, (32, 32, 3), 2, seed=1)
+    freeze(model, "full", "", "train")
+    assert cut(model) == (None, model)
+
+
 @pytest.mark.parametrize("architecture", ["resnet50", "efficientnet_b0", "mobilenet_v3_small"])
 def test_cut_other_backbones(architecture):
     params = ModelParams(architecture=architecture, weights="none")
@@ -146,15 +209,15 @@ def test_dropout_and_training_batch_norm_stay_in_the_suffix():
 
 
 @pytest.mark.parametrize(
-    ("architecture", "first"), [("efficientnet_lite0", "block11"), ("vgg16", "block5"), ("mobilenet_v2", "block_12")]
+    ("architecture", "block"), [("efficientnet_lite0", "block11"), ("resnet50", "conv4_block4"), ("mobilenet_v2", "block_12")]
 )
-def test_auto_thaws_the_upper_third_of_the_blocks(architecture: str, first: str) -> None:
+def test_auto_thaws_whole_blocks(architecture, block):
     params = ModelParams(architecture=architecture, weights="none")
-    chosen, named = (build(params, (64, 64, 3), 2, seed=1, pretrained=False) for _ in range(2))
-    freeze(chosen, "partial", "auto", "frozen")
-    freeze(named, "partial", first, "frozen")
-    assert [layer.trainable for layer in chosen.layers] == [layer.trainable for layer in named.layers]
-    assert any(layer.trainable for layer in chosen.layers)
+    model = build(params, (64, 64, 3), 2, seed=1)
+    freeze(model, "partial", "auto", "frozen")
+    chosen = _trained(model)
+    freeze(model, "partial", block, "frozen")
+    assert chosen == _trained(model)
 
 
 @pytest.mark.parametrize(("strategy", "batch_norm", "expected"), [

@@ -164,13 +164,12 @@ def _scaled_pixels(architecture, normalization, pixels, layer):
 
 
 def test_normalizations():
-    pixels = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype("float32")
+    pixels = np.random.default_rng(0).uniform(0, 255, (4, 72, 72, 3)).astype("float32")
     unit = _scaled_pixels("convnet_small", "unit", pixels, "rescale")
     np.testing.assert_allclose(unit, pixels / 255, rtol=1e-5)
     np.testing.assert_allclose(_scaled_pixels("convnet_small", "auto", pixels, "rescale"), unit)
-    centered = _scaled_pixels("vgg16", "samplewise", pixels, "rescale")
-    bgr = pixels[..., ::-1]
-    np.testing.assert_allclose(centered, bgr - bgr.mean((1, 2, 3), keepdims=True), atol=1e-3)
+    centered = _scaled_pixels("xception", "samplewise", pixels, "rescale")
+    np.testing.assert_allclose(centered, (pixels - pixels.mean((1, 2, 3), keepdims=True)) / 127.5, atol=1e-5)
     standard = _scaled_pixels("lenet5", "featurewise", pixels, "standardize")
     np.testing.assert_allclose(standard.mean((0, 1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(standard.std((0, 1, 2)), 1, atol=1e-3)
@@ -178,16 +177,23 @@ def test_normalizations():
     np.testing.assert_allclose(lite, (pixels - 127) / 128, atol=1e-5)
 
 
-def test_logits_stay_float32_under_mixed_precision():
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = build(ModelParams(weights="none"), (64, 64, 3), 3, seed=1)
-    finally:
-        keras.config.set_dtype_policy(before)
-    assert model.output.dtype == "float32"
-    assert model.get_layer("rescale").compute_dtype == "float32"
-    assert model.get_layer("block2_add").output.dtype == "bfloat16"
+@pytest.mark.parametrize(("architecture", "first"), [("vgg16", "block1_conv1"), ("resnet50", "conv1_pad")])
+@pytest.mark.parametrize("normalization", ["auto", "unit", "samplewise", "featurewise"])
+def test_networks_of_caffe_are_given_bgr(architecture, first, normalization):
+    """Whatever the scale, their first kernels were learned on blue, green, red."""
+    pixels = np.random.default_rng(0).uniform((0, 50, 100), (255, 200, 120), (4, 32, 32, 3)).astype("float32")
+    model = _network(architecture, (32, 32, 3), 2, normalization=normalization)
+    if normalization == "featurewise":
+        set_statistics(model, pixels.mean((0, 1, 2)), pixels.var((0, 1, 2)))
+    seen = keras.Model(model.input, model.get_layer(first).input)(pixels)
+    bgr = pixels[..., ::-1]
+    expected = {
+        "auto": bgr - np.array([103.939, 116.779, 123.68]),
+        "unit": bgr / 255,
+        "samplewise": bgr - bgr.mean((1, 2, 3), keepdims=True),
+        "featurewise": (bgr - bgr.mean((0, 1, 2))) / bgr.std((0, 1, 2)),
+    }
+    np.testing.assert_allclose(seen, expected[normalization], atol=1e-3)
 
 
 @pytest.mark.parametrize(("params", "shape", "classes", "reason"), [

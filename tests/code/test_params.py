@@ -4,10 +4,11 @@ import random
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from thaw.errors import ThawError
-from thaw.params import Params, load_params
+from thaw.params import Params, load_params, parse_params
 from thaw.params.__main__ import render_yaml
 from thaw.params.editing import check_overrides, override_params, parse_overrides
 
@@ -34,6 +35,12 @@ def test_a_missing_key_is_named(path: Path) -> None:
     path.write_text("\n".join(lines))
     with pytest.raises(ThawError, match="missing key seed"):
         load_params(path)
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_a_seed_that_is_let_through_seeds_numpy(seed: int) -> None:
+    """Of the generators that `keras.utils.set_random_seed` seeds, NumPy's takes the fewest numbers."""
+    np.random.seed(parse_params(Params().model_dump(by_alias=True) | {"seed": seed}).seed)
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "seed: [\n", "model: 3\n"])
@@ -82,6 +89,8 @@ def test_an_override_changes_one_value_and_keeps_comments(path: Path) -> None:
         ("validate.limit.formats=1", "Did you mean validate.limits?"),
         ("nothing.at.all=1", "no section nothing"),
         ("seed.x=1", "seed is a value"),
+        ("seed=-1", "greater than or equal to 0"),
+        ("seed=4294967296", "less than 4294967296"),
         ("fine_tune.epochs.x=1", "fine_tune.epochs is a value"),
         ("fine_tune=1", "fine_tune is not a section"),
         ("fine_tune.=1", "unknown key fine_tune."),

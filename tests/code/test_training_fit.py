@@ -88,12 +88,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(examples, tm
     assert [row[:2] for row in first[1]] == [(1, 7), (2, 14), (3, 21)]
 
 
-@pytest.mark.parametrize(("patience", "stops"), [(0, [1, 7, 20]), (1, [10, 14])])
+@pytest.mark.parametrize(("patience", "epochs", "stops"), [(0, 3, [1, 7, 20]), (1, 12, [10, 14, 21])])
 def test_a_training_stopped_anywhere_ends_with_the_same_bytes(
-    examples, tmp_path, monkeypatch, stops, patience
+    examples, tmp_path, monkeypatch, stops, patience, epochs
 ):
-    params = PARAMS.model_copy(update={"early_stopping_patience": patience, "learning_rate": 0.05})
+    params = PARAMS.model_copy(update={"early_stopping_patience": patience, "learning_rate": 0.05, "epochs": epochs})
     whole = train(examples, tmp_path / "whole", params)
+    assert (len(whole[1]) < epochs) == bool(patience), "patience ends it: some loss is no better than the one before"
     end_step = fitting._Training.end_step
     for at in stops:
         stop = Stop()

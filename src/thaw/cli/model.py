@@ -61,7 +61,9 @@ def show(
     strategy: Annotated[
         str, typer.Option(help="What trains: head, partial or full; auto: as is usual.")
     ] = "auto",
-    from_layer: Annotated[str, typer.Option(help="With partial: the first layer or block that trains.")] = "",
+    from_layer: Annotated[
+        str, typer.Option(help="With partial: the first layer or block that trains; empty: the upper third.")
+    ] = "",
     diagram_path: Annotated[
         Path | None, typer.Option("--diagram", metavar="FILE.svg", help="Draw it.")
     ] = None,
@@ -152,7 +154,7 @@ def _freeze(model: "keras.Model", strategy: str, from_layer: str) -> None:
         strategy = "partial" if from_layer else "head" if model.name in BACKBONES else "full"
     if strategy not in ("head", "partial", "full"):
         raise ThawError(f"--strategy: there is no strategy {strategy!r}", "Take head, partial or full.")
-    freeze(model, strategy, from_layer, "frozen")  # type: ignore[arg-type]
+    freeze(model, strategy, from_layer or "auto", "frozen")  # type: ignore[arg-type]
 
 
 def _totals(layers: "list[LayerSummary]") -> dict[str, int]:

@@ -33,8 +33,13 @@ def lr_find(
         from thaw.tuning.lr_find import find_learning_rate
 
         settings = params.fine_tune
-        return find_learning_rate(thawed.suffix, settings, thawed.train, params.seed, lowest, highest, steps)
+        return find_learning_rate(
+            thawed.suffix, settings, thawed.train, params.seed, lowest, highest, steps, thawed.below_head,
+            settings.thawed_learning_rate_factor,
+        )  # fmt: skip
 
+    if lowest >= highest:
+        raise ThawError(f"--lowest: {lowest:g} is not below --highest {highest:g}", "Give a range of rates that rises.")
     test = _run_on_thawed(work)
     from thaw.tuning.lr_find import draw
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from thaw.models.graph import calls
+from thaw.models.graph import fronts, has_kernel
 
 
 def cut(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
@@ -15,37 +15,23 @@ def cut(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
     with `model`.
 
     Returns:
-        Prefix and suffix, with `suffix(prefix(x)) == model(x)`; no prefix where it would hold no weight at
-        all: then the suffix is `model` itself.
+        Prefix and suffix, with `suffix(prefix(x)) == model(x)`; no prefix where it would do no more than scale
+        the pixels, without a convolution or a dense layer: then the suffix is `model` itself.
     """
     tensor = _latest_cut(model)
     if tensor is None:
         return None, model
     prefix = keras.Model(model.inputs, tensor, name=f"{model.name}_prefix")
-    if not prefix.weights:
+    if not any(has_kernel(layer) for layer in prefix.layers):
         return None, model
     return prefix, keras.Model(tensor, model.outputs[0], name=f"{model.name}_suffix")
 
 
 def _latest_cut(model: keras.Model) -> Any | None:
-    """Walk the graph once; a tensor is a cut when, right after its call, no other tensor is still to be used.
-
-    Each call lies on a way from the input to the output, so whatever is walked by then is an ancestor of that
-    tensor, in whichever order the graph is walked.
-    """
-    graph = calls(model)
-    uses: dict[int, int] = {}
-    for call in graph:
-        for tensor in call.inputs:
-            uses[id(tensor)] = uses.get(id(tensor), 0) + 1
-    latest, pending = None, 0
-    for call in graph[:-1]:
+    latest = None
+    for call, pending in fronts(model):
         if _is_live(call.layer):
             break
-        for tensor in call.inputs:
-            uses[id(tensor)] -= 1
-            pending -= uses[id(tensor)] == 0
-        pending += 1
         if pending == 1:
             latest = call.output
     return latest

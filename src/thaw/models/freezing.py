@@ -2,19 +2,21 @@
 
 import difflib
 import hashlib
-import math
 import re
+from itertools import accumulate, takewhile
 from typing import Literal
 
 import keras
 import numpy as np
 
 from thaw.errors import ThawError
-from thaw.models.graph import descendants
+from thaw.models.graph import descendants, fronts, has_kernel
 from thaw.models.heads import is_head
 
 _BLOCK = re.compile(r"(.*(?:block|stage|mixed)_?\d+[a-z]?)(?:_|$)")
 _BN_MOMENTUM = 0.9
+_THAWED_SHARE = 1 / 3
+_TOLERANCE = 0.1
 _INPUT_LAYERS = {"pixels", "grey_to_rgb", "rgb_to_bgr", "center", "rescale", "standardize"}
 
 
@@ -31,7 +33,8 @@ def freeze(
             depends on it; `full`: all; `scratch`: all, BatchNorm always included: there are no statistics to
             keep.
         from_layer: a layer's name, or a block's: `block11` stands for `block11_expand_conv` and its fellows;
-            `auto`: the block with two thirds of the backbone's blocks before it.
+            `auto`: the upper third of the backbone by depth, as near as its blocks allow: a third of its layers with
+            a kernel (convolutions, dense layers) train.
         batch_norm: `frozen`: no BatchNorm layer trains, and all use the statistics they have; `train`: those
             among thawed layers train, and update their statistics, with a momentum of 0.9 at most: with the
             0.99 or 0.999 that large networks are published with, the statistics of a few hundred steps still
@@ -43,7 +46,8 @@ def freeze(
     if strategy == "head":
         thawed = {id(layer) for layer in model.layers if is_head(layer)}
     elif strategy == "partial":
-        thawed = {id(layer) for layer in descendants(model, _matching(model, from_layer))}
+        first = _upper_third(model) if from_layer == "auto" else _matching(model, from_layer)
+        thawed = {id(layer) for layer in descendants(model, first)}
     else:
         thawed = {id(layer) for layer in model.layers}
     keep_statistics = batch_norm == "frozen" and strategy != "scratch"
@@ -55,10 +59,9 @@ def freeze(
             layer.momentum = min(layer.momentum, _BN_MOMENTUM)
 
 
-def block_names(model: keras.Model, with_head: bool = True) -> list[str]:
+def block_names(model: keras.Model) -> list[str]:
     """The names that `from_layer` takes for whole blocks, in the network's order."""
-    layers = [layer for layer in model.layers if layer.name not in _INPUT_LAYERS and (with_head or not is_head(layer))]
-    return list(dict.fromkeys(_block(layer.name) for layer in layers))
+    return list(dict.fromkeys(_block(layer.name) for layer in model.layers if layer.name not in _INPUT_LAYERS))
 
 
 def frozen_digest(model: keras.Model) -> str:
@@ -74,10 +77,24 @@ def frozen_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
+def _upper_third(model: keras.Model) -> set[int]:
+    """The `id` of every layer of the backbone above the place that leaves about a third of its kernels.
+
+    A place between two blocks, where the fewest tensors pass, is taken before one that is nearer to a third: blocks are
+    told by the graph, since each family of networks names its layers in its own way.
+    """
+    backbone = list(takewhile(lambda front: not is_head(front[0].layer), fronts(model)))
+    below = list(accumulate(has_kernel(call.layer) for call, _ in backbone))
+
+    def rank(place: int) -> tuple[bool, int, float, int]:
+        distance = abs(1 - below[place] / below[-1] - _THAWED_SHARE)
+        return distance > _TOLERANCE, backbone[place][1], distance, -place
+
+    best = min(range(len(backbone)), key=rank)
+    return {id(call.layer) for call, _ in backbone[best + 1 :]}
+
+
 def _matching(model: keras.Model, from_layer: str) -> set[int]:
-    if from_layer == "auto":
-        backbone = block_names(model, with_head=False)
-        from_layer = backbone[min(math.ceil(len(backbone) * 2 / 3), len(backbone) - 1)]
     found = {id(layer) for layer in model.layers
              if layer.name == from_layer or layer.name.startswith(f"{from_layer}_")}  # fmt: skip
     if found:

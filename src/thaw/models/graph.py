@@ -1,5 +1,6 @@
 """A functional model as a list of calls. The only module that reads Keras's graph."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -21,6 +22,28 @@ def calls(model: keras.Model) -> list[Call]:
         for node in model._nodes_by_depth[depth]:
             found.append(Call(node.operation, list(node.input_tensors), node.output_tensors[0]))
     return found
+
+
+def fronts(model: keras.Model) -> Iterator[tuple[Call, int]]:
+    """Every call, with the number of tensors that are made by then and still to be used.
+
+    Each call lies on a way from the input to the output, so whatever is made by then is an ancestor of one of these
+    tensors, in whichever order the graph is walked; where there is one, the graph can be cut in two.
+    """
+    graph = calls(model)
+    uses = Counter(id(tensor) for call in graph for tensor in call.inputs)
+    pending = 0
+    for call in graph:
+        for tensor in call.inputs:
+            uses[id(tensor)] -= 1
+            pending -= uses[id(tensor)] == 0
+        pending += uses[id(call.output)] > 0
+        yield call, pending
+
+
+def has_kernel(layer: Any) -> bool:
+    """Whether the layer multiplies by a matrix: a convolution or a dense layer, whatever its class."""
+    return any(len(weight.shape) > 1 for weight in getattr(layer, "weights", []))
 
 
 def descendants(model: keras.Model, layers: set[int]) -> Iterator[Any]:

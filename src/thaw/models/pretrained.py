@@ -55,9 +55,11 @@ def locate_weights(params: ModelParams, pretrained_dir: Path) -> ModelParams:
     """`params` as `build` takes them: with the path of the weight file in `pretrained_dir` in place of its name.
 
     Raises:
-        ThawError: the network's name is unknown, or `model.weights` names no weight file that is there.
+        ThawError: the network's name is unknown, it has no use for a parameter that was set, or `model.weights` names no
+            weight file that is there.
     """
     check_architecture(params.architecture)
+    _refuse_unused(params)
     if not is_pretrained(params) or params.weights == "imagenet":
         return params
     if not params.weights.endswith(_ENDING):
@@ -65,6 +67,23 @@ def locate_weights(params: ModelParams, pretrained_dir: Path) -> ModelParams:
                         "Set it to imagenet or none, or run `cp /path/x.weights.h5 models/pretrained/ && "
                         "thaw run -S model.weights=x.weights.h5` with a file that Keras's save_weights wrote.")  # fmt: skip
     return params.model_copy(update={"weights": str(named_file("model.weights", params.weights, pretrained_dir))})
+
+
+def _refuse_unused(params: ModelParams) -> None:
+    """A network of its own takes no other head and no weights; what `params.yaml` says before it is edited may stand."""
+    if params.architecture in BACKBONES:
+        return
+    usual = ModelParams()
+    unused = {key: getattr(usual, key) for key in ("head", "hidden_units", "dropout")}
+    if params.weights != "imagenet":
+        unused["weights"] = "none"
+    for key, value in unused.items():
+        if getattr(params, key) != value:
+            raise ThawError(
+                f"model.{key}: {getattr(params, key)} has no effect: {params.architecture} has a head of its own and is "
+                "trained from scratch",
+                f"Set model.{key} to {value}, or take a backbone; `thaw model list` names them.",
+            )
 
 
 def given_weights_path(weights: str) -> Path:

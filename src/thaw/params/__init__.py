@@ -40,7 +40,7 @@ _MOVED = {"validate.workers": "compute.workers", "fine_tune.cache_gb": "compute.
 class Params(Section):
     """The whole of `params.yaml`: a section a stage, `seed` and `model`, which several share, and `compute`."""
 
-    seed: int = 1
+    seed: int = Field(1, ge=0, lt=2**32)
     model: ModelParams = ModelParams()
     validate_: ValidateParams = Field(default_factory=ValidateParams, alias="validate")
     split: SplitParams = SplitParams()

@@ -68,7 +68,7 @@ class FineTuneParams(FitParams):
     """head: the backbone stays frozen; partial: `from_layer` and all above it train; full: all; scratch: all,
     from random weights."""
     from_layer: str = "auto"
-    """With `partial`: the first layer, or block, that is trained; auto: the upper third of the blocks."""
+    """With `partial`: the first layer, or block, that is trained; auto: the upper third by depth."""
     batch_norm: Literal["frozen", "train"] = "frozen"
     thawed_learning_rate_factor: float = Field(1.0, gt=0)
     """The thawed layers' learning rate, as a share of the head's."""

@@ -65,9 +65,8 @@ def fine_tune(
         network = thawed.network
         job = Job(seed, _PHASE, key, scratch_dir, stop)
         before = frozen_digest(network)
-        slow = [layer.name for layer in network.layers if not is_head(layer)]
         factor = params.thawed_learning_rate_factor
-        rows = fit(thawed.suffix, params, thawed.train, thawed.validation, job, slow, factor)
+        rows = fit(thawed.suffix, params, thawed.train, thawed.validation, job, thawed.below_head, factor)
         if frozen_digest(network) != before:
             raise ThawError("fine_tune: a frozen weight moved", "This is a fault of thaw: please report it.")
         _log.info("frozen weights before and after: %s", before)
@@ -86,6 +85,11 @@ class Thawed:
     """The part that trains; it shares its weights with `network`."""
     train: Examples
     validation: Examples
+
+    @property
+    def below_head(self) -> list[str]:
+        """The layers that `thawed_learning_rate_factor` slows, by name."""
+        return [layer.name for layer in self.network.layers if not is_head(layer)]
 
 
 def thaw_network(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def choose_precision(params: FitParams, model: keras.Model) -> str:
         return params.precision
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU") if params.devices != "cpu" else []
+    gpus = _gpus_for(params)
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
         return precision_of_gpu(capability)
@@ -80,6 +81,28 @@ def choose_precision(params: FitParams, model: keras.Model) -> str:
     dense = any(isinstance(layer, keras.layers.Conv2D) for layer in trained)
     separable = any(isinstance(layer, _SEPARABLE) for layer in model.layers)
     return "mixed_bfloat16" if dense and not separable and cpu_has_bfloat16() else "float32"
+
+
+def compute_deterministically(params: FitParams, model: keras.Model) -> None:
+    """Have GPUs add in one order for the rest of this process, so that training `model` again gives the same bytes.
+
+    TensorFlow has no such way for the gradient of a depthwise kernel, and would refuse to train it: a network that
+    trains one keeps the faster ways, and its weights may differ in the last bits.
+    """
+    if not _gpus_for(params):
+        return
+    import tensorflow as tf
+
+    if any(isinstance(layer, _SEPARABLE) and layer.trainable_variables for layer in model.layers):
+        _log.warning("depthwise kernels train on a GPU: the same run again may differ in the last bits")
+    else:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _gpus_for(params: FitParams) -> list[Any]:
+    import tensorflow as tf
+
+    return tf.config.list_physical_devices("GPU") if params.devices != "cpu" else []
 
 
 def precision_of_gpu(capability: tuple[int, int]) -> str:
@@ -100,14 +123,16 @@ def cpu_has_bfloat16(cpuinfo_path: Path = Path("/proc/cpuinfo")) -> bool:
 
 @contextmanager
 def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
-    """Compute in `precision` while the block runs; weights stay float32, and so does the layer that gives the logits.
+    """Compute in `precision` while the block runs.
 
-    The policies are as before afterwards: a saved model does not depend on the precision it was trained in.
+    Weights stay float32, and so do the layer that gives the logits and those before the first kernel, which scale the
+    pixels: bfloat16 tells levels from 128 on apart by ones alone, and rounds a mean to 0.5. The policies are as before
+    afterwards: a saved model does not depend on the precision it was trained in.
     """
     changed = []
     if precision != "float32":
-        for layer in model.layers[:-1]:
-            if isinstance(layer, keras.layers.InputLayer) or layer.dtype_policy.name != "float32":
+        for layer in dropwhile(lambda layer: not _has_kernel(layer), model.layers[:-1]):
+            if layer.dtype_policy.name != "float32":
                 continue
             changed.append(layer)
             layer.dtype_policy = precision
@@ -116,3 +141,7 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
     finally:
         for layer in changed:
             layer.dtype_policy = "float32"
+
+
+def _has_kernel(layer: keras.layers.Layer) -> bool:
+    return any(len(weight.shape) > 1 for weight in layer.weights)

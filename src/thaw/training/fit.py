@@ -18,11 +18,11 @@ from thaw.params import FitParams
 from thaw.project import CHECKPOINTS
 from thaw.training.batches import Batch, Examples, plain_batches, step_paths, train_batches
 from thaw.training.checkpoints import Checkpoint, Checkpoints
-from thaw.training.devices import choose_precision, computing_in
+from thaw.training.compiling import Objective, compile_for_training
+from thaw.training.devices import choose_precision, compute_deterministically, computing_in
 from thaw.training.guard import Stop
 from thaw.training.journal import Journal, Row, new_row
-from thaw.training.objective import build_accuracy, build_loss
-from thaw.training.optimizers import build_optimizer, set_step
+from thaw.training.optimizers import set_step
 from thaw.training.order import Order
 from thaw.training.schedule import anneal_learning_rate, anneal_momentum
 from thaw.training.state import read_state, seed_generators, write_state
@@ -58,7 +58,7 @@ def fit(
     job: Job,
     slow: Collection[str] = (),
     slow_factor: float = 1.0,
-    objective: tuple[keras.losses.Loss, list[keras.metrics.Metric]] | None = None,
+    objective: Objective | None = None,
 ) -> list[Row]:
     """Train `model`, from its last checkpoint where there is one. The result depends on the arguments alone.
 
@@ -80,9 +80,11 @@ def fit(
             "early_stopping_patience needs validation images",
             "Raise split.validation_fraction, or set it to 0.",
         )
+    compute_deterministically(params, model)
     with computing_in(choose_precision(params, model), model):
+        compile_for_training(model, params, slow, slow_factor, objective)
         training = _Training(model, params, train, validation, job)
-        training.prepare(slow, slow_factor, objective)
+        training.begin()
         return training.run()
 
 
@@ -111,21 +113,9 @@ class _Training:
         # What kept a batch from being read.
         self.unread: ThawError | None = None
 
-    def prepare(
-        self,
-        slow: Collection[str],
-        slow_factor: float,
-        objective: tuple[keras.losses.Loss, list[keras.metrics.Metric]] | None,
-    ) -> None:
-        """Compile the model and take up the last checkpoint."""
-        model, outputs = self.model, self.model.output_shape[-1]
-        optimizer = build_optimizer(self.params, model.trainable_variables, slow, slow_factor)
-        if any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers):
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-            optimizer.build(model.trainable_variables)
-        loss, metrics = objective or (build_loss(self.params, outputs), [build_accuracy(outputs)])
-        model.compile(optimizer, loss, metrics=metrics, jit_compile=False)
-        seed_generators(model, self.job.seed, self.job.phase)
+    def begin(self) -> None:
+        """Take up the last checkpoint, where there is one."""
+        seed_generators(self.model, self.job.seed, self.job.phase)
         checkpoint = self.job.checkpoints.load()
         if checkpoint is not None:
             self._restore(checkpoint)
@@ -231,8 +221,9 @@ class _Training:
         return time.monotonic() - self.saved_at > CHECKPOINT_SECONDS
 
     def _best_epoch(self) -> int:
+        """The first of the lowest validation loss; a loss that is no number is worse than any."""
         losses = [row["metrics"]["validation_loss"] for row in self.rows]
-        return losses.index(min(losses))
+        return min(range(len(losses)), key=lambda epoch: (math.isnan(losses[epoch]), losses[epoch]))
 
     def _is_worse_for_long(self) -> bool:
         patience = self.params.early_stopping_patience

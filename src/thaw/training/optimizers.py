@@ -9,13 +9,25 @@ from thaw.params import FitParams
 
 
 class _PerVariable:
-    """Multiplies the learning rate of trainable variable `i` by `factors[i]`."""
+    """Multiplies the learning rate of trainable variable `i` by `factors[i]`, for its gradient and for weight decay."""
 
     factors: tuple[float, ...] = ()
+    weight_decay: float | None
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         factor = self.factors[self._get_variable_index(variable)]  # type: ignore[attr-defined]
         super().update_step(gradient, variable, learning_rate * factor)  # type: ignore[misc]
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        """Keras decays all by one learning rate: here once for each factor, those that have it."""
+        decay = self.weight_decay
+        if decay is None:
+            return
+        for factor in sorted(set(self.factors)):
+            self.weight_decay = decay * factor
+            alike = [v for v in variables if self.factors[self._get_variable_index(v)] == factor]  # type: ignore[attr-defined]
+            super()._apply_weight_decay(alike)  # type: ignore[misc]
+        self.weight_decay = decay
 
 
 class _Adam(_PerVariable, keras.optimizers.Adam):

@@ -5,6 +5,7 @@ rate, and no more than a tenth of the rate at which it is lowest.
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from thaw.errors import ThawError
 from thaw.files import replacing
 from thaw.params import FitParams
 from thaw.training.batches import Examples, train_batches
+from thaw.training.compiling import compile_for_training
 from thaw.training.devices import choose_precision, computing_in
-from thaw.training.objective import build_loss
-from thaw.training.optimizers import build_optimizer, set_step
+from thaw.training.optimizers import set_step
 from thaw.training.order import Order
 
 _SMOOTHING = 0.9
@@ -42,10 +43,15 @@ def find_learning_rate(
     lowest: float = 1e-6,
     highest: float = 1.0,
     steps: int = 100,
+    slow: Collection[str] = (),
+    slow_factor: float = 1.0,
 ) -> RangeTest:
     """Train `model` for `steps` steps at rates from `lowest` to `highest`, or until the loss is four times its best.
 
     The weights of `model` are changed.
+
+    Args:
+        slow: layers, by name, whose learning rate is multiplied by `slow_factor`, as `fit` does.
 
     Raises:
         ThawError: the loss never fell.
@@ -55,12 +61,11 @@ def find_learning_rate(
     losses: list[float] = []
     mean = 0.0
     with computing_in(choose_precision(params, model), model):
-        optimizer = build_optimizer(params, model.trainable_variables)
-        model.compile(optimizer, build_loss(params, model.output_shape[-1]), jit_compile=False)
+        compile_for_training(model, params, slow, slow_factor)
         for step in range(steps):
             epoch, place = divmod(step, order.steps)
             rate = lowest * (highest / lowest) ** (step / (steps - 1))
-            set_step(optimizer, rate, params.momentum)
+            set_step(model.optimizer, rate, params.momentum)
             inputs, targets, weights = next(train_batches(train, order, epoch, place, params.mixup))
             loss = float(model.train_on_batch(inputs, targets, sample_weight=weights, return_dict=True)["loss"])
             model.reset_metrics()

@@ -7,9 +7,8 @@ import keras
 
 from thaw.params import FitParams
 from thaw.training.batches import Examples, train_batches
+from thaw.training.compiling import compile_for_training
 from thaw.training.devices import computing_in
-from thaw.training.objective import build_loss
-from thaw.training.optimizers import build_optimizer
 from thaw.training.order import Order
 
 BATCH_SIZES = (8, 16, 32, 64, 128)
@@ -55,8 +54,7 @@ def _time_steps(model: keras.Model, params: FitParams, train: Examples, seconds:
     order = Order(0, 0, len(train), train.inputs.views, params.batch_size)
     inputs, targets, weights = next(train_batches(train, order, 0))
     with computing_in(params.precision, model):
-        loss = build_loss(params, model.output_shape[-1])
-        model.compile(build_optimizer(params, model.trainable_variables), loss, jit_compile=False)
+        compile_for_training(model, params)
         try:
             model.train_on_batch(inputs, targets, sample_weight=weights)
             began, count = time.perf_counter(), 0
