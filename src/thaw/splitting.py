@@ -14,10 +14,10 @@ from thaw.files import write_text
 from thaw.params import SplitParams
 
 SPLITS = ("train", "validation", "test")
-FIXED_COLUMNS = ("path", "class", "label", "target", "weight", "confidence", "grey")
+FIXED_COLUMNS = ("path", "class", "label", "target", "weight", "confidence", "grey", "group")
 """Columns of a split's CSV before the slices."""
 _METADATA = "meta_"
-_NOT_A_SLICE = {*FIXED_COLUMNS, "probability", "group", "split"}
+_NOT_A_SLICE = {*FIXED_COLUMNS, "probability", "split"}
 _SLICE_VALUES = range(2, 21)
 
 
@@ -52,7 +52,8 @@ def label_images(images: pd.DataFrame, params: SplitParams) -> tuple[pd.DataFram
 
     `target` is the probability of the positive class where the metadata has a `probability`. `confidence` is
     the probability of the label that an image carries, by which Deitsch et al. (Solar Energy 2019) count
-    uncertain cells; with more than two classes `probability` is that confidence itself.
+    uncertain cells; with more than two classes `probability` is that confidence itself. `group` is the path of the
+    first of the images that do not count as independent: of one metadata group, of equal bytes, or alike for the gate.
 
     Raises:
         ThawError: a probability or weight is no such number, or `positive_class` is no class.
@@ -81,6 +82,7 @@ def label_images(images: pd.DataFrame, params: SplitParams) -> tuple[pd.DataFram
         "weight": _numbers(images, "weight", 0.0, np.inf).fillna(1.0),
         "confidence": confidence,
         "grey": images["grey"].astype(int),
+        "group": _first_of_unit(images),
     }
     slices = {name: images[_METADATA + name] for name in slice_columns(images, params.slices)}
     return pd.DataFrame({**rows, **slices}), classes
@@ -188,15 +190,23 @@ def _apportion(total: int, sizes: np.ndarray, seed: int) -> np.ndarray:
     return shares
 
 
-def _units(images: pd.DataFrame) -> np.ndarray:
-    """Number the sets of images that must stay together: those linked by a group or by equal bytes."""
+def _first_of_unit(images: pd.DataFrame) -> pd.Series:
+    """The first path of the images that depend on each other: of one group, equal, or alike; empty for an image alone."""
+    paths = images["path"].groupby(_units(images, ("sha256", "meta_group", "cluster")))
+    return paths.transform("min").where(paths.transform("size") > 1, "")
+
+
+def _units(images: pd.DataFrame, links: Sequence[str] = ("sha256", "meta_group")) -> np.ndarray:
+    """Number the sets of images that the columns `links` join: those that must stay together share a group or their bytes.
+
+    An empty cell joins nothing.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     count = len(images)
-    nodes = [pd.factorize(images[name])[0] for name in ("sha256", "meta_group") if name in images]
-    if "meta_group" in images:
-        nodes[-1] = np.where(images["meta_group"].isna() | (images["meta_group"] == ""), -1, nodes[-1])
+    known = [images[name].mask(images[name] == "") for name in links if name in images]
+    nodes = [pd.factorize(column)[0] for column in known]
     rows, columns, total = [], [], count
     for numbers in nodes:
         linked = np.flatnonzero(numbers >= 0)
