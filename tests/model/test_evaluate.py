@@ -38,9 +38,9 @@ def project(request, tmp_path_factory):
         pixels = random.integers(0, 100, (30, 60)) + 70 * label
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
         rows.append(
-            (f"{classes[label]}/{path.name}", classes[label], label, "", 1, [1, 0.5][i % 2], 1, "ab"[i % 2])
+            (f"{classes[label]}/{path.name}", classes[label], label, "", 1, [1, 0.5][i % 2], 1, "", "ab"[i % 2])
         )
-    columns = ["path", "class", "label", "target", "weight", "confidence", "grey", "kind"]
+    columns = ["path", "class", "label", "target", "weight", "confidence", "grey", "group", "kind"]
     pd.DataFrame(rows, columns=columns).sort_values("path").to_csv(folder / "test.csv", index=False)
     (folder / "classes.json").write_text(json.dumps(classes))
     (folder / "frozen.csv").write_text(CURVE)

@@ -20,6 +20,8 @@ class Judgement:
     """float64 `(images,)`: how certain each label is, 0 to 1."""
     threshold: float = 0.5
     """Of two classes: the probability from which an image counts as positive."""
+    groups: np.ndarray | None = None
+    """Text `(images,)`: images of one group are not independent; empty: an image alone. None: all are alone."""
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -36,6 +38,16 @@ class Judgement:
         """The probability given to the right class, float64 `(images,)`."""
         return np.take_along_axis(self.probabilities, self.labels[:, None], axis=1)[:, 0]
 
+    @cached_property
+    def units(self) -> np.ndarray:
+        """The number of the set of dependent images that each belongs to, int `(images,)`."""
+        if self.groups is None:
+            return np.arange(len(self))
+        alone = np.flatnonzero(self.groups == "")
+        names, units = np.unique(self.groups, return_inverse=True)
+        units[alone] = len(names) + np.arange(len(alone))
+        return units
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -47,6 +59,7 @@ class Judgement:
             self.probabilities[chosen],
             self.confidence[chosen],
             self.threshold,
+            None if self.groups is None else self.groups[chosen],
         )
 
 

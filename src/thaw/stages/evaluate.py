@@ -72,8 +72,9 @@ def evaluate(
     for error in failures.values():
         raise error
     judgement = Judgement(
-        classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), params.threshold
-    )
+        classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), params.threshold,
+        rows["group"].to_numpy(str),
+    )  # fmt: skip
     write_predictions(predictions_path, rows, judgement)
     slices = {name: rows[name].to_numpy(str) for name in rows.columns if name not in FIXED_COLUMNS}
     metrics = report_metrics(judgement, slices, params.bootstrap_samples, params.confidence, seed)
