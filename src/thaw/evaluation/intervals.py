@@ -57,7 +57,7 @@ def percentile_interval(values: np.ndarray, units: int, coverage: float) -> Inte
     percentile interval. Undefined values are left out.
     """
     known = values[~np.isnan(values)]
-    if units < 2 or not len(known) or np.isclose(*np.quantile(known, [0, 1]), rtol=1e-9, atol=0):
+    if units < 2 or not len(known) or np.isclose(known.min(), known.max(), rtol=1e-9, atol=0):
         return None
     tail = norm.cdf(np.sqrt(units / (units - 1)) * t.ppf((1 - coverage) / 2, units - 1))
     low, high = np.quantile(known, [tail, 1 - tail])
