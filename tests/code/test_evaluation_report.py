@@ -22,11 +22,9 @@ def test_the_report_is_plain_json_the_same_every_time():
     assert reports[0] != json.dumps(report_metrics(judgement, slices, 50, 0.95, 8))
     read = json.loads(reports[0])
     assert read["images"] == 200
-    assert sum(read["confusion"]["yes"].values()) == 100
     assert {name: part["images"] for name, part in read["slices"]["type"].items()} == {
         "(none)": 66, "mono": 67, "poly": 67,
     }  # fmt: skip
-    assert read["classes"]["no"]["images"] == 100
 
 
 def test_the_size_of_a_batch_changes_no_interval(monkeypatch):

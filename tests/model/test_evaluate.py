@@ -25,7 +25,7 @@ from thaw.tracking.store import Store
 
 ROOT = Path(__file__).parents[2]
 CURVE = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n1,0.7,0.5,0.8,0.5,0.1\n2,0.6,0.7,,,0.1\n"
-OUTPUTS = ("metrics.json", "predictions.csv", "pictures", "models/evaluated")
+OUTPUTS = ("metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv", "pictures", "models/evaluated")
 
 
 @pytest.fixture(
@@ -66,6 +66,7 @@ def run(project, **change):
         "classes_path": project / "classes.json", "fine_tuned_dir": project / "models" / "fine_tuned",
         "frozen_curve_path": project / "frozen.csv", "fine_tuned_curve_path": project / "fine.csv",
         "metrics_path": project / "metrics.json", "predictions_path": project / "predictions.csv",
+        "class_metrics_path": project / "class_metrics.csv", "confusion_path": project / "confusion.csv",
         "pictures_dir": project / "pictures", "evaluated_dir": project / "models" / "evaluated",
         "scratch_dir": project / ".thaw" / "evaluate",
     }  # fmt: skip
@@ -102,7 +103,8 @@ def test_metrics_agree_with_the_predictions_and_bytes_repeat(project):
     )
     assert set(metrics["slices"]["kind"]) == {"a", "b"}
     assert set(files) == {
-        "metrics.json", "predictions.csv", "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
+        "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv",
+        "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
         "reliability.png", "mistakes.png", "explained.png", "model.json", "model.weights.h5",
     }  # fmt: skip
     assert run(project) == files

@@ -1,4 +1,4 @@
-"""The numbers of `metrics.json`: each metric, its interval, the same of each slice and class."""
+"""The numbers of `metrics.json`: each metric and its interval, the same of each slice."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from thaw.evaluation.intervals import Interval, percentile_interval, resample, share_interval
 from thaw.evaluation.judgement import Judgement
-from thaw.evaluation.metrics import UNDEFINED, confusion, measure, measure_classes, shares
+from thaw.evaluation.metrics import UNDEFINED, measure, shares
 
 _DIGITS = 6
 
@@ -39,15 +39,6 @@ def report_metrics(
             for value in sorted(set(values))
         }
         for column, values in slices.items()
-    }
-    names = judgement.classes
-    report["classes"] = {
-        name: {key: _plain(value) for key, value in row.items()} | {"images": int(row["images"])}
-        for name, row in zip(names, measure_classes(judgement), strict=True)
-    }
-    report["confusion"] = {
-        name: dict(zip(names, map(int, row), strict=True))
-        for name, row in zip(names, confusion(judgement), strict=True)
     }
     report["intervals"] = {
         "coverage": coverage,

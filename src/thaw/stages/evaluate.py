@@ -18,6 +18,7 @@ from thaw.evaluation.agreement import Comparison, Run
 from thaw.evaluation.inference import judge_files
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.pictures import draw_judgement, draw_learning_curves
+from thaw.evaluation.tables import class_table, confusion_table, prediction_table
 from thaw.evaluation.telling import caption, choose_telling
 from thaw.files import read_json, write_json, write_text
 from thaw.fingerprint import content_key
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("thaw.evaluate")
 
 _SAMPLE_IMAGES = 16
-PROBABILITY = "probability_"
-"""Prefix of the columns of `predictions.csv` that hold the probability of a class."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,13 @@ def evaluate(
     fine_tuned_curve_path: Path,
     metrics_path: Path,
     predictions_path: Path,
+    class_metrics_path: Path,
+    confusion_path: Path,
     pictures_dir: Path,
     evaluated_dir: Path,
     scratch_dir: Path,
 ) -> None:
-    """Write the metrics, the prediction of each test image, the pictures, and the model with its threshold.
+    """Write the metrics, tables of images and classes, the pictures, and the model with its threshold.
 
     Judged is the network in float32, as MLflow serves it; the engine that `thaw predict` uses is run beside it.
 
@@ -102,7 +103,9 @@ def evaluate(
         classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), params.threshold,
         rows["group"].to_numpy(str),
     )  # fmt: skip
-    write_predictions(predictions_path, rows, judgement)
+    _write_table(predictions_path, prediction_table(rows, judgement))
+    _write_table(class_metrics_path, class_table(judgement, params.confidence))
+    _write_table(confusion_path, confusion_table(judgement))
     slices = {name: rows[name].to_numpy(str) for name in rows.columns if name not in FIXED_COLUMNS}
     metrics = report_metrics(judgement, slices, params.bootstrap_samples, params.confidence, seed)
     metrics["served"] = {"engine": classifier.engine.name, "precision": classifier.engine.precision, **comparison.report()}
@@ -166,13 +169,5 @@ def open_classifier(
     return Classifier(classes, threshold_of(config), shape, resize, engine, extract.batch_size)
 
 
-def write_predictions(path: Path, rows: pd.DataFrame, judgement: Judgement) -> None:
-    """Write a CSV: path, class, predicted class, then the probability of each class."""
-    names = np.array(judgement.classes, object)
-    table = pd.DataFrame(
-        {"path": rows["path"], "class": rows["class"], "predicted": names[judgement.predicted]}
-    )
-    for number, name in enumerate(judgement.classes):
-        table[PROBABILITY + name] = np.round(judgement.probabilities[:, number], 6)
+def _write_table(path: Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
-
