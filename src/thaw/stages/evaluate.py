@@ -108,7 +108,12 @@ def evaluate(
     _write_table(confusion_path, confusion_table(judgement))
     slices = {name: rows[name].to_numpy(str) for name in rows.columns if name not in FIXED_COLUMNS}
     metrics = report_metrics(judgement, slices, params.bootstrap_samples, params.confidence, seed)
-    metrics["served"] = {"engine": classifier.engine.name, "precision": classifier.engine.precision, **comparison.report()}
+    metrics["served"] = {
+        "phase": load_config(fine_tuned_dir).get("phase", "fine_tuned"),
+        "engine": classifier.engine.name,
+        "precision": classifier.engine.precision,
+        **comparison.report(),
+    }
     write_json(metrics_path, metrics)
     log.info("accuracy %.4f on %d images", metrics["accuracy"], len(rows))
     draw_learning_curves(frozen_curve_path, fine_tuned_curve_path, pictures_dir / "learning_curves.png")

@@ -85,6 +85,24 @@ def fit(
         return training.run()
 
 
+def validate(model: keras.Model, params: FitParams, examples: Examples) -> dict[str, float]:
+    """Mean `loss` and `accuracy` of `model` over the first view of every image, by weight, in float32; empty without images.
+
+    Args:
+        model: float32 inputs to logits `(batch, outputs)`.
+        params: say which loss.
+    """
+    outputs = model.output_shape[-1]
+    loss, accuracy, total = build_loss(params, outputs), build_accuracy(outputs), 0.0
+    for inputs, targets, weights in plain_batches(examples, params.batch_size):
+        logits = model.predict_on_batch(inputs)
+        total += len(inputs) * float(loss(targets, logits, sample_weight=weights))
+        accuracy.update_state(targets, logits, sample_weight=len(inputs) * weights)
+    if not len(examples):
+        return {}
+    return {"loss": total / len(examples), "accuracy": float(accuracy.result())}
+
+
 class _Training:
     def __init__(
         self, model: keras.Model, params: FitParams, train: Examples, validation: Examples, job: Job
