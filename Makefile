@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: run test test-slow check bench bench-elpv ui install lock help
+.PHONY: run test test-slow check bench bench-elpv mutants ui install lock help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -19,7 +19,7 @@ run: $(STAMP) data/raw ## the main job: demo images, the whole pipeline, a resul
 	$(BIN)/thaw run
 
 test: $(STAMP) ## the tests that CI runs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 test-slow: $(STAMP) ## the tests that take longer
 	$(BIN)/python -m pytest -m slow
@@ -35,6 +35,9 @@ bench: $(STAMP) ## the benchmarks, as ratios measured in one run
 
 bench-elpv: $(STAMP) ## accuracy on ELPV over five seeds
 	$(BIN)/python -m benchmarks.elpv
+
+mutants: $(STAMP) ## the share of small faults that the tests see
+	$(BIN)/python -m benchmarks.mutants
 
 ui: $(STAMP) ## MLflow's and Prefect's pages
 	$(BIN)/thaw ui

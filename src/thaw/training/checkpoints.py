@@ -23,7 +23,7 @@ _KEPT = 2
 def training_key(stage: str, *parts: object) -> str:
     """All that decides the result of a stage that trains: `parts`, the code that it runs, and the libraries' versions."""
     code = code_digest("augmentation", "engines", "models", "training", f"stages/{stage}.py")
-    libraries = library_versions("keras", "tensorflow", "numpy", "openvino", "onnxruntime")
+    libraries = library_versions("keras", "tensorflow", "numpy", "openvino")
     return content_key(stage, *parts, code, libraries)
 
 

@@ -1,0 +1,207 @@
+"""How many faults the tests would see: `make mutants`.
+
+One small fault at a time is put into a copy of the project's source (DeMillo, Lipton and Sayward, Computer 11(4), 1978, pages
+34 to 41), and the tests that import the changed package run on it. A mutant that no test sees is printed: a test is missing, or
+the change makes no difference.
+
+Home-made because mutmut forks after TensorFlow has worked, which hangs, and cosmic-ray starts Python for each mutant, which
+costs ten seconds with TensorFlow. Here each mutant is forked from a process that has loaded TensorFlow and run nothing.
+"""
+
+import argparse
+import ast
+import contextlib
+import copy
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("training", "models", "evaluation", "splitting")
+_SWAPS: dict[type[ast.AST], Any] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.Add: ast.Sub, ast.Sub: ast.Add,
+    ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Div, ast.Mod: ast.Mult, ast.Pow: ast.Mult,
+    ast.And: ast.Or, ast.Or: ast.And,
+}  # fmt: skip
+# Arguments that change nothing while all is well.
+_SAFEGUARDS = ("strict", "exist_ok", "parents", "frozen")
+_TIMEOUT_SECONDS = 180
+_KILLED, _SURVIVED = "killed", "survived"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A changed module: its path below `src/thaw`, the line, and what is there now."""
+
+    module: str
+    line: int
+    before: str
+    after: str
+    source: str
+
+
+def mutants_of(path: Path, module: str) -> Iterator[Mutant]:
+    """Every mutant of a module."""
+    tree = ast.parse(path.read_text())
+    ignored = _ignored(tree)
+    nodes: list[Any] = [node for node in ast.walk(tree) if id(node) not in ignored]
+    for node in nodes:
+        for changed in _changes(node):
+            twin = _replaced(tree, node, changed)
+            yield Mutant(module, node.lineno, ast.unparse(node), ast.unparse(changed), ast.unparse(twin))
+
+
+def _ignored(tree: ast.Module) -> set[int]:
+    """What no test should hold: annotations, what is said in logs and errors, type checking's imports."""
+    found: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign | ast.arg) and node.annotation:
+            found.append(node.annotation)
+        elif isinstance(node, ast.FunctionDef):
+            found += [node.returns] if node.returns else []
+            found += node.decorator_list
+        elif _is_said(node) or (isinstance(node, ast.keyword) and node.arg in _SAFEGUARDS):
+            found.append(node)
+    return {id(inner) for node in found for inner in ast.walk(node)}
+
+
+def _is_said(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call):
+        return ast.unparse(node.func).startswith(("_log.", "ThawError", "warnings."))
+    return isinstance(node, ast.JoinedStr) or (
+        isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+
+
+def _changes(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAPS:
+        yield ast.Compare(node.left, [_SWAPS[type(node.ops[0])](), *node.ops[1:]], node.comparators)
+    elif isinstance(node, ast.BinOp) and type(node.op) in _SWAPS:
+        yield ast.BinOp(node.left, _SWAPS[type(node.op)](), node.right)
+    elif isinstance(node, ast.BoolOp):
+        yield ast.BoolOp(_SWAPS[type(node.op)](), node.values)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield node.operand
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield ast.Constant(not node.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        yield ast.Constant(node.value + 1)
+    elif isinstance(node, ast.Return) and node.value and not isinstance(node.value, ast.Constant):
+        yield ast.Return(ast.Constant(None))
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        yield ast.Pass()
+    elif isinstance(node, ast.IfExp):
+        yield ast.IfExp(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
+
+
+def _replaced(tree: ast.Module, node: ast.AST, changed: ast.AST) -> ast.Module:
+    """A copy of `tree` with `changed` in the place of `node`."""
+    twin = copy.deepcopy(tree)
+    for original, copied in zip(ast.walk(tree), ast.walk(twin), strict=True):
+        for field, value in ast.iter_fields(original):
+            if value is node:
+                setattr(copied, field, changed)
+                return twin
+            if isinstance(value, list) and any(item is node for item in value):
+                getattr(copied, field)[[item is node for item in value].index(True)] = changed
+                return twin
+    raise AssertionError("no such node")
+
+
+def tests_of(root: Path, module: str) -> list[str]:
+    """The test files that import the mutant's package, those that import the module itself first."""
+    name = f"thaw.{module.removesuffix('.py').replace('/', '.').removesuffix('.__init__')}"
+    package = ".".join(name.split(".")[:2])
+    found = []
+    for path in sorted(root.glob("tests/code/test_*.py")) + sorted(root.glob("tests/model/test_*.py")):
+        text = path.read_text()
+        if package in text:
+            found.append((name not in text, "/model/" in str(path), path.stat().st_size, str(path)))
+    return [path for *_, path in sorted(found)]
+
+
+def outcome_of(root: Path, tests: list[str]) -> str:
+    """Run `tests` in a fork of this process; a mutant that hangs is killed as one that fails is."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        os.chdir(root)
+        os.dup2(os.open("/dev/null", os.O_RDWR), 1)
+        os.dup2(1, 2)
+        sys.path[:0] = [str(root / "src"), str(root)]
+        import pytest
+
+        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests])))
+    began = time.monotonic()
+    while time.monotonic() - began < _TIMEOUT_SECONDS:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return _SURVIVED if os.waitstatus_to_exitcode(status) == 0 else _KILLED
+        time.sleep(0.05)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return _KILLED
+
+
+def main() -> None:
+    """Print each survivor and the share of mutants killed, by package."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("packages", nargs="*", default=PACKAGES)
+    parser.add_argument("--sample", type=int, default=100, help="how many mutants, taken at random")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    sys.dont_write_bytecode = True
+    os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    import keras  # noqa: F401
+    import sklearn  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "thaw")
+        ignored = shutil.ignore_patterns(
+            ".venv", ".git", ".thaw", ".dvc", "mlruns", "__pycache__", "raw", "views"
+        )
+        shutil.copytree(ROOT, root, ignore=ignored, symlinks=True)
+        chosen = sorted(
+            path
+            for name in options.packages
+            for path in [*root.glob(f"src/thaw/{name}.py"), *root.glob(f"src/thaw/{name}/**/*.py")]
+        )
+        package_dir = root / "src" / "thaw"
+        mutants = [
+            mutant for path in chosen for mutant in mutants_of(path, path.relative_to(package_dir).as_posix())
+        ]
+        sample = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
+        _report(root, sample, len(mutants))
+
+
+def _report(root: Path, sample: list[Mutant], of: int) -> None:
+    counts: dict[str, list[int]] = {}
+    for number, mutant in enumerate(sample, 1):
+        path = root / "src" / "thaw" / mutant.module
+        original = path.read_text()
+        path.write_text(mutant.source)
+        outcome = outcome_of(root, tests_of(root, mutant.module))
+        path.write_text(original)
+        killed = counts.setdefault(mutant.module.split("/")[0].removesuffix(".py"), [0, 0])
+        killed[0] += outcome == _KILLED
+        killed[1] += 1
+        told = f"{mutant.module}:{mutant.line}: {mutant.before} -> {mutant.after}"
+        print(f"{number}/{len(sample)} {outcome} {told}", flush=True)
+    total = [sum(column) for column in zip(*counts.values(), strict=True)]
+    for package, (killed, count) in [*sorted(counts.items()), (f"all, of {of}", total)]:
+        print(f"{package}: {killed} of {count} killed, {killed / count:.0%}")
+
+
+if __name__ == "__main__":
+    main()
