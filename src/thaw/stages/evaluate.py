@@ -166,7 +166,7 @@ def open_classifier(
     shape, resize = (height, width, channels), config.get("resize", "stretch")
     sample = np.stack([images.load(file, *shape, resize) for file in sample_files]) if sample_files else None
     classes = list(config["classes"])
-    key = content_key("classifier", config["model"], shape, len(classes), config["weights_sha256"])
+    key = content_key("classifier", config["model"], shape, len(classes), config.get("weights_sha256"))
     in_float32 = extract.model_copy(update={"precision": "float32"})
     engine = compile_kept(key, lambda: load(model_dir)[0], in_float32, scratch_dir, sample)
     if engine.name == "tensorflow":
