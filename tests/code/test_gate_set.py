@@ -69,6 +69,34 @@ def test_one_class_and_empty_class_and_imbalance(tmp_path):
     assert ("tiny_class", "dog/") in found(inspect(root))
 
 
+@pytest.mark.parametrize(
+    ("folders", "check", "severity"),
+    [
+        (["train", "test"], "splits_as_classes", "block"),
+        (["Training", "Testing", "holdout"], "splits_as_classes", "block"),
+        (["train", "plane"], "", ""),
+        (["images", "masks"], "twins_as_classes", "block"),
+        (["train/images", "train/labels", "test/images", "test/labels"], "twins_as_classes", "block"),
+        (["photos", "portraits"], "", ""),
+    ],
+)
+def test_folders_that_name_no_classes_are_told(tmp_path, folders, check, severity):
+    for number, folder in enumerate(folders):
+        for name in ("a", "b", "c"):
+            path = tmp_path / folder / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture(np.random.default_rng([number, ord(name)])).save(path)
+    named = {row.check: row.severity for row in inspect(tmp_path).found if row.check.endswith("_as_classes")}
+    assert named == ({check: severity} if check else {})
+
+
+def test_masks_whose_names_do_not_pair_are_a_warning(tmp_path):
+    for number, path in enumerate(("images/a.png", "images/b.png", "masks/c.png", "masks/d.png")):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        picture(np.random.default_rng(number)).save(tmp_path / path)
+    assert ("twins_as_classes", "warn") in {(row.check, row.severity) for row in inspect(tmp_path).found}
+
+
 def test_a_missing_folder_and_a_file_are_clear_errors(tmp_path):
     with pytest.raises(ThawError, match="no such folder"):
         inspect(tmp_path / "none")

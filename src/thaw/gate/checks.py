@@ -40,7 +40,9 @@ CHECKS: dict[str, Check] = {
     "mixed_layout": Check("folder beside the splits", "Move it out, or into a split.", unfit=True),
     "image_outside_class": Check("image in no class folder", "Move it into its class's folder.", unfit=True),
     "nested_folder": Check(
-        "image below a class folder", "Move the images up into the class folder.", unfit=True
+        "image below a class folder",
+        "Lay each image directly in its class's folder. Where a folder only wraps the classes, take in what it wraps.",
+        unfit=True,
     ),
     "empty_file": Check("empty file", _CLEAN, unfit=True, movable=True),
     "truncated": Check("file ends too early", f"Fetch it again. {_CLEAN}", unfit=True, movable=True),
@@ -103,6 +105,13 @@ CHECKS: dict[str, Check] = {
     "tiny_class": Check("class with few images", "Add images, or merge it with another class."),
     "class_sets_differ": Check("split lacks a class", "Give every split the same class folders."),
     "class_name_collision": Check("class names alike", "Merge the folders, or rename one."),
+    "splits_as_classes": Check(
+        "splits taken for classes",
+        "Lay images out as <split>/<class>/*: labels in a table or in the files' names become folders first.",
+    ),
+    "twins_as_classes": Check(
+        "masks or previews beside images", "Leave masks and previews out, and lay images out as <class>/*."
+    ),
     "metadata_invalid": Check("metadata.csv is not valid", "Mend the file: path, then columns, in UTF-8."),
     "metadata_missing_row": Check("image without a row in metadata.csv", "Add a row."),
     "metadata_extra_row": Check("row of metadata.csv without an image", "Remove the row or add the image."),

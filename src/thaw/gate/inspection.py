@@ -10,6 +10,7 @@ import numpy as np
 from thaw.errors import ThawError
 from thaw.gate import store
 from thaw.gate.arrays import skip_pandas
+from thaw.gate.class_names import check_class_names
 from thaw.gate.drift import check_reference, check_splits, read_reference
 from thaw.gate.duplicates import exact_clusters, first_alike, near_clusters, report_clusters
 from thaw.gate.findings import Finding, Findings, summarize
@@ -89,6 +90,7 @@ def inspect_folder(
     check_metadata(metadata, rows, findings)
     counts = count_images(rows, survey.classes, findings)
     check_structure(counts, limits, findings)
+    check_class_names(rows, survey.classes, findings)
     fit = usable(rows, findings)
     check_splits(rows, fit, limits, findings)
     if reference:
