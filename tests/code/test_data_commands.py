@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from thaw.gate.manifest import write_manifest
 
 from tests.data.dirty import clean_folder
 from thaw import cli
 from thaw.demo import SETS
 from thaw.errors import ThawError
 from thaw.gate.inspection import inspect_folder
+from thaw.gate.report.manifest import write_manifest
 from thaw.params import ValidateParams
 from thaw.versioning import Books
 
@@ -157,7 +157,7 @@ def test_images_that_are_links_into_the_cache_pass_the_gate(project: Path, tmp_p
         assert inspection.rows.paths == paths
         assert inspection.metadata.columns == ["kind"]
         manifest_path = tmp_path / "manifest.parquet"
-        write_manifest(manifest_path, inspection.rows, inspection.metadata, inspection.findings)
+        write_manifest(manifest_path, inspection)
         assert set(pd.read_parquet(manifest_path)["meta_kind"]) == {"x"}
 
 

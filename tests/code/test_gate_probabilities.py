@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from thaw.gate.manifest import write_manifest
 
 from tests.data.dirty import picture
 from thaw.gate.inspection import Inspection, inspect_folder
+from thaw.gate.report.manifest import write_manifest
 from thaw.params import SplitParams, ValidateParams
 from thaw.splitting.labelling import label_images
 
@@ -47,7 +47,7 @@ def findings(inspection: Inspection) -> list[tuple[str, str, str]]:
 
 
 def label(inspection: Inspection, tmp_path: Path) -> tuple[pd.DataFrame, list[str]]:
-    write_manifest(tmp_path / "m.parquet", inspection.rows, inspection.metadata, inspection.findings)
+    write_manifest(tmp_path / "m.parquet", inspection)
     return label_images(pd.read_parquet(tmp_path / "m.parquet"), SplitParams())
 
 

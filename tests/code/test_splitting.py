@@ -159,7 +159,18 @@ def test_slices_are_columns_of_few_values():
         meta_probability_a=[0.0, 1.0] * 30, meta_group=["1", "2", "3"] * 20, meta_label=["0", "1"] * 30,
     )  # fmt: skip
     rows, _ = label_images(images, SplitParams())
-    assert list(rows.columns)[7:] == ["type"]
+    assert list(rows.columns)[8:] == ["type"]
+
+
+def test_images_that_depend_on_each_other_carry_the_first_path_as_group():
+    images = manifest({"a": 6, "b": 4}, meta_group=["", "g", "g"] + [""] * 7, cluster=[""] * 10)
+    images.loc[[2, 3], "cluster"] = "a/0002.png"  # looks like an image of the group
+    images.loc[[5, 6], "sha256"] = "same"
+    rows, _ = label_images(images.sample(frac=1, random_state=0), SplitParams())
+    groups = dict(zip(rows["path"], rows["group"], strict=True))
+    assert {groups[f"a/000{i}.png"] for i in (1, 2, 3)} == {"a/0001.png"}
+    assert {groups["a/0005.png"], groups["b/0000.png"]} == {"a/0005.png"}
+    assert {groups[f"{name}.png"] for name in ("a/0000", "a/0004", "b/0001", "b/0002", "b/0003")} == {""}
 
 
 def test_targets_and_confidence_follow_the_probability():
@@ -267,5 +278,5 @@ def test_the_stage_needs_two_classes(tmp_path):
 
 def test_an_empty_split_is_a_csv_with_a_header(tmp_path):
     files = run_stage(tmp_path, manifest({"a": 20, "b": 20}), params=SplitParams(validation_fraction=0))
-    assert files["validation.csv"] == b"path,class,label,target,weight,confidence,grey\n"
+    assert files["validation.csv"] == b"path,class,label,target,weight,confidence,grey,group\n"
     assert read_split(tmp_path / "validation.csv").empty

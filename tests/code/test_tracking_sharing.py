@@ -38,7 +38,7 @@ def store(home: Path) -> Store:
 
 
 def make_model(root: Path, content: bytes = b"weights") -> Path:
-    model_dir = root / "models" / "fine_tuned"
+    model_dir = root / "models" / "evaluated"
     model_dir.mkdir(parents=True, exist_ok=True)
     (model_dir / "model.weights.h5").write_bytes(content)
     described = {"input_shape": [8, 8, 3], "classes": ["a", "b"], "weights_sha256": digest(model_dir / "model.weights.h5")}
@@ -52,10 +52,11 @@ def judge(home: Path, root: Path, version: str, outcome: str = "ran") -> Outbox:
     metrics = root / "metrics.json"
     metrics.write_text('{"accuracy": 0.75}')
     trained = StageSpec("fine_tune", {}, {"fine_tuned_dir": model_dir}, (), (), (), ())
-    judged = StageSpec("evaluate", {"fine_tuned_dir": model_dir}, {"metrics_path": metrics}, (), (), (metrics,), ())
+    outputs = {"metrics_path": metrics, "evaluated_dir": model_dir}
+    judged = StageSpec("evaluate", {"fine_tuned_dir": model_dir}, outputs, (), (), (metrics,), ())
     outbox = create_outbox(home)
     outbox.open_run("pipeline", "judged")
-    hashes = {"models/fine_tuned": version}
+    hashes = {"models/evaluated": version}
     record_stage(outbox, StageFacts(trained, outcome, 0, hashes), "thaw")
     assert "model" not in [event["op"] for _, event in outbox.events()], "not before it is judged"
     record_stage(outbox, StageFacts(judged, outcome, 0, hashes), "thaw")

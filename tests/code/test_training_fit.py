@@ -12,7 +12,7 @@ from thaw.arrays import Rows
 from thaw.errors import ThawError
 from thaw.params import FitParams
 from thaw.training import fit as fitting
-from thaw.training.batches import Examples
+from thaw.training.batches import Examples, plain_batches
 from thaw.training.devices import (
     choose_precision,
     computing_in,
@@ -20,7 +20,7 @@ from thaw.training.devices import (
     precision_of_gpu,
     training_on,
 )
-from thaw.training.fit import Job, fit
+from thaw.training.fit import Job, fit, validate
 from thaw.training.guard import Stop, Stopped
 from thaw.training.labels import Labels
 from thaw.training.objective import build_accuracy, build_loss
@@ -366,3 +366,20 @@ def test_settings_are_measured_up_to_the_size_of_the_data(examples):
     trials = measure(head_on_pictures(), FitParams(), examples(40), ("float32",), seconds=0.02)
     assert [trial.batch_size for trial in trials] == [8, 16, 32]
     assert all(trial.images_per_second > 0 for trial in trials)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+def test_validating_gives_what_keras_gives(examples, loss):
+    """Keras's `evaluate` over all images in one batch, with the images' weights."""
+    watched = examples(50)
+    weights = np.random.default_rng(1).uniform(0.5, 2, 50).astype(np.float32)
+    watched = Examples(watched.inputs, Labels(watched.labels.paths, watched.labels.targets, weights))
+    params, model = FitParams(loss=loss, batch_size=16, label_smoothing=0.1), network()
+    found = validate(model, params, watched)
+    (inputs, targets, scaled), = plain_batches(watched, 50)
+    model.compile(loss=build_loss(params, 1), metrics=[build_accuracy(1)])
+    wanted = model.evaluate(inputs, targets, 50, sample_weight=scaled, verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
+    agree = (targets[:, 0] > 0.5) == (model.predict(inputs, verbose=0)[:, 0] > 0)
+    assert found["accuracy"] == pytest.approx(np.average(agree, weights=weights))
+    assert validate(model, params, examples(0)) == {}

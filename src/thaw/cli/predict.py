@@ -42,8 +42,8 @@ def predict(
     """
     root = find_root()
     files = list(_files(sources))
-    classifier, threshold = _open(root, run_id)
-    rows = _judge(classifier, threshold, files)
+    classifier = _open(root, run_id)
+    rows = _judge(classifier, files)
     if csv_path:
         from thaw.files import write_text
 
@@ -80,20 +80,18 @@ def _files(sources: list[Path]) -> Iterator[Path]:
         yield from found
 
 
-def _open(root: Path, run_id: str | None) -> "tuple[Classifier, float]":
-    """The classifier, and the threshold of two classes."""
+def _open(root: Path, run_id: str | None) -> "Classifier":
     from thaw.params import load_params
     from thaw.stages.evaluate import open_classifier
 
     params = load_params(root / "params.yaml")
-    model_dir = download_model(root, run_id) if run_id else root / "models" / "fine_tuned"
+    model_dir = download_model(root, run_id) if run_id else root / "models" / "evaluated"
     if not model_dir.is_dir():
         raise ThawError(
             f"{model_dir}: no trained model", "Train one with `thaw run`, or name a run: --run ID."
         )
     # The scratch of `evaluate` holds the network compiled, so that nothing waits for TensorFlow.
-    classifier = open_classifier(model_dir, params.extract, scratch_dir(root, "evaluate"))
-    return classifier, params.evaluate.threshold
+    return open_classifier(model_dir, params.extract, scratch_dir(root, "evaluate"))
 
 
 def download_model(root: Path, run_id: str) -> Path:
@@ -148,13 +146,13 @@ def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
     return target_dir
 
 
-def _judge(classifier: "Classifier", threshold: float, files: list[Path]) -> list[dict[str, Any]]:
-    from thaw.evaluation.judgement import predict_labels
+def _judge(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]]:
+    from thaw.decision import predict_labels
     from thaw.gate.scan.layout import printable
 
     probabilities, failures = classifier.judge(files)
     judged = len(failures) < len(files)
-    labels = predict_labels(probabilities, threshold).tolist() if judged else []
+    labels = predict_labels(probabilities, classifier.threshold).tolist() if judged else []
     rows = []
     for number, file in enumerate(files):
         row: dict[str, Any] = {

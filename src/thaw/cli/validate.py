@@ -242,7 +242,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[int], None]]:
 def _write_manifest(path: Path, inspection: "Inspection") -> None:
     from thaw.gate.report.manifest import write_manifest
 
-    write_manifest(path, inspection.rows, inspection.metadata, inspection.findings)
+    write_manifest(path, inspection)
 
 
 def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> None:

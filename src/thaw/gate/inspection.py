@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from thaw.errors import ThawError
 from thaw.gate.checks.class_names import check_class_names
 from thaw.gate.checks.drift import check_reference, check_splits, read_reference
@@ -12,7 +14,8 @@ from thaw.gate.checks.metadata import Metadata, check_metadata, read_metadata
 from thaw.gate.checks.pictures import check_files, check_formats, check_looks
 from thaw.gate.checks.probabilities import name_probabilities
 from thaw.gate.checks.structure import Counts, check_structure, count_images, usable
-from thaw.gate.duplicates import exact_clusters, near_clusters, report_clusters
+from thaw.gate.duplicates import exact_clusters, first_alike, near_clusters, report_clusters
+from thaw.gate.duplicates.near import NearClusters
 from thaw.gate.findings import Finding, Findings, summarize
 from thaw.gate.rows import Rows, gather
 from thaw.gate.scan import store
@@ -31,6 +34,8 @@ class Inspection:
     metadata: Metadata
     findings: Findings
     counts: Counts
+    first_alike: np.ndarray
+    """For each row the index of the first one that equals it or looks like it, int `(rows,)`."""
     raw_names: dict[str, str]
     """Path as reported -> its bytes in hexadecimal, where it is not UTF-8."""
 
@@ -83,7 +88,7 @@ def inspect_folder(
     check_files(rows, findings)
     check_formats(rows, limits, findings)
     check_looks(rows, limits, findings)
-    _check_duplicates(rows, params, findings, scratch_dir / "near.json")
+    alike = _check_duplicates(rows, params, findings, scratch_dir / "near.json")
     metadata = read_metadata(root, findings)
     check_metadata(metadata, rows, findings)
     metadata = name_probabilities(metadata, rows, findings)
@@ -94,17 +99,19 @@ def inspect_folder(
     check_splits(rows, fit, limits, findings)
     if reference:
         check_reference(rows, fit, reference, limits, findings)
-    return Inspection(root, rows, metadata, findings, counts, survey.raw_names)
+    return Inspection(root, rows, metadata, findings, counts, alike, survey.raw_names)
 
 
-def _check_duplicates(rows: Rows, params: ValidateParams, findings: Findings, store_path: Path) -> None:
+def _check_duplicates(rows: Rows, params: ValidateParams, findings: Findings, store_path: Path) -> np.ndarray:
+    """Report equal pictures and near duplicates; for each row the first one that is alike (`first_alike`)."""
     equal = exact_clusters(rows)
     report_clusters(rows, equal, "duplicate", findings)
-    severities = params.severity
+    severities, found = params.severity, NearClusters([], [])
     names = ("near_duplicate", "near_duplicate_across_classes", "near_duplicate_across_splits")
     if any(getattr(severities, name) != "off" for name in names):
         found = near_clusters(rows, equal, params.limits.near_duplicate_distance, store_path)
         report_clusters(rows, found.members, "near_duplicate", findings, found.distances)
+    return first_alike(len(rows), equal, found)
 
 
 def bounds(limits: LimitParams) -> Bounds:

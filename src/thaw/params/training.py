@@ -58,7 +58,7 @@ class FitParams(Section):
 
 
 class FineTuneParams(FitParams):
-    """The second `fit`, with layers thawed."""
+    """The second `fit`, with layers thawed; undone where validation loss and accuracy get no better and one gets worse."""
 
     epochs: int = Field(9, ge=0)
     min_steps: int = Field(120, ge=0)

@@ -12,7 +12,7 @@ METADATA = "meta_"
 """Prefix of the manifest's columns that come from `metadata.csv`."""
 PROBABILITY = "probability_"
 """Prefix of the column of soft labels; the class that it is of follows (the gate has found it out)."""
-_NOT_A_SLICE = {*FIXED_COLUMNS, "group", "split"}
+_NOT_A_SLICE = {*FIXED_COLUMNS, "split"}
 _SLICE_VALUES = range(2, 21)
 
 

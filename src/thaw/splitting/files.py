@@ -10,7 +10,7 @@ import pandas as pd
 from thaw.files import read_json, write_text
 
 SPLITS = ("train", "validation", "test")
-FIXED_COLUMNS = ("path", "class", "label", "target", "weight", "confidence", "grey")
+FIXED_COLUMNS = ("path", "class", "label", "target", "weight", "confidence", "grey", "group")
 """Columns of a split's CSV before the slices."""
 
 

@@ -1,6 +1,6 @@
 """Images that stay together, and the split of each such group."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,20 @@ class Undividable(Exception):
         """Numbers of the classes that share the groups at fault."""
 
 
-def link_images(images: pd.DataFrame) -> np.ndarray:
-    """Number the sets of images that must stay together: those linked by a group or by equal bytes."""
+def first_of_linked(images: pd.DataFrame) -> pd.Series:
+    """The first path of the images that depend on each other: of one group, equal, or alike; empty for an image alone."""
+    paths = images["path"].groupby(link_images(images, ("sha256", "meta_group", "cluster")))
+    return paths.transform("min").where(paths.transform("size") > 1, "")
+
+
+def link_images(images: pd.DataFrame, links: Sequence[str] = ("sha256", "meta_group")) -> np.ndarray:
+    """Number the sets of images that the columns `links` join: those that must stay together share a group or their bytes.
+
+    An empty cell joins nothing.
+    """
     count = len(images)
-    nodes = [pd.factorize(images[name])[0] for name in ("sha256", "meta_group") if name in images]
-    if "meta_group" in images:
-        nodes[-1] = np.where(images["meta_group"].isna() | (images["meta_group"] == ""), -1, nodes[-1])
+    known = [images[name].mask(images[name] == "") for name in links if name in images]
+    nodes = [pd.factorize(column)[0] for column in known]
     rows, columns, total = [], [], count
     for numbers in nodes:
         linked = np.flatnonzero(numbers >= 0)

@@ -8,6 +8,7 @@ import pandas as pd
 from thaw.errors import ThawError
 from thaw.params import SplitParams
 from thaw.splitting.columns import METADATA, PROBABILITY, slice_columns
+from thaw.splitting.grouping import first_of_linked
 
 
 def label_images(images: pd.DataFrame, params: SplitParams) -> tuple[pd.DataFrame, list[str]]:
@@ -15,7 +16,8 @@ def label_images(images: pd.DataFrame, params: SplitParams) -> tuple[pd.DataFram
 
     `target` is the probability of the positive class where the metadata has a `probability_<class>`. `confidence` is
     the metadata's, else the probability of the label that an image carries, by which Deitsch et al. (Solar Energy 2019)
-    count uncertain cells, else 1.
+    count uncertain cells, else 1. `group` is the path of the first of the images that do not count as independent: of one
+    metadata group, of equal bytes, or alike for the gate.
 
     Raises:
         ThawError: a probability, confidence or weight is no such number, or `positive_class` is no class.
@@ -35,6 +37,7 @@ def label_images(images: pd.DataFrame, params: SplitParams) -> tuple[pd.DataFram
         "weight": _numbers(images, "weight", 0.0, np.inf).fillna(1.0),
         "confidence": _numbers(images, "confidence", 0.0, 1.0).fillna(of_label).fillna(1.0),
         "grey": images["grey"].astype(int),
+        "group": first_of_linked(images),
     }
     slices = {name: images[METADATA + name] for name in slice_columns(images, params.slices)}
     return pd.DataFrame({**rows, **slices}), classes

@@ -49,7 +49,7 @@ def validate(
     inspection = inspect_folder(
         params, raw_dir, scratch_dir, reference_path=reference_path, workers=compute.workers
     )
-    write_manifest(manifest_path, inspection.rows, inspection.metadata, inspection.findings)
+    write_manifest(manifest_path, inspection)
     verdict = check_contract(manifest_path, inspection.findings, params, scratch_dir / "data_docs", suite_path)
     summary = inspection.summary()
     write_json(findings_path, summary)

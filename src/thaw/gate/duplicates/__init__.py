@@ -64,6 +64,21 @@ def near_clusters(
     return NearClusters([chosen[members] for members in found.members], found.distances)
 
 
+def first_alike(count: int, equal: Sequence[np.ndarray], near: NearClusters) -> np.ndarray:
+    """For each of `count` images the index of the first one that equals it or looks like it, int `(count,)`.
+
+    Args:
+        equal: as `exact_clusters` gives them.
+        near: as `near_clusters` gives them, of one image of each cluster in `equal`.
+    """
+    first, first_equal = np.arange(count), np.arange(count)
+    for members in near.members:
+        first[members] = members.min()
+    for members in equal:
+        first_equal[members] = members[0]
+    return first[first_equal]
+
+
 def _recall(store_path: Path | None, key: str) -> NearClusters | None:
     try:
         kept = read_json(store_path) if store_path else {}
