@@ -82,7 +82,8 @@ def _run_stages(params: Any, seed: int, folder: Path) -> None:
     )  # fmt: skip
     evaluate(
         params.evaluate, seed, params.extract, raw_dir, test, classes, tuned, *curves, folder / "metrics.json",
-        folder / "predictions.csv", home / "pictures", home / "v",
+        folder / "predictions.csv", home / "class_metrics.csv", home / "confusion.csv", home / "pictures", home / "evaluated",
+        home / "v",
     )  # fmt: skip
 
 

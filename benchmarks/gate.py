@@ -150,10 +150,10 @@ def measure_speed(name: str, folder: Path, repeats: int) -> None:
 
 
 def rescan(folder: Path, scratch_dir: Path) -> None:
-    from thaw.gate import store
     from thaw.gate.findings import Findings
     from thaw.gate.inspection import bounds
-    from thaw.gate.survey import Survey
+    from thaw.gate.scan import store
+    from thaw.gate.scan.survey import Survey
 
     params = ValidateParams()
     survey = Survey(folder, Findings(params.severity))

@@ -8,13 +8,13 @@ import time
 import numpy as np
 import pyarrow as pa
 
-from thaw.gate.drift import check_splits
+from thaw.gate.checks.drift import check_splits
+from thaw.gate.checks.structure import check_structure, count_images, usable
 from thaw.gate.duplicates import exact_clusters, near_clusters, report_clusters
 from thaw.gate.findings import Findings
-from thaw.gate.fingerprint import BYTES, FREQUENCIES
 from thaw.gate.rows import Rows
-from thaw.gate.scanning import ROW
-from thaw.gate.structure import check_structure, count_images, usable
+from thaw.gate.scan.fingerprint import BYTES, FREQUENCIES
+from thaw.gate.scan.scanning import ROW
 from thaw.params import ValidateParams
 
 _CHUNK = 50_000

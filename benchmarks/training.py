@@ -20,13 +20,13 @@ import keras
 import numpy as np
 
 from thaw import engines, images, models
+from thaw.arrays import Rows
 from thaw.demo import lay_out
 from thaw.params import ExtractParams, FitParams, ModelParams
 from thaw.training.activations import storage_dtype, write_activations
 from thaw.training.batches import Examples, train_batches
 from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop
-from thaw.training.inputs import Rows
 from thaw.training.labels import Labels
 from thaw.training.order import Order
 

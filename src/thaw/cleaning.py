@@ -6,6 +6,7 @@ under `files/` with the paths that they had.
 
 import errno
 import os
+import shlex
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from thaw.files import read_json, write_json
 from thaw.gate.checks import CHECKS
 from thaw.gate.findings import Finding
 from thaw.gate.inspection import Inspection
-from thaw.gate.layout import printable
+from thaw.gate.scan.layout import printable
 
 _MANIFEST = "manifest.json"
 _HAND_MADE = {"duplicate_across_classes", "duplicate_across_splits"}
@@ -42,6 +43,11 @@ class Move:
 def quarantine_dir(root: Path) -> Path:
     """The folder beside `root` that takes what is moved out."""
     return root.resolve().with_name(f"{root.resolve().name}.quarantine")
+
+
+def clean_command(root: Path) -> str:
+    """What one types to clean the folder."""
+    return f"thaw clean {shlex.quote(str(root))}"
 
 
 def plan_moves(inspection: Inspection, checks: Collection[str] = ()) -> list[Move]:
@@ -108,7 +114,7 @@ def apply_moves(root: Path, moves: list[Move]) -> Path:
         batch_dir / _MANIFEST, {"undone": False, "moves": [asdict(one) for one in moves], "folders": times}
     )
     for move in moves:
-        _rename(_join(root, move.relative), _join(batch_dir / "files", move.relative))
+        _rename(root, _join(root, move.relative), _join(batch_dir / "files", move.relative))
     return batch_dir
 
 
@@ -123,7 +129,7 @@ def undo_last(root: Path) -> list[Move]:
         manifest = read_json(batch_dir / _MANIFEST)
         if not manifest["undone"]:
             return _restore(root, batch_dir, manifest)
-    raise ThawError(f"{home}: nothing to bring back", "Only `thaw clean --apply` puts files there.")
+    raise ThawError(f"{home}: nothing to bring back", f"Only `{clean_command(root)} --apply` puts files there.")
 
 
 def _restore(root: Path, batch_dir: Path, manifest: dict[str, Any]) -> list[Move]:
@@ -133,10 +139,10 @@ def _restore(root: Path, batch_dir: Path, manifest: dict[str, Any]) -> list[Move
         if os.path.lexists(_join(root, move.relative)):
             raise ThawError(
                 f"{move.path}: another file stands there by now",
-                "Move it away, then run `thaw clean --undo` again.",
+                f"Move it away, then run `{clean_command(root)} --undo` again.",
             )
     for move in away:
-        _rename(_join(batch_dir / "files", move.relative), _join(root, move.relative))
+        _rename(root, _join(batch_dir / "files", move.relative), _join(root, move.relative))
     for folder, modified in manifest["folders"].items():
         path = _join(root, _system_name(folder))
         os.utime(path, ns=(os.stat(path).st_atime_ns, modified))  # noqa: PTH116
@@ -144,7 +150,7 @@ def _restore(root: Path, batch_dir: Path, manifest: dict[str, Any]) -> list[Move
     return away
 
 
-def _rename(source: str, target: str) -> None:
+def _rename(root: Path, source: str, target: str) -> None:
     os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
     try:
         os.rename(source, target)  # noqa: PTH104
@@ -153,7 +159,7 @@ def _rename(source: str, target: str) -> None:
         if error.errno == errno.EXDEV:
             cure = "The folder is a disk of its own: clean a folder inside it."
         reason = f"{printable(source)}: cannot be moved: {error.strerror}"
-        raise ThawError(reason, f"{cure} `thaw clean --undo` brings back what was moved.") from None
+        raise ThawError(reason, f"{cure} `{clean_command(root)} --undo` brings back what was moved.") from None
 
 
 def _batches(home: Path) -> list[Path]:

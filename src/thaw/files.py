@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from thaw.errors import ThawError
+
 _TEMPORARY = re.compile(r"\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part(\..*)?", re.DOTALL)
 
 
@@ -95,6 +97,21 @@ def _host() -> str:
     except OSError:
         namespace = ""
     return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
+
+
+def check_room(folder: Path, needed_bytes: int, what: str, cure: str) -> None:
+    """Refuse to begin what the disk of `folder`, which exists, has no room for.
+
+    Args:
+        what: needs it, in the plural.
+
+    Raises:
+        ThawError: fewer than `needed_bytes` are free.
+    """
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes:
+        needed, free = f"{needed_bytes / 1e6:,.0f} MB", f"{free_bytes / 1e6:,.0f} MB"
+        raise ThawError(f"{folder}: {what} need {needed}, {free} are free", cure)
 
 
 def write_text(path: Path, text: str) -> None:

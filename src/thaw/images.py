@@ -1,4 +1,4 @@
-"""Read a picture as an array of pixels, upright, at the size asked for. Pillow and numpy only."""
+"""Read a picture file as an array of pixels at the size asked for."""
 
 import warnings
 from pathlib import Path, PurePosixPath
@@ -14,6 +14,7 @@ from PIL import (
 )
 
 from thaw.errors import ThawError
+from thaw.pixels import Reading, Unsupported, orientation, read
 
 Resize = Literal["stretch", "crop", "pad"]
 
@@ -23,20 +24,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF
 MAX_PIXELS = 89_478_485
 """A larger header is refused before anything is decoded: a quarter of a gigabyte of RGB, as Pillow has it."""
 
-ORIENTATION_TAG = 0x0112
-_TURN = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 warnings.simplefilter("error", Image.DecompressionBombWarning)
-
-_PAPER = 255  # what shows through transparent pixels
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
 def load(path: Path, height: int, width: int, channels: int, resize: Resize = "stretch") -> np.ndarray:
@@ -57,6 +45,26 @@ def decode(
     """Read one picture upright, in mode `L` (channels 1) or `RGB` (channels 3).
 
     Args:
+        path: its file.
+        channels: 1 or 3.
+        at_least, resize: as `open_picture` takes them.
+
+    Raises:
+        ThawError: the file is missing, not an image, damaged, or too large to decode.
+    """
+    mode = "L" if channels == 1 else "RGB"
+    picture = open_picture(path, channels, at_least, resize).image
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def open_picture(
+    path: Path, channels: int = 3, at_least: tuple[int, int] | None = None, resize: Resize = "stretch"
+) -> Reading:
+    """Read one picture, and tell by which of the rules of `thaw.pixels`.
+
+    Args:
+        path: its file.
+        channels: 1: colour is not needed.
         at_least: `(height, width)` it will be resized to; a JPEG may then be decoded at a half, quarter or
             eighth of its size, and still be at least twice as large as that.
         resize: how it will be resized to `at_least`.
@@ -65,18 +73,19 @@ def decode(
         ThawError: the file is missing, not an image, damaged, or too large to decode.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        # A file and not its name: of a name Pillow maps a plain TIFF into memory, and forgets to turn it.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ThawError(
                     f"{path}: {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}", "Scale it down."
                 )
             if at_least and image.format in ("JPEG", "MPO"):
                 image.draft("L" if channels == 1 else None, _draft_size(image, *at_least, resize))
-            image.load()
-            upright = _upright(image)
-            return _eight_bit(upright, path).convert("L" if channels == 1 else "RGB")
+            return read(image)
     except ThawError:
         raise
+    except Unsupported as error:
+        raise ThawError(f"{path}: {error}", "Convert it to PNG.") from None
     except FileNotFoundError:
         raise ThawError(
             f"{path}: no such file", "Run `thaw run` from `validate` on: the folder changed."
@@ -104,35 +113,12 @@ def inside(root: Path, relative: str) -> Path:
 
 def _draft_size(image: Image.Image, height: int, width: int, resize: Resize) -> tuple[int, int]:
     """The (width, height) at which a draft is good enough: twice what the whole picture is resized to."""
-    if image.getexif().get(ORIENTATION_TAG, 1) >= 5:
+    if orientation(image) >= 5:
         height, width = width, height
     scales = (width / image.width, height / image.height)
     if resize != "stretch":
         scales = ((max if resize == "crop" else min)(scales),) * 2
     return max(1, round(2 * scales[0] * image.width)), max(1, round(2 * scales[1] * image.height))
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _TURN.get(image.getexif().get(ORIENTATION_TAG, 1))  # Pillow has turned TIFFs itself
-    return image.transpose(turn) if turn is not None else image
-
-
-def _eight_bit(image: Image.Image, path: Path) -> Image.Image:
-    """Any mode as one that `convert` takes to grey or RGB without clipping or guessing."""
-    if image.mode in _SIXTEEN_BIT:
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ThawError(f"{path}: pixels of more than 16 bits", "Convert it to 8 or 16 bits a channel.")
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    if image.mode == "F":
-        raise ThawError(
-            f"{path}: floating point pixels, of unknown range", "Convert it to 8 or 16 bits a channel."
-        )
-    if image.has_transparency_data:
-        colour = image.convert("RGBA")
-        paper = Image.new("RGBA", colour.size, (_PAPER,) * 4)
-        return Image.alpha_composite(paper, colour).convert("RGB")
-    return image.convert("RGB") if image.mode == "P" else image
 
 
 def _fit(picture: Image.Image, height: int, width: int, resize: Resize) -> Image.Image:

@@ -1,33 +1,41 @@
-"""How MLflow loads a model that thaw logged: pixels in, class probabilities out, no pickle on the way."""
+"""How MLflow loads a model that thaw logged: pixels in, classes and their probabilities out, no pickle on the way."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thaw.evaluation.judgement import probabilities_of
+from thaw.decision import predict_labels, probabilities_of, threshold_of
+from thaw.inference import run_in_float32
 from thaw.models import load
 
 
 class ServedModel:
     """A classifier as MLflow's `pyfunc` flavour calls it."""
 
-    def __init__(self, model: Any, classes: list[str]) -> None:
-        self._model = model
+    def __init__(self, model: Any, classes: list[str], threshold: float) -> None:
+        self._run = run_in_float32(model)
         self.classes = classes
+        self.threshold = threshold
+        """Of two classes: the probability from which an image counts as the second one."""
 
-    def predict(self, data: Any, params: dict[str, Any] | None = None) -> np.ndarray:
-        """Class probabilities, float32 `(images, classes)`, for pixels `(images, height, width, channels)` of 0 to 255.
+    def predict(self, data: Any, params: dict[str, Any] | None = None) -> dict[str, np.ndarray]:
+        """What the model takes pixels `(images, height, width, channels)` of 0 to 255 for.
 
         Args:
             data: the pixels, or a mapping with them under `pixels`.
+
+        Returns:
+            `predicted`, the class of each image by the threshold the model was evaluated with, text `(images,)`, and
+            `probabilities`, float32 `(images, classes)`.
         """
         pixels = np.asarray(data["pixels"] if isinstance(data, dict) else data)
-        logits = self._model.predict(pixels, verbose=0)
-        return probabilities_of(logits).astype(np.float32)
+        probabilities = probabilities_of(self._run(pixels))
+        labels = predict_labels(probabilities, self.threshold)
+        return {"predicted": np.array(self.classes)[labels], "probabilities": probabilities.astype(np.float32)}
 
 
 def _load_pyfunc(path: str) -> ServedModel:
     """MLflow's hook; the name is MLflow's."""
     model, config = load(Path(path))
-    return ServedModel(model, list(config["classes"]))
+    return ServedModel(model, list(config["classes"]), threshold_of(config))

@@ -27,7 +27,7 @@ def imported(path: Path) -> set[str]:
     [
         ("mlflow", "src/thaw/tracking/store.py"),
         ("dvc", "src/thaw/versioning/"),
-        ("great_expectations", "src/thaw/gate/suite.py"),
+        ("great_expectations", "src/thaw/gate/checks/suite.py"),
         ("prefect", "flows/"),
     ],
 )

@@ -157,7 +157,7 @@ def test_a_picture_that_became_unreadable_is_named_and_leaves_no_index(project, 
 
 def test_a_full_disk_is_said_before_the_work(project, tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(shards.shutil, "disk_usage", lambda path: usage(1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1000))
     with pytest.raises(ThawError, match="MB are free") as caught:
         run(project, tmp_path / "views")
     assert "augment.views" in caught.value.cure

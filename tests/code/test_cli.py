@@ -158,3 +158,15 @@ def test_a_missing_folder_for_named_files_is_told_how_to_make(project: Path) -> 
     assert done.returncode == 2
     assert "data/contract: stage validate needs it" in done.stderr
     assert "mkdir -p data/contract" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["--help"], ["run"]])
+def test_on_windows_one_message_says_where_thaw_runs(arguments: list[str]) -> None:
+    pretend = f"import runpy, sys; sys.platform = 'win32'; sys.argv = ['thaw', *{arguments}]"
+    code = f"{pretend}; runpy.run_module('thaw', run_name='__main__')"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0] == "error: thaw runs on Linux and macOS, not on Windows"
+    assert done.stderr.splitlines()[1].startswith("  cure: ")
+    assert len(done.stderr.splitlines()) == 2

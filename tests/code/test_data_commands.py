@@ -8,14 +8,20 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from tests.data.dirty import clean_folder
 from thaw import cli
 from thaw.demo import SETS
 from thaw.errors import ThawError
+from thaw.gate.inspection import inspect_folder
+from thaw.gate.report.manifest import write_manifest
+from thaw.params import ValidateParams
 from thaw.versioning import Books
 
 ROOT = Path(__file__).parents[2]
@@ -126,6 +132,33 @@ def test_links_are_no_dangling_ones_afterwards(project: Path, source: Path) -> N
     read = {path.relative_to(raw_dir).as_posix(): path.read_bytes() for path in raw_dir.rglob("*.png")}
     assert read == {"a/1.png": b"new", "b/2.png": b"new", "b/3.png": b"elsewhere"}
     assert "nfiles: 3" in (project / "data" / "raw.dvc").read_text()
+
+
+@pytest.mark.parametrize("why", ["cache.type symlink", "a cache on another disk"])
+def test_images_that_are_links_into_the_cache_pass_the_gate(project: Path, tmp_path: Path, why: str) -> None:
+    source, raw_dir = clean_folder(tmp_path / "source", 3, ("",)), project / "data" / "raw"
+    paths = sorted(path.relative_to(source).as_posix() for path in source.rglob("*.png"))
+    (source / "metadata.csv").write_text("path,kind\n" + "".join(f"{path},x\n" for path in paths))
+    with contextlib.ExitStack() as stack:
+        if why == "cache.type symlink":
+            shell("dvc config cache.type symlink", project)
+            assert call("data", "add", str(source), cwd=project) == ""
+        else:
+            shm = Path("/dev/shm")
+            if not shm.is_dir() or shm.stat().st_dev == project.stat().st_dev:
+                pytest.skip("there is one disk")
+            other = stack.enter_context(tempfile.TemporaryDirectory(dir=shm))
+            shell(f"dvc cache dir {other}/cache", project)
+            assert call("data", "add", str(source), "--link", cwd=project) == ""
+        assert all((raw_dir / path).is_symlink() for path in (*paths, "metadata.csv"))
+        inspection = inspect_folder(ValidateParams(), raw_dir, tmp_path / "scratch")
+        assert inspection.findings.verdicts == {}
+        assert [row.check for row in inspection.found if row.severity == "block"] == []
+        assert inspection.rows.paths == paths
+        assert inspection.metadata.columns == ["kind"]
+        manifest_path = tmp_path / "manifest.parquet"
+        write_manifest(manifest_path, inspection)
+        assert set(pd.read_parquet(manifest_path)["meta_kind"]) == {"x"}
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from thaw.decision import probabilities_of
 from thaw.evaluation import Judgement
-from thaw.evaluation.judgement import probabilities_of
 from thaw.evaluation.metrics import confusion, measure, measure_classes
 
 

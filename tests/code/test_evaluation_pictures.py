@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thaw.decision import probabilities_of
 from thaw.evaluation import Judgement
-from thaw.evaluation.judgement import probabilities_of
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.pictures import draw_judgement, draw_learning_curves
 from thaw.evaluation.telling import caption, choose_telling
@@ -138,3 +138,15 @@ def test_the_surest_mistakes_and_right_answers_are_explained_class_by_class():
     assert sorted(choose_telling(judgement, 99)) == list(range(6))
     assert caption(judgement, 4, "b/5.png") == "95% a, but it is b: b/5.png"
     assert caption(judgement, 1, "b/2.png") == "80% b, rightly: b/2.png"
+
+
+def test_surest_is_how_far_beyond_the_threshold():
+    """With a threshold of 0.9 a probability of 0.1 is a sure negative, and one of 0.91 a doubtful positive."""
+    positive = np.array([0.91, 0.1, 0.89, 0.99])
+    judgement = Judgement(
+        ["no", "yes"], np.array([0, 1, 1, 0]), np.column_stack([1 - positive, positive]), np.ones(4), threshold=0.9
+    )
+    assert judgement.certainty == pytest.approx([0.1, 8 / 9, 1 / 90, 0.9])
+    assert choose_telling(judgement, 8) == [3, 1, 0, 2]
+    assert caption(judgement, 2, "x.png") == "no: 89% yes, 90% needed, but it is yes: x.png"
+    assert caption(judgement, 3, "y.png") == "yes: 99% yes, 90% needed, but it is no: y.png"

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -99,7 +101,7 @@ def test_the_gate_imports_no_framework(root, tmp_path):
     )
     code = (
         "import sys; from pathlib import Path; from thaw.gate.inspection import inspect_folder;"
-        "from thaw import cleaning; from thaw.gate import page; from thaw.params import ValidateParams;"
+        "from thaw import cleaning; from thaw.gate.report import page; from thaw.params import ValidateParams;"
         f"inspect_folder(ValidateParams(), Path({str(root)!r}), Path({str(tmp_path / 's')!r}));"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
@@ -112,3 +114,40 @@ def test_the_gate_imports_no_framework(root, tmp_path):
         env=os.environ | {"PYTHONPATH": "src"},
     )
     assert done.stdout.strip() == "[]"
+
+
+def write_params(folder: Path, **severities: str) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for check, severity in severities.items():
+        text = re.sub(rf"( {check}): \w+", rf"\1: {severity}", text)
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+
+
+def test_the_cure_names_a_command_that_works_as_it_stands(tmp_path):
+    root = clean_folder(tmp_path / "my photos", 3)
+    (root / "train/cat/broken.png").write_bytes(b"")
+    write_params(tmp_path, empty_file="quarantine")
+    done = thaw("validate", "my photos", "--params", "params.yaml", "--json", cwd=tmp_path)
+    cure = next(row["cure"] for row in json.loads(done.stdout)["findings"] if row["path"] == "train/cat/broken.png")
+    look, apply = re.findall("`thaw ([^`]+)`", cure)
+    assert look == "clean 'my photos' --params params.yaml"
+    assert "train/cat/broken.png" in thaw(*shlex.split(look), cwd=tmp_path).stdout
+    assert thaw(*shlex.split(apply), cwd=tmp_path).returncode == 0
+    assert not (root / "train/cat/broken.png").exists()
+    assert thaw(*shlex.split(look), "--undo", cwd=tmp_path).returncode == 0
+    done = thaw(*shlex.split(look), "--undo", cwd=tmp_path)
+    assert "thaw clean 'my photos' --apply" in done.stderr
+
+
+def test_without_a_folder_the_projects_own_is_cleaned_by_its_parameters(tmp_path):
+    project = tmp_path / "project"
+    root = clean_folder(project / "data" / "raw", 3)
+    (root / "train/cat/broken.png").write_bytes(b"")
+    (root / "train/cat/.hidden.png").write_bytes(b"")
+    (project / "dvc.yaml").write_text("stages: {}\n")
+    write_params(project, hidden="warn")
+    done = thaw("clean", cwd=project / "data")
+    assert (done.returncode, done.stdout.splitlines()[:-1]) == (0, ["train/cat/broken.png  empty_file"])
+    done = thaw("clean", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Name a folder" in done.stderr

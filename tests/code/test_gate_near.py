@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.data.dirty import picture
-from thaw.gate.codes import close_codes
-from thaw.gate.fingerprint import BYTES, FREQUENCIES, cosines, describe, expand, shrink
-from thaw.gate.near import crop_map, find_near_clusters
+from thaw.gate.duplicates.codes import close_codes
+from thaw.gate.duplicates.near import crop_map, find_near_clusters
+from thaw.gate.scan.fingerprint import BYTES, FREQUENCIES, cosines, describe, expand, shrink
 
 
 def descriptors(images: list[Image.Image]) -> np.ndarray:

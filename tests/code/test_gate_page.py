@@ -8,8 +8,8 @@ import pytest
 
 from tests.data.dirty import Planter, clean_folder, picture
 from thaw.gate.inspection import Inspection, inspect_folder
-from thaw.gate.page import page, write_page
-from thaw.gate.report import markdown
+from thaw.gate.report.markdown import markdown
+from thaw.gate.report.page import page, write_page
 from thaw.params import ValidateParams
 
 VOID = {"meta", "img", "line", "polyline"}

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 
 from tests.data.dirty import clean_folder, picture
-from thaw.gate import picture as pictures
-from thaw.gate import store
 from thaw.gate.inspection import bounds, inspect_folder
-from thaw.gate.pool import scan_shards
-from thaw.gate.scanning import scan_shard
-from thaw.gate.walking import walk
+from thaw.gate.scan import picture as pictures
+from thaw.gate.scan import store
+from thaw.gate.scan.pool import scan_shards
+from thaw.gate.scan.scanning import scan_shard
+from thaw.gate.scan.walking import walk
 from thaw.params.gate import LimitParams, ValidateParams
 
 BOUNDS = bounds(LimitParams())
@@ -44,7 +44,7 @@ def inspect_or_fail(data, limits, inspect=pictures.inspect):
 
 @pytest.mark.skipif(os.name != "posix", reason="the patch reaches workers by fork")
 def test_a_file_that_kills_or_hangs_its_worker_costs_one_row(root, monkeypatch):
-    monkeypatch.setattr("thaw.gate.scanning.inspect", inspect_or_fail)
+    monkeypatch.setattr("thaw.gate.scan.scanning.inspect", inspect_or_fail)
     for name, content in (
         ("train/cat/k.png", b"kill"),
         ("train/cat/k2.png", b"kill"),
@@ -83,7 +83,7 @@ def test_a_decoder_that_wants_all_memory_gets_an_error(root, monkeypatch):
         monkeypatch.setattr(pictures, "_inspect", lambda *_: bytearray(64 << 30))
         return inspect(data, limits)
 
-    monkeypatch.setattr("thaw.gate.scanning.inspect", inspect)
+    monkeypatch.setattr("thaw.gate.scan.scanning.inspect", inspect)
     rows = next(scan_shards([entries(root)[:3]], root, BOUNDS, 1, timeout_seconds=10.0)).to_pylist()
     assert {row["problem"] for row in rows} == {"corrupt"}
     assert "memory" in rows[0]["reason"]
@@ -122,7 +122,7 @@ def test_a_second_scan_opens_no_file(root, tmp_path, monkeypatch):
     settle(root)
     first = scan(root, tmp_path / "rows.arrow")
     monkeypatch.setattr(
-        "thaw.gate.store.scan_shards", lambda shards, *_: pytest.fail("read") if list(shards) else []
+        "thaw.gate.scan.store.scan_shards", lambda shards, *_: pytest.fail("read") if list(shards) else []
     )
     assert scan(root, tmp_path / "rows.arrow").equals(first)
 

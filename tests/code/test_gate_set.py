@@ -12,11 +12,11 @@ from PIL import Image
 from tests.data.dirty import clean_folder, picture
 from thaw.errors import ThawError
 from thaw.gate.checks import CHECKS
-from thaw.gate.drift import critical_distance, distribution_distance
+from thaw.gate.checks.drift import critical_distance, distribution_distance
 from thaw.gate.inspection import Inspection, inspect_folder
-from thaw.gate.layout import Layout
-from thaw.gate.manifest import write_manifest
-from thaw.gate.survey import read_layout
+from thaw.gate.report.manifest import write_manifest
+from thaw.gate.scan.layout import Layout
+from thaw.gate.scan.survey import read_layout
 from thaw.params import ValidateParams
 from thaw.params.gate import LimitParams, SeverityParams
 
@@ -109,20 +109,20 @@ def test_an_empty_folder_has_too_few_classes(tmp_path):
     (tmp_path / "raw").mkdir()
     inspection = inspect(tmp_path / "raw")
     assert found(inspection) == {("too_few_classes", ".")}
-    write_manifest(tmp_path / "m.parquet", inspection.rows, inspection.metadata, inspection.findings)
+    write_manifest(tmp_path / "m.parquet", inspection)
     assert pq.read_table(tmp_path / "m.parquet").num_rows == 0
 
 
 def test_metadata_becomes_columns(tmp_path):
     root = clean_folder(tmp_path / "raw", splits=("",))
     paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
-    lines = ["﻿path,probability,type"] + [f"./{path},0.25,mono" for path in paths[1:]] + [f"{paths[0]},,"]
+    lines = ["﻿path,weight,type"] + [f"./{path},0.25,mono" for path in paths[1:]] + [f"{paths[0]},,"]
     (root / "metadata.csv").write_text("\r\n".join(lines), encoding="utf-8")
     inspection = inspect(root)
     assert inspection.found == []
-    write_manifest(tmp_path / "m.parquet", inspection.rows, inspection.metadata, inspection.findings)
+    write_manifest(tmp_path / "m.parquet", inspection)
     rows = pq.read_table(tmp_path / "m.parquet").to_pylist()
-    assert [row["meta_probability"] for row in rows] == [None] + [0.25] * (len(paths) - 1)
+    assert [row["meta_weight"] for row in rows] == [None] + [0.25] * (len(paths) - 1)
     assert [row["meta_type"] for row in rows] == [""] + ["mono"] * (len(paths) - 1)
 
 
@@ -144,11 +144,24 @@ def test_bad_metadata_blocks(tmp_path, content, word):
     assert word in rows[0].reason
 
 
+def test_the_manifest_says_which_images_are_alike(tmp_path):
+    root = clean_folder(tmp_path / "raw", splits=("",))
+    first = picture(77)
+    first.save(root / "cat" / "first.png")
+    shutil.copy(root / "cat" / "first.png", root / "cat" / "same.png")
+    first.save(root / "dog" / "alike.jpg", quality=60)
+    write_manifest(tmp_path / "m.parquet", inspect(root))
+    rows = {row["path"]: row["cluster"] for row in pq.read_table(tmp_path / "m.parquet").to_pylist()}
+    alike = {"cat/first.png", "cat/same.png", "dog/alike.jpg"}
+    assert {path for path, cluster in rows.items() if cluster} == alike
+    assert {rows[path] for path in alike} == {"cat/first.png"}
+
+
 def test_manifest_follows_the_contract(tmp_path):
     root = clean_folder(tmp_path / "raw")
     (root / "train/cat/bad.png").write_bytes(b"bad")
     inspection = inspect(root)
-    write_manifest(tmp_path / "m.parquet", inspection.rows, inspection.metadata, inspection.findings)
+    write_manifest(tmp_path / "m.parquet", inspection)
     table = pq.read_table(tmp_path / "m.parquet")
     assert table.column_names[:11] == [
         "path",
@@ -213,7 +226,7 @@ def test_drift_and_label_shift_between_splits(tmp_path):
 def test_reference_tells_what_changed(tmp_path):
     old = clean_folder(tmp_path / "old", 30, splits=("",))
     inspection = inspect(old)
-    write_manifest(tmp_path / "old.parquet", inspection.rows, inspection.metadata, inspection.findings)
+    write_manifest(tmp_path / "old.parquet", inspection)
     assert inspect(old, reference_path=tmp_path / "old.parquet").found == []
     new = drifted(tmp_path / "new") / "test"
     checks = {row.check for row in inspect(new, reference_path=tmp_path / "old.parquet").found}

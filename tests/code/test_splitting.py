@@ -6,7 +6,9 @@ import pytest
 
 from thaw.errors import ThawError
 from thaw.params import SplitParams
-from thaw.splitting import assign_splits, label_images, read_split
+from thaw.splitting.division import assign_splits
+from thaw.splitting.files import read_split
+from thaw.splitting.labelling import label_images
 from thaw.stages.split import split
 
 
@@ -87,6 +89,38 @@ def test_a_folder_with_train_alone_gets_the_other_splits():
     }  # fmt: skip
 
 
+def test_the_test_fraction_is_of_all_images_whatever_the_folder_holds_out():
+    images = manifest({"a": 100, "b": 100}).assign(split=["train", "validation"] * 100)
+    assert assign_splits(images, SplitParams(), 1).value_counts().to_dict() == {
+        "validation": 100, "test": 50, "train": 50,
+    }  # fmt: skip
+    # What is watched is a share of the training images, as nothing is taken from the test folder's.
+    images = manifest({"a": 100, "b": 100}).assign(split=["train", "test"] * 100)
+    assert assign_splits(images, SplitParams(), 1).value_counts().to_dict() == {
+        "test": 100, "train": 90, "validation": 10,
+    }  # fmt: skip
+
+
+def test_a_test_split_that_would_take_all_training_images_is_an_error():
+    images = manifest({"a": 100, "b": 100}).assign(split=["train", *["validation"] * 4] * 40)
+    with pytest.raises(ThawError, match=r"split\.test_fraction: 0\.25 of 200 images .* 40 that are not"):
+        assign_splits(images, SplitParams(), 1)
+
+
+def test_colour_in_the_test_split_alone_is_told(tmp_path, caplog):
+    images = manifest({"a": 40, "b": 40}).assign(split=["train", "train", "train", "test"] * 20)
+    images["grey"] = images["split"] == "train"
+    with caplog.at_level("WARNING"):
+        run_stage(tmp_path, images)
+    assert "20 images of the test split have colour, none of the others has" in caplog.text
+    assert "augment.color: rgb" in caplog.text
+    caplog.clear()
+    with caplog.at_level("WARNING"):
+        run_stage(tmp_path, images.assign(grey=False))
+        run_stage(tmp_path, images.assign(grey=True))
+    assert not caplog.text
+
+
 def test_small_classes_are_in_every_split():
     images = manifest({"rare": 3, "scarce": 4, "common": 400})
     counts = assign_splits(images, SplitParams(), 1).groupby(images["class"]).value_counts().unstack()
@@ -121,14 +155,26 @@ def test_slices_are_columns_of_few_values():
     images = manifest(
         {"a": 30, "b": 30},
         meta_type=["x", "y"] * 30, meta_id=[str(i) for i in range(60)], meta_constant=["z"] * 60,
-        meta_probability=[0.0, 1.0] * 30, meta_group=["1", "2", "3"] * 20, meta_label=["0", "1"] * 30,
+        meta_probability=[0.0, 1.0] * 30,
+        meta_probability_a=[0.0, 1.0] * 30, meta_group=["1", "2", "3"] * 20, meta_label=["0", "1"] * 30,
     )  # fmt: skip
     rows, _ = label_images(images, SplitParams())
-    assert list(rows.columns)[7:] == ["type"]
+    assert list(rows.columns)[8:] == ["type"]
+
+
+def test_images_that_depend_on_each_other_carry_the_first_path_as_group():
+    images = manifest({"a": 6, "b": 4}, meta_group=["", "g", "g"] + [""] * 7, cluster=[""] * 10)
+    images.loc[[2, 3], "cluster"] = "a/0002.png"  # looks like an image of the group
+    images.loc[[5, 6], "sha256"] = "same"
+    rows, _ = label_images(images.sample(frac=1, random_state=0), SplitParams())
+    groups = dict(zip(rows["path"], rows["group"], strict=True))
+    assert {groups[f"a/000{i}.png"] for i in (1, 2, 3)} == {"a/0001.png"}
+    assert {groups["a/0005.png"], groups["b/0000.png"]} == {"a/0005.png"}
+    assert {groups[f"{name}.png"] for name in ("a/0000", "a/0004", "b/0001", "b/0002", "b/0003")} == {""}
 
 
 def test_targets_and_confidence_follow_the_probability():
-    images = manifest({"functional": 3, "defective": 3}, meta_probability=[0, 1 / 3, 0, 1, 2 / 3, 1])
+    images = manifest({"functional": 3, "defective": 3}, meta_probability_defective=[0, 1 / 3, 0, 1, 2 / 3, 1])
     rows, classes = label_images(images, SplitParams())
     assert classes == ["functional", "defective"]
     assert list(rows["label"]) == [0, 0, 0, 1, 1, 1]
@@ -140,6 +186,21 @@ def test_targets_and_confidence_follow_the_probability():
     assert turned["confidence"].to_numpy() == pytest.approx([1, 2 / 3, 1, 1, 2 / 3, 1])
 
 
+def test_one_missing_probability_leaves_the_others():
+    images = manifest({"a": 2, "b": 2}, meta_probability_a=[0.75, np.nan, 0.25, 0])
+    rows, classes = label_images(images, SplitParams())
+    assert classes == ["b", "a"]
+    assert rows["target"].tolist() == pytest.approx([0.75, np.nan, 0.25, 0], nan_ok=True)
+    assert rows["confidence"].tolist() == [0.75, 1, 0.75, 1]
+
+
+def test_a_probability_of_nobody_knows_what_is_not_used():
+    rows, classes = label_images(manifest({"a": 1, "b": 1}, meta_probability=[0.9, 0.8]), SplitParams())
+    assert classes == ["a", "b"]
+    assert rows["target"].isna().all()
+    assert (rows["confidence"] == 1).all()
+
+
 def test_without_metadata_the_last_class_is_positive():
     rows, classes = label_images(manifest({"bo": 2, "not_bo": 2}), SplitParams())
     assert classes == ["bo", "not_bo"]
@@ -148,17 +209,20 @@ def test_without_metadata_the_last_class_is_positive():
     assert (rows["confidence"] == 1).all()
 
 
-def test_of_many_classes_the_probability_is_confidence():
-    images = manifest({"a": 1, "b": 1, "c": 1}, meta_probability=["0.5", "", "1"], meta_weight=["2", "", "0"])
+def test_confidence_is_of_the_label_however_many_classes_there_are():
+    images = manifest({"a": 1, "b": 1, "c": 1}, meta_confidence=["0.5", "", "1"], meta_weight=["2", "", "0"])
     rows, classes = label_images(images, SplitParams())
     assert classes == ["a", "b", "c"]
     assert rows["target"].isna().all()
     assert list(rows["confidence"]) == [0.5, 1, 1]
     assert list(rows["weight"]) == [2, 1, 0]
+    both = manifest({"a": 1, "b": 1}, meta_confidence=[0.6, np.nan], meta_probability_b=[0.3, 0.9])
+    assert list(label_images(both, SplitParams())[0]["confidence"]) == [0.6, 0.9]
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("probability", "1.5"), ("probability", "much"), ("weight", "-1")]
+    ("column", "value"),
+    [("probability_b", "1.5"), ("probability_b", "much"), ("confidence", "2"), ("weight", "-1"), ("weight", "inf")],
 )
 def test_numbers_out_of_range_name_image_and_value(column, value):
     images = manifest({"a": 2, "b": 2}, **{f"meta_{column}": ["0.5", "0.5", value, "0.5"]})
@@ -214,5 +278,5 @@ def test_the_stage_needs_two_classes(tmp_path):
 
 def test_an_empty_split_is_a_csv_with_a_header(tmp_path):
     files = run_stage(tmp_path, manifest({"a": 20, "b": 20}), params=SplitParams(validation_fraction=0))
-    assert files["validation.csv"] == b"path,class,label,target,weight,confidence,grey\n"
+    assert files["validation.csv"] == b"path,class,label,target,weight,confidence,grey,group\n"
     assert read_split(tmp_path / "validation.csv").empty

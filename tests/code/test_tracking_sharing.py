@@ -38,7 +38,7 @@ def store(home: Path) -> Store:
 
 
 def make_model(root: Path, content: bytes = b"weights") -> Path:
-    model_dir = root / "models" / "fine_tuned"
+    model_dir = root / "models" / "evaluated"
     model_dir.mkdir(parents=True, exist_ok=True)
     (model_dir / "model.weights.h5").write_bytes(content)
     described = {"input_shape": [8, 8, 3], "classes": ["a", "b"], "weights_sha256": digest(model_dir / "model.weights.h5")}
@@ -52,10 +52,11 @@ def judge(home: Path, root: Path, version: str, outcome: str = "ran") -> Outbox:
     metrics = root / "metrics.json"
     metrics.write_text('{"accuracy": 0.75}')
     trained = StageSpec("fine_tune", {}, {"fine_tuned_dir": model_dir}, (), (), (), ())
-    judged = StageSpec("evaluate", {"fine_tuned_dir": model_dir}, {"metrics_path": metrics}, (), (), (metrics,), ())
+    outputs = {"metrics_path": metrics, "evaluated_dir": model_dir}
+    judged = StageSpec("evaluate", {"fine_tuned_dir": model_dir}, outputs, (), (), (metrics,), ())
     outbox = create_outbox(home)
     outbox.open_run("pipeline", "judged")
-    hashes = {"models/fine_tuned": version}
+    hashes = {"models/evaluated": version}
     record_stage(outbox, StageFacts(trained, outcome, 0, hashes), "thaw")
     assert "model" not in [event["op"] for _, event in outbox.events()], "not before it is judged"
     record_stage(outbox, StageFacts(judged, outcome, 0, hashes), "thaw")
@@ -93,6 +94,20 @@ def test_a_download_that_came_damaged_is_not_kept(home: Path, store: Store, tmp_
         download_model(home, run_id)
     kept.write_bytes(b"ddd.dir")
     assert (download_model(home, run_id) / "model.weights.h5").read_bytes() == b"ddd.dir"
+
+
+def test_a_kept_model_that_is_not_whole_is_fetched_again(home: Path, store: Store, tmp_path: Path) -> None:
+    run_id = judge(home, tmp_path, "eee.dir").run_ids()["pipeline"]
+    model_dir = download_model(home, run_id)
+    described = (model_dir / "model.json").read_bytes()
+    cut = [("model.weights.h5", b"ee"), ("model.weights.h5", None), ("model.json", described[:-9]), ("model.json", b"")]
+    for name, content in cut:
+        path = model_dir / name
+        path.unlink() if content is None else path.write_bytes(content)
+        assert download_model(home, run_id) == model_dir
+        assert (model_dir / "model.weights.h5").read_bytes() == b"eee.dir"
+        assert (model_dir / "model.json").read_bytes() == described
+    assert [path.name for path in model_dir.parent.iterdir() if path.name.startswith(".")] == []
 
 
 def test_a_prefix_of_several_runs_is_refused_with_their_ids(home: Path, store: Store) -> None:

@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pytest
 
+from thaw.arrays import Rows
 from thaw.errors import ThawError
 from thaw.params import FitParams
 from thaw.project import CHECKPOINTS, forget_finished, scratch_dir
 from thaw.training.activations import Cache, sample_pictures, storage_dtype, write_activations
 from thaw.training.checkpoints import Checkpoint, Checkpoints
 from thaw.training.guard import Stop, Stopped
-from thaw.training.inputs import Rows, measure_pixels
+from thaw.training.inputs import measure_pixels
 from thaw.training.journal import Journal, new_row, write_curve
 from thaw.training.schedule import Annealing, anneal_learning_rate, anneal_momentum
 
@@ -215,6 +216,6 @@ def test_a_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 10, 0))
-    with pytest.raises(ThawError, match="MB free"):
+    with pytest.raises(ThawError, match="MB are free"):
         write_activations(tmp_path / "a.npy", Pictures(), mean_of, (1,), np.dtype(np.float32), Stop())
     assert list(tmp_path.iterdir()) == []

@@ -6,11 +6,13 @@ import json
 import keras
 import numpy as np
 import pytest
+import scipy.optimize
 
+from thaw.arrays import Rows
 from thaw.errors import ThawError
 from thaw.params import FitParams
 from thaw.training import fit as fitting
-from thaw.training.batches import Examples
+from thaw.training.batches import Examples, plain_batches
 from thaw.training.devices import (
     choose_precision,
     computing_in,
@@ -18,9 +20,8 @@ from thaw.training.devices import (
     precision_of_gpu,
     training_on,
 )
-from thaw.training.fit import Job, fit
+from thaw.training.fit import Job, fit, validate
 from thaw.training.guard import Stop, Stopped
-from thaw.training.inputs import Rows
 from thaw.training.labels import Labels
 from thaw.training.objective import build_accuracy, build_loss
 from thaw.training.optimizers import build_optimizer, set_step
@@ -167,6 +168,19 @@ def test_inputs_that_are_not_finite_are_named_as_the_cause(examples, tmp_path):
         fit(head_on_pictures(), FitParams(epochs=1, precision="float32"), bad, examples(0), job(tmp_path))
 
 
+@pytest.mark.parametrize("cut", ["train", "validation"])
+def test_a_file_that_is_cut_short_while_training_is_named(examples, tmp_path, cut):
+    """TensorFlow makes an unknown error of whatever a reader raises, with the reader's traceback as its text."""
+    data = {"train": examples(40), "validation": examples(8)}
+    path = tmp_path / f"{cut}.npy"
+    np.save(path, np.zeros((40, 1, 8, 8, 3), np.float16))
+    data[cut] = Examples(Rows(path), data[cut].labels)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ThawError, match=rf"^\S*{cut}\.npy: cut short\n") as caught:
+        fit(network(), FitParams(epochs=1), data["train"], data["validation"], job(tmp_path))
+    assert "thaw run" in caught.value.cure
+
+
 def test_out_of_memory_names_the_batch_size_to_try(examples, tmp_path, monkeypatch):
     import tensorflow as tf
 
@@ -228,6 +242,53 @@ def test_losses_are_those_of_logits_by_hand():
     assert float(build_loss(FitParams(), 3)(one_hot, logits)) == pytest.approx(-np.log(right), rel=1e-5)
     focal = -((1 - right) ** 2) * np.log(right)
     assert float(build_loss(FitParams(loss="focal"), 3)(one_hot, logits)) == pytest.approx(focal, rel=1e-4)
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_the_focal_loss_of_hard_labels_is_that_of_keras(outputs):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (20, outputs)).astype("float32")
+    if outputs == 1:
+        labels = rng.integers(0, 2, (20, 1)).astype("float32")
+        theirs = keras.losses.BinaryFocalCrossentropy(gamma=2.0, from_logits=True, reduction="sum")
+    else:
+        labels = np.eye(outputs, dtype="float32")[rng.integers(0, outputs, 20)]
+        theirs = keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=2.0, from_logits=True, reduction="sum")
+    ours = build_loss(FitParams(loss="focal"), outputs)
+    assert float(ours(labels, logits)) == pytest.approx(float(theirs(labels, logits)), rel=1e-4)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_smoothed_focal_targets_are_those_of_keras(outputs):
+    logits = np.random.default_rng(1).normal(0, 2, (9, outputs)).astype("float32")
+    labels = np.float32([[1], [0]] * 5)[:9] if outputs == 1 else np.eye(3, dtype="float32")[[0, 1, 2] * 3]
+    smooth = labels * 0.8 + 0.2 / max(2, outputs)
+    of_hard = build_loss(FitParams(loss="focal", label_smoothing=0.2), outputs)(labels, logits)
+    assert float(of_hard) == pytest.approx(float(build_loss(FitParams(loss="focal"), outputs)(smooth, logits)), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+@pytest.mark.parametrize("target", [0.05, 1 / 3, 0.5, 0.9])
+def test_the_least_loss_of_a_soft_label_is_at_the_label(loss, target):
+    of = build_loss(FitParams(loss=loss), 1)
+
+    def value(logit):
+        return float(of(np.float32([[target]]), np.float32([[logit]])))
+
+    found = scipy.optimize.minimize_scalar(value, bounds=(-6, 6), method="bounded").x
+    assert 1 / (1 + np.exp(-found)) == pytest.approx(target, abs=0.005)
+
+
+def test_the_least_focal_loss_over_three_classes_is_at_the_target():
+    target = np.array([0.6, 0.3, 0.1])
+    of = build_loss(FitParams(loss="focal"), 3)
+
+    def value(logits):
+        return float(of(np.float32([target]), np.float32([[*logits, 0]])))
+
+    found = scipy.optimize.minimize(value, [0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-10}).x
+    exponentials = np.exp([*found, 0])
+    assert exponentials / exponentials.sum() == pytest.approx(target, abs=0.01)
 
 
 def test_accuracy_counts_soft_labels_by_their_likelier_class():
@@ -305,3 +366,20 @@ def test_settings_are_measured_up_to_the_size_of_the_data(examples):
     trials = measure(head_on_pictures(), FitParams(), examples(40), ("float32",), seconds=0.02)
     assert [trial.batch_size for trial in trials] == [8, 16, 32]
     assert all(trial.images_per_second > 0 for trial in trials)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
+def test_validating_gives_what_keras_gives(examples, loss):
+    """Keras's `evaluate` over all images in one batch, with the images' weights."""
+    watched = examples(50)
+    weights = np.random.default_rng(1).uniform(0.5, 2, 50).astype(np.float32)
+    watched = Examples(watched.inputs, Labels(watched.labels.paths, watched.labels.targets, weights))
+    params, model = FitParams(loss=loss, batch_size=16, label_smoothing=0.1), network()
+    found = validate(model, params, watched)
+    (inputs, targets, scaled), = plain_batches(watched, 50)
+    model.compile(loss=build_loss(params, 1), metrics=[build_accuracy(1)])
+    wanted = model.evaluate(inputs, targets, 50, sample_weight=scaled, verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
+    agree = (targets[:, 0] > 0.5) == (model.predict(inputs, verbose=0)[:, 0] > 0)
+    assert found["accuracy"] == pytest.approx(np.average(agree, weights=weights))
+    assert validate(model, params, examples(0)) == {}

@@ -1,16 +1,19 @@
 """Order, batches and labels: what one step of training sees."""
 
-import csv
 import json
+import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from thaw.arrays import Rows
 from thaw.errors import ThawError
 from thaw.params import FineTuneParams, FitParams
+from thaw.splitting.files import read_classes
 from thaw.training.batches import Examples, plain_batches, step_paths, train_batches
-from thaw.training.inputs import Computed, Rows
-from thaw.training.labels import Labels, read_classes, read_labels
+from thaw.training.inputs import Computed
+from thaw.training.labels import Labels, make_labels
 from thaw.training.order import Order
 from thaw.training.schedule import anneal_learning_rate
 
@@ -107,58 +110,112 @@ def test_a_file_cut_short_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ThawError, match="cut short"):
         rows.gather(np.array([9]), np.array([2]))
-    with pytest.raises(ThawError, match="none"):
-        _ = Rows(tmp_path / "none.npy").count
+    for size in (0, 5, 60, 200):
+        path.write_bytes(path.read_bytes()[:size])
+        with pytest.raises(ThawError, match=r"x\.npy: damaged or cut short"):
+            Rows(path)
+    path.unlink()
+    with pytest.raises(ThawError, match=r"x\.npy"):
+        rows.gather(np.array([9]), np.array([2]))
+    with pytest.raises(ThawError, match=r"x\.npy: no such file"):
+        Rows(path)
 
 
-def write_split(path, rows):
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["path", "class", "label", "target", "weight"])
-        writer.writeheader()
-        writer.writerows(rows)
+def rows_of(*targets, weights=1.0):
+    """Rows of a split with two classes, of which those above 0.5, or without a target, are the positive one."""
+    labels = [int(math.isnan(target) or target > 0.5) for target in targets]
+    paths = [f"ü/{i}.png" for i in range(len(targets))]
+    classes = [("a", "b")[label] for label in labels]
+    return pd.DataFrame({"path": paths, "class": classes, "label": labels, "target": targets, "weight": weights})
 
 
-def rows_of(*targets, weight=1):
-    return [
-        {"path": f"ü/{i}.png", "class": "x", "label": int(float(t or 1) > 0.5), "target": t, "weight": weight}
-        for i, t in enumerate(targets)
-    ]  # fmt: skip
-
-
-def test_labels_are_soft_where_there_is_a_probability(tmp_path):
-    write_split(tmp_path / "s.csv", rows_of("0.0", "0.333", "1.0", weight=2))
-    labels = read_labels(tmp_path / "s.csv", 2, FitParams())
+def test_labels_are_soft_where_there_is_a_probability():
+    rows = rows_of(0.0, 0.333, 1.0, weights=2.0)
+    labels = make_labels(rows, 2, FitParams())
     assert labels.paths[0] == "ü/0.png"
     assert labels.targets[:, 0].tolist() == pytest.approx([0, 0.333, 1])
     assert labels.weights.tolist() == [2, 2, 2]
-    assert read_labels(tmp_path / "s.csv", 2, FitParams(labels="hard")).targets[:, 0].tolist() == [0, 0, 1]
+    assert make_labels(rows, 2, FitParams(labels="hard")).targets[:, 0].tolist() == [0, 0, 1]
 
 
-def test_soft_labels_that_are_missing_are_an_error_only_when_asked_for(tmp_path):
-    write_split(tmp_path / "s.csv", rows_of("0.0", ""))
-    assert read_labels(tmp_path / "s.csv", 2, FitParams()).targets[:, 0].tolist() == [0, 1]
-    with pytest.raises(ThawError, match="1 images have no `probability`"):
-        read_labels(tmp_path / "s.csv", 2, FitParams(labels="soft"))
+def test_an_image_without_a_probability_is_taught_its_label_and_the_others_stay_soft():
+    rows = rows_of(0.25, math.nan, 0.75)
+    assert make_labels(rows, 2, FitParams()).targets[:, 0].tolist() == [0.25, 1, 0.75]
+    with pytest.raises(ThawError, match=r"labels: soft: ü/1\.png has no probability\n"):
+        make_labels(rows, 2, FitParams(labels="soft"))
+    with pytest.raises(ThawError, match="nor have 2 others"):
+        make_labels(rows_of(math.nan, math.nan, math.nan), 2, FitParams(labels="soft"))
 
 
-def test_a_target_that_is_no_probability_is_an_error(tmp_path):
-    write_split(tmp_path / "s.csv", rows_of("0.0", "1.5"))
-    with pytest.raises(ThawError, match="outside 0 to 1"):
-        read_labels(tmp_path / "s.csv", 2, FitParams())
-
-
-def test_more_classes_are_one_hot_and_balanced_weights_even_them_out(tmp_path):
-    rows = [{"path": str(i), "class": "c", "label": label, "target": "", "weight": 1}
-            for i, label in enumerate([0, 0, 0, 1, 2, 2])]  # fmt: skip
-    write_split(tmp_path / "s.csv", rows)
+def test_more_classes_are_one_hot_and_balanced_weights_even_them_out():
+    labels = [0, 0, 0, 1, 2, 2]
+    rows = rows_of(*[math.nan] * 6).assign(label=labels)
     params = FitParams(class_weights="balanced")
-    labels = read_labels(tmp_path / "s.csv", 3, params, balance=True)
-    assert labels.targets.argmax(axis=1).tolist() == [0, 0, 0, 1, 2, 2]
-    sums = [labels.weights[labels.targets[:, c] == 1].sum() for c in range(3)]
-    assert sums == pytest.approx([2, 2, 2])
-    assert read_labels(tmp_path / "s.csv", 3, params).weights.tolist() == [1] * 6
+    taught = make_labels(rows, 3, params, balance=True)
+    assert taught.targets.argmax(axis=1).tolist() == labels
+    assert class_sums(taught) == pytest.approx([2, 2, 2])
+    assert make_labels(rows, 3, params).weights.tolist() == [1] * 6
     with pytest.raises(ThawError, match="soft needs two classes"):
-        read_labels(tmp_path / "s.csv", 3, FitParams(labels="soft"))
+        make_labels(rows, 3, FitParams(labels="soft"))
+
+
+def class_sums(labels):
+    """The sum of weights that each class is taught with."""
+    targets = labels.targets if labels.targets.shape[1] > 1 else np.hstack([1 - labels.targets, labels.targets])
+    return (labels.weights[:, None] * targets).sum(axis=0)
+
+
+def test_balanced_classes_count_the_same_whatever_their_images_weigh():
+    weights = np.array([*[10.0] * 8, *[0.5] * 4, 0.0])
+    rows = rows_of(*[0.0] * 8, *[1.0] * 5, weights=weights)
+    taught = make_labels(rows, 2, FitParams(class_weights="balanced"), balance=True)
+    assert class_sums(taught) == pytest.approx([41, 41])  # 82 in all, as without balancing
+    assert taught.weights[1] == taught.weights[0] and taught.weights[-1] == 0  # within a class weights keep their ratio
+
+
+def test_a_class_without_any_weight_cannot_be_balanced():
+    rows = rows_of(0.0, 1.0, weights=[1.0, 0.0])
+    with pytest.raises(ThawError, match="every image of class 'b' has weight 0"):
+        make_labels(rows, 2, FitParams(class_weights="balanced"), balance=True)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_mixup_keeps_every_class_its_share_and_its_loss(tmp_path, outputs):
+    rng = np.random.default_rng(0)
+    rare = rng.random(64) < 0.1
+    labels = rare.astype(int) if outputs == 1 else np.where(rare, 2, rng.integers(0, 2, 64))
+    rows = rows_of(*[math.nan] * 64, weights=rng.uniform(0.5, 2, 64)).assign(label=labels)
+    taught = make_labels(rows, max(2, outputs), FitParams(class_weights="balanced"), balance=True)
+    np.save(tmp_path / "x.npy", np.arange(64, dtype=np.float32).reshape(64, 1, 1))
+    data, order = Examples(Rows(tmp_path / "x.npy"), taught), Order(3, 0, 64, 1, 64)
+    for epoch in range(5):
+        _, targets, weights = next(train_batches(data, order, epoch, mixup=1.0))
+        assert class_sums(Labels([], targets, weights * 64)) == pytest.approx(class_sums(taught), rel=1e-5)
+
+
+def test_the_loss_of_a_mixed_pair_is_the_mixed_loss_of_the_pair(tmp_path):
+    # Zhang et al. 2018: the loss against mixed targets is the mixture of both losses; here each with its image's weight.
+    targets, weights = np.float32([[1.0], [0.0]]), np.float32([9.0, 1.0])
+    np.save(tmp_path / "x.npy", np.float32([0.0, 1.0]).reshape(2, 1, 1))
+    data, order = Examples(Rows(tmp_path / "x.npy"), Labels(["a", "b"], targets, weights)), Order(0, 0, 2, 1, 2)
+    p = 0.3
+    losses = -np.log([p, 1 - p]) * weights
+    mixed_pairs = 0
+    for epoch in range(10):
+        inputs, mixed, weight = next(train_batches(data, order, epoch, mixup=1.0))
+        share = 1 - inputs[:, 0]  # of the first image, as the inputs are 0 and 1
+        expected = (share * losses[0] + (1 - share) * losses[1]) / 2
+        found = -(mixed[:, 0] * np.log(p) + (1 - mixed[:, 0]) * np.log(1 - p)) * weight
+        assert found == pytest.approx(expected, rel=1e-5)
+        mixed_pairs += int(((share > 0) & (share < 1)).any())
+    assert mixed_pairs > 2
+
+
+def test_images_without_weight_mix_without_a_division_by_zero(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((4, 1, 1), np.float32))
+    labels = Labels(list("abcd"), np.float32([[0], [1], [0], [1]]), np.zeros(4, np.float32))
+    _, targets, weights = next(train_batches(Examples(Rows(tmp_path / "x.npy"), labels), Order(0, 0, 4, 1, 4), 0, mixup=1.0))
+    assert np.isfinite(targets).all() and (weights == 0).all()
 
 
 def test_classes_are_read_in_order(tmp_path):

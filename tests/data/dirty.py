@@ -9,6 +9,7 @@ import struct
 import unicodedata
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -247,13 +248,14 @@ class Planter:
         lines.append("train/cat/not_there.png,b,0.5")
         self.expect("metadata_extra_row", "train/cat/not_there.png")
         self.expect("metadata_missing_row", "train/dog/one.png")
+        self.expect("probability_unclear", ".")  # there are more than two classes
         (self.root / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def encoded(image: Image.Image, name: str) -> bytes:
+def encoded(image: Image.Image, name: str, **options: Any) -> bytes:
     """The bytes of `image` in a format, as Pillow names it."""
     file = io.BytesIO()
-    image.save(file, name)
+    image.save(file, name, **options)
     return file.getvalue()
 
 

@@ -4,9 +4,13 @@ import random
 import resource
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.data.dirty import Planter, clean_folder, encoded, mutate, picture
+from thaw import images
 from thaw.gate.checks import CHECKS
 from thaw.gate.inspection import Inspection, inspect_folder
 from thaw.params import ValidateParams
@@ -48,6 +52,10 @@ def test_plants_every_check_but_those_of_processes_and_whole_sets(dirty):
         "decoder_timeout",
         "unreadable",
         "too_few_classes",
+        "splits_as_classes",
+        "twins_as_classes",
+        "probability_contradicts",
+        "probability_missing",
         "imbalance",
         "label_shift",
         "drift",
@@ -94,6 +102,16 @@ def break_images(root: Path, count: int) -> None:
     rng = random.Random(20)
     formats = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
     sources = [(name, encoded(picture(seed, 48), name)) for seed in range(4) for name in formats]
+    deep = np.asarray(picture(4, 48), np.uint16) * 16
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    sources += [
+        ("PNG", cv2.imencode(".png", deep)[1].tobytes()),
+        ("TIFF", cv2.imencode(".tiff", deep)[1].tobytes()),
+        ("PNG", encoded(picture(5, 48).convert("RGBA"), "PNG")),
+        ("TIFF", encoded(Image.fromarray(deep[:, :, 0]), "TIFF")),
+        ("JPEG", encoded(picture(6, 48), "JPEG", exif=turned)),
+    ]
     headers = [data[:24] for _, data in sources]
     for number in range(count):
         name, data = rng.choice(sources)
@@ -111,6 +129,11 @@ def test_broken_images_are_rows_never_crashes(tmp_path, count):
     inspection = inspect_folder(params, tmp_path / "raw", tmp_path / "scratch")
     assert len(inspection.rows) == count
     assert len({row.path for row in inspection.found if row.severity != "warn"}) > count // 4
+    passed = [path for path in inspection.rows.paths if path not in inspection.findings.verdicts]
+    assert len(passed) > count // 20
+    for path in passed:  # what the gate lets through can be read, at every size, by all that come after
+        images.load(tmp_path / "raw" / path, 8, 8, 3)
+        images.load(tmp_path / "raw" / path, 300, 300, 1, "crop")
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kb < 400_000
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(2_000_000, others + 1)

@@ -15,12 +15,17 @@ from typer.testing import CliRunner
 from thaw import images, models
 from thaw.cli import app
 from thaw.errors import ThawError
+from thaw.evaluation.agreement import BOUND, Comparison
 from thaw.params import EvaluateParams, ExtractParams, ModelParams
-from thaw.stages.evaluate import evaluate
+from thaw.serving import _load_pyfunc
+from thaw.stages.evaluate import evaluate, open_classifier
+from thaw.tracking.outbox import create_outbox
+from thaw.tracking.shipper import Shipper
+from thaw.tracking.store import Store
 
 ROOT = Path(__file__).parents[2]
 CURVE = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n1,0.7,0.5,0.8,0.5,0.1\n2,0.6,0.7,,,0.1\n"
-OUTPUTS = ("metrics.json", "predictions.csv", "pictures")
+OUTPUTS = ("metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv", "pictures", "models/evaluated")
 
 
 @pytest.fixture(
@@ -38,9 +43,9 @@ def project(request, tmp_path_factory):
         pixels = random.integers(0, 100, (30, 60)) + 70 * label
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
         rows.append(
-            (f"{classes[label]}/{path.name}", classes[label], label, "", 1, [1, 0.5][i % 2], 1, "ab"[i % 2])
+            (f"{classes[label]}/{path.name}", classes[label], label, "", 1, [1, 0.5][i % 2], 1, "", "ab"[i % 2])
         )
-    columns = ["path", "class", "label", "target", "weight", "confidence", "grey", "kind"]
+    columns = ["path", "class", "label", "target", "weight", "confidence", "grey", "group", "kind"]
     pd.DataFrame(rows, columns=columns).sort_values("path").to_csv(folder / "test.csv", index=False)
     (folder / "classes.json").write_text(json.dumps(classes))
     (folder / "frozen.csv").write_text(CURVE)
@@ -61,7 +66,9 @@ def run(project, **change):
         "classes_path": project / "classes.json", "fine_tuned_dir": project / "models" / "fine_tuned",
         "frozen_curve_path": project / "frozen.csv", "fine_tuned_curve_path": project / "fine.csv",
         "metrics_path": project / "metrics.json", "predictions_path": project / "predictions.csv",
-        "pictures_dir": project / "pictures", "scratch_dir": project / ".thaw" / "evaluate",
+        "class_metrics_path": project / "class_metrics.csv", "confusion_path": project / "confusion.csv",
+        "pictures_dir": project / "pictures", "evaluated_dir": project / "models" / "evaluated",
+        "scratch_dir": project / ".thaw" / "evaluate",
     }  # fmt: skip
     evaluate(**(names | change))
     files = [
@@ -80,7 +87,7 @@ def test_predictions_are_those_of_keras(project):
     logits = network.predict(pixels, verbose=0)
     expected = keras.ops.softmax(np.column_stack([0 * logits, logits]) if logits.shape[1] == 1 else logits)
     written = rows[[f"probability_{name}" for name in config["classes"]]].to_numpy()
-    assert written == pytest.approx(np.asarray(expected), abs=0.02)  # the engine may use bfloat16
+    assert written == pytest.approx(np.asarray(expected), abs=2e-6)  # they are written with six digits
     assert list(rows["class"]) == list(pd.read_csv(project / "test.csv")["class"])
     assert set(rows["predicted"]) <= set(config["classes"])
 
@@ -96,8 +103,9 @@ def test_metrics_agree_with_the_predictions_and_bytes_repeat(project):
     )
     assert set(metrics["slices"]["kind"]) == {"a", "b"}
     assert set(files) == {
-        "metrics.json", "predictions.csv", "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
-        "reliability.png", "mistakes.png", "explained.png",
+        "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv",
+        "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
+        "reliability.png", "mistakes.png", "explained.png", "model.json", "model.weights.h5",
     }  # fmt: skip
     assert run(project) == files
 
@@ -111,6 +119,96 @@ def test_wrong_input_is_named(project, tmp_path):
         run(project, test_path=tmp_path / "empty.csv")
     with pytest.raises(ThawError, match=r"model\.json"):
         run(project, fine_tuned_dir=tmp_path)
+
+
+def test_what_is_served_is_what_was_judged(project):
+    """On the engine that `thaw predict` uses, whatever precision features are made in."""
+    run(project, extract=ExtractParams(precision="auto"))
+    served = json.loads((project / "metrics.json").read_text())["served"]
+    assert served["precision"] == "float32"
+    assert served["bound"] == BOUND
+    assert served["largest_difference"] < 1e-5
+    assert served["other_verdicts"] == 0
+    rows = pd.read_csv(project / "predictions.csv")
+    files = [project / "data" / "raw" / path for path in rows["path"]]
+    classifier = open_classifier(project / "models" / "evaluated", ExtractParams(), project / ".thaw" / "evaluate")
+    probabilities, _ = classifier.judge(files)
+    assert probabilities == pytest.approx(rows[[f"probability_{name}" for name in classifier.classes]].to_numpy(), abs=1e-5)
+
+
+def test_an_engine_that_gives_other_probabilities_is_refused():
+    apart = Comparison(lambda pixels: np.zeros((2, 1)), lambda pixels: np.array([[0.001], [-0.003]]), 0.5)
+    apart(np.zeros((2, 4, 4, 1), np.uint8))
+    assert apart.report() == {"largest_difference": 0.0007, "bound": BOUND, "other_verdicts": 1}
+    for other in (0.005, np.nan):
+        far = Comparison(lambda pixels: np.zeros((1, 1)), lambda pixels, other=other: np.array([[other]]), 0.5)
+        far(np.zeros((1, 4, 4, 1), np.uint8))
+        far._engine = far._network  # a later batch that agrees mends nothing
+        far(np.zeros((1, 4, 4, 1), np.uint8))
+        with pytest.raises(ThawError, match=r"differ.*over the bound of 0\.001"):
+            far.report()
+
+
+def verdicts(project, monkeypatch, model_dir):
+    """The class of every test image by path: in the table of `evaluate`, by predict, by explain, and by MLflow's model."""
+    table = pd.read_csv(project / "predictions.csv")
+    files = [f"data/raw/{path}" for path in table["path"]]
+    told = json.loads(predict(project, monkeypatch, *files, "--json").stdout)
+    arguments = ["explain", str(model_dir), *files, "--out", str(project / "explained"), "--methods", "grad_cam", "--json"]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    pixels = np.stack([images.load(project / file, 28, 28, 1, "crop") for file in files])
+    served = _load_pyfunc(str(model_dir)).predict({"pixels": pixels})
+    assert np.allclose(served["probabilities"].sum(axis=1), 1)
+    return [
+        list(table["predicted"]),
+        [row["predicted"] for row in told],
+        [row["predicted"] for row in json.loads(done.stdout)["images"]],
+        list(served["predicted"]),
+    ]
+
+
+def run_at_another_threshold(project):
+    """Evaluate with a threshold that parts the images otherwise than 0.5; it, and the predictions at 0.5."""
+    run(project)
+    rows = pd.read_csv(project / "predictions.csv")
+    threshold = float(rows.iloc[:, 4].quantile(0.8))
+    run(project, params=EvaluateParams(bootstrap_samples=0, explained_images=0, threshold=threshold))
+    return threshold, rows
+
+
+def test_the_threshold_belongs_to_the_model(project, monkeypatch):
+    """All decide by the threshold that the model was evaluated with, never by that of today's params.yaml."""
+    threshold, rows = run_at_another_threshold(project)
+    classes = json.loads((project / "classes.json").read_text())
+    said = verdicts(project, monkeypatch, project / "models" / "evaluated")
+    assert said[0] == said[1] == said[2] == said[3]
+    if len(classes) == 2:
+        assert said[0] == [classes[int(share >= threshold)] for share in rows[f"probability_{classes[1]}"]]
+        assert set(said[0]) == set(classes)
+        assert said[0] != list(rows["predicted"])
+    unjudged = _load_pyfunc(str(project / "models" / "fine_tuned"))
+    assert unjudged.threshold == 0.5
+
+
+def test_mlflows_model_decides_by_the_models_threshold(project, tmp_path):
+    """Logged, registered and loaded by MLflow, as a server does."""
+    import mlflow
+
+    run_at_another_threshold(project)
+    model_dir = project / "models" / "evaluated"
+    outbox = create_outbox(tmp_path)
+    outbox.open_run("pipeline", "served")
+    outbox.log_model("pipeline", model_dir, "thaw", "v1", {})
+    outbox.close_run("pipeline")
+    outbox.finish()
+    store = Store(tmp_path)
+    Shipper(outbox, store).ship()
+    assert outbox.refused() == []
+    served = mlflow.pyfunc.load_model("models:/thaw/1")
+    files = [project / "data" / "raw" / path for path in pd.read_csv(project / "predictions.csv")["path"]]
+    said = served.predict({"pixels": np.stack([images.load(file, 28, 28, 1, "crop") for file in files])})
+    assert list(said["predicted"]) == list(pd.read_csv(project / "predictions.csv")["predicted"])
+    assert [column.name for column in served.metadata.signature.outputs.inputs] == ["predicted", "probabilities"]
 
 
 def predict(project, monkeypatch, *arguments):
@@ -131,7 +229,7 @@ def test_predict_gives_what_evaluate_gave(project, monkeypatch):
         before = evaluated[row["path"].removeprefix("data/raw/")]
         assert row["predicted"] == before["predicted"]
         for name, share in row["probability"].items():
-            assert share == pytest.approx(float(before[f"probability_{name}"]), abs=1e-5)
+            assert share == pytest.approx(float(before[f"probability_{name}"]), abs=BOUND)
 
 
 def test_predict_reports_what_it_cannot_read(project, monkeypatch, tmp_path):

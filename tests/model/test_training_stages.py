@@ -15,6 +15,10 @@ from thaw.models.efficientnet_lite import efficientnet_lite
 from thaw.models.pretrained import locate_weights
 from thaw.params import ComputeParams, ExtractParams, FineTuneParams, FitParams, ModelParams
 from thaw.stages.extract import extract
+from thaw.stages.fine_tune import thaw_network
+from thaw.stages.train_frozen import train_frozen
+from thaw.training.fit import Job, fit
+from thaw.training.guard import Stop
 
 FROZEN = FitParams(epochs=6, batch_size=8, learning_rate=0.01)
 TUNED = FineTuneParams(epochs=2, min_steps=0, batch_size=8, learning_rate=1e-4, from_layer="block14")
@@ -43,6 +47,14 @@ def weights(model_dir):
     keras.backend.clear_session()
     model, _ = models.load(model_dir)
     return {layer.name: layer.get_weights() for layer in model.layers}
+
+
+def thaw(project, trained, tmp_path, params):
+    keras.backend.clear_session()
+    return thaw_network(
+        params, 1, ExtractParams(), ComputeParams(), project / "views", project / "train.csv", project / "validation.csv",
+        project / "classes.json", trained / "frozen", tmp_path / "s", Stop(),
+    )  # fmt: skip
 
 
 def test_the_head_learns_and_every_epoch_has_a_row(trained):
@@ -108,6 +120,19 @@ def test_features_do_not_depend_on_the_head_s_width_and_dropout(project, trained
     assert made and made == outputs(trained / "features")
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_feature_file_cut_short_is_named_before_training(project, trained, tmp_path, split):
+    shutil.copytree(trained / "features", tmp_path / "features")
+    path = tmp_path / "features" / f"{split}.npy"
+    path.write_bytes(path.read_bytes()[:-1000])
+    files = [project / name for name in ("views", "train.csv", "validation.csv", "classes.json", "pretrained")]
+    out = [tmp_path / "frozen", tmp_path / "frozen.csv", tmp_path / "scratch"]
+    with pytest.raises(ThawError, match=rf"{split}\.npy: damaged or cut short") as caught:
+        train_frozen(FROZEN, 1, ModelParams(), tmp_path / "features", *files, *out)
+    assert "thaw run" in caught.value.cure
+    assert not (tmp_path / "frozen").exists()
+
+
 def test_a_weight_file_is_taken_from_its_folder(project, trained, tmp_path):
     keras.backend.clear_session()
     pixels = keras.Input((48, 48, 3))
@@ -124,8 +149,11 @@ def test_a_weight_file_is_taken_from_its_folder(project, trained, tmp_path):
 
 
 def test_batch_norm_trains_when_asked_for(project, trained, tmp_path):
-    tune(project, trained / "frozen", tmp_path, TUNED.model_copy(update={"batch_norm": "train", "epochs": 1}))
-    before, after = weights(trained / "frozen"), weights(tmp_path / "tuned")
+    params = TUNED.model_copy(update={"batch_norm": "train", "epochs": 1})
+    thawed = thaw(project, trained, tmp_path, params)
+    fit(thawed.suffix, params, thawed.train, thawed.validation, Job(1, 1, "key", tmp_path, Stop()))
+    after = {layer.name: layer.get_weights() for layer in thawed.network.layers}
+    before = weights(trained / "frozen")
     assert (before["block15_expand_bn"][2] != after["block15_expand_bn"][2]).any(), "the moving mean"
     assert all((a == b).all() for a, b in zip(before["block13_expand_bn"], after["block13_expand_bn"], strict=True))
 
@@ -156,15 +184,23 @@ def test_views_made_on_the_fly_train_too(tmp_path):
 
 
 def test_the_range_test_suggests_a_rate_and_draws_it(project, trained, tmp_path):
-    from thaw.stages.fine_tune import thaw_network
-    from thaw.training.guard import Stop
     from thaw.tuning.lr_find import draw, find_learning_rate
 
-    thawed = thaw_network(
-        TUNED, 1, ExtractParams(), ComputeParams(), project / "views", project / "train.csv", project / "validation.csv",
-        project / "classes.json", trained / "frozen", tmp_path / "s", Stop(),
-    )  # fmt: skip
+    thawed = thaw(project, trained, tmp_path, TUNED)
     test = find_learning_rate(thawed.suffix, TUNED, thawed.train, 1, 1e-5, 10.0, 60)
     assert 1e-5 <= test.suggestion < 1.0 and len(test.rates) == len(test.losses) <= 60
     draw(test, tmp_path / "rates.png")
     assert (tmp_path / "rates.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_fine_tuning_that_does_harm_is_undone_and_said(project, trained, tmp_path, caplog):
+    harmful = TUNED.model_copy(update={"learning_rate": 3.0, "optimizer": "sgd", "clip_norm": 1.0})
+    with caplog.at_level("WARNING", "thaw"):
+        tune(project, trained / "frozen", tmp_path, harmful)
+    assert "fine-tuning did harm (validation loss" in caplog.text and "the frozen network is kept" in caplog.text
+    frozen, kept = weights(trained / "frozen"), weights(tmp_path / "tuned")
+    assert all((a == b).all() for name in frozen for a, b in zip(frozen[name], kept[name], strict=True))
+    assert json.loads((tmp_path / "tuned" / "model.json").read_text())["phase"] == "frozen"
+    last = curve(tmp_path / "tuned.csv")[-1]
+    assert last["validation_loss"] > curve(trained / "frozen.csv")[-1]["validation_loss"]
+    assert json.loads((trained / "tuned" / "model.json").read_text())["phase"] == "fine_tuned"

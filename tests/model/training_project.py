@@ -25,7 +25,8 @@ def make_project(folder: Path, images: int = 40, side: int = 64, views: int = 2)
         name = f"{('plain', 'ring')[label]}/{number}é.png"
         (folder / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / "raw" / name)
-        rows.append({"path": name, "class": name.split("/")[0], "label": label, "target": "", "weight": 1})
+        known = {"label": label, "target": "", "weight": 1, "confidence": 1, "grey": 1}
+        rows.append({"path": name, "class": name.split("/")[0], **known})
     splits = {"train": rows[: images * 3 // 4], "validation": rows[images * 3 // 4 :]}
     for name, part in splits.items():
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:

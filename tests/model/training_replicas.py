@@ -12,13 +12,13 @@ def train_on(count: int, folder: Path) -> None:
     import keras
     import numpy as np
 
+    from thaw.arrays import Rows
     from thaw.files import write_json
     from thaw.params import FitParams
     from thaw.training.batches import Examples
     from thaw.training.devices import mirrored, training_on
     from thaw.training.fit import Job, fit
     from thaw.training.guard import Stop
-    from thaw.training.inputs import Rows
     from thaw.training.labels import Labels
 
     rng = np.random.default_rng(0)

@@ -12,6 +12,7 @@ from thaw import images
 from thaw.augmentation.policy import make_view, picture_key
 from thaw.files import replacing
 from thaw.params import AugmentParams
+from thaw.pixels import Reading
 
 _TILE, _GAP, _CAPTION, _HEADER = 128, 6, 22, 30  # pixels
 _MOST_VIEWS = 12
@@ -36,10 +37,11 @@ def draw_contact_sheet(
         pen.text((_left(column), 9), f"view {column - 1}" if column else "original", _FAINT, _font(12))
     for i, path in enumerate(chosen["path"]):
         top = _HEADER + i * (step + _CAPTION)
-        pen.text((_left(0), top), _shortened(path, width - 2 * _GAP), _INK, _font(13))
         file = images.inside(raw_dir, path)
-        original = images.decode(file, 3, at_least=(_TILE, _TILE), resize="pad")
-        sheet.paste(ImageOps.contain(original, (_TILE, _TILE)), (_left(0), top + _CAPTION))
+        original = images.open_picture(file, 3, at_least=(_TILE, _TILE), resize="pad")
+        caption = "; ".join([path, *tell_rules(original)])
+        pen.text((_left(0), top), _shortened(caption, width - 2 * _GAP), _INK, _font(13))
+        sheet.paste(ImageOps.contain(original.image, (_TILE, _TILE)), (_left(0), top + _CAPTION))
         size = params.image_size
         picture = images.load(file, size, size, channels, params.resize)
         key = picture_key(seed, path)
@@ -47,6 +49,18 @@ def draw_contact_sheet(
             sheet.paste(_tile(make_view(picture, params, key, view)), (_left(view + 1), top + _CAPTION))
     with replacing(sheet_path) as temporary:
         sheet.save(temporary, "PNG")
+
+
+def tell_rules(original: Reading) -> list[str]:
+    """What was done to a picture besides decoding it, in words."""
+    told = []
+    if original.bits > 8:
+        told.append(f"{original.bits} bits, {original.black:g} is black and {original.white:g} white")
+    if original.paper:
+        told.append(f"transparent, on {original.paper}")
+    if original.orientation > 1:
+        told.append("turned upright")
+    return told
 
 
 def _choose(rows: pd.DataFrame, count: int) -> pd.DataFrame:

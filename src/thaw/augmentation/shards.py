@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ import numpy as np
 from thaw import images
 from thaw.augmentation.policy import make_view, picture_key
 from thaw.augmentation.views import INDEX, KEYS, shard_name
-from thaw.errors import ThawError
-from thaw.files import write_json
+from thaw.files import check_room, write_json
 from thaw.params import AugmentParams
 
 log = logging.getLogger("thaw.augmentation")
@@ -47,7 +45,8 @@ def write_views(
     shard_images = max(1, SHARD_BYTES // (views * picture_bytes))
     views_dir.mkdir(parents=True, exist_ok=True)
     _clear(views_dir)
-    _check_room(views_dir, (len(train) * views + len(validation)) * picture_bytes)
+    cure = "Make room, or lower augment.views or augment.image_size (views: 0 keeps one view an image)."
+    check_room(views_dir, (len(train) * views + len(validation)) * picture_bytes, "the views", cure)
     cv2.setNumThreads(1)  # the threads are ours, one an image
     with ThreadPoolExecutor(available_cpus()) as pool:
         writer = _Writer(params, seed, raw_dir, channels, shard_images, views_dir, pool)
@@ -116,12 +115,3 @@ def _clear(views_dir: Path) -> None:
 def _shards(views_dir: Path) -> Iterator[Path]:
     for split in ("train", "validation"):
         yield from views_dir.glob(f"{split}-[0-9][0-9][0-9][0-9][0-9].npy")
-
-
-def _check_room(views_dir: Path, needed_bytes: int) -> None:
-    free_bytes = shutil.disk_usage(views_dir).free
-    if needed_bytes > free_bytes:
-        raise ThawError(
-            f"{views_dir}: the views need {needed_bytes / 1e6:,.0f} MB, {free_bytes / 1e6:,.0f} MB are free",
-            "Make room, or lower augment.views or augment.image_size (views: 0 keeps one view an image).",
-        )

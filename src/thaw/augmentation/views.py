@@ -1,6 +1,5 @@
 """Read the views of a split: `(images, views)` in, pixels out, without decoding."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from thaw.arrays import Rows
 from thaw.augmentation.policy import KEY_BYTES, make_view
 from thaw.errors import ThawError
 from thaw.files import read_json
@@ -36,8 +36,8 @@ class StoredViews:
     shape: tuple[int, int, int]
     """Height, width, channels."""
     shard_images: int
-    offsets: tuple[int, ...]
-    """Where the pixels begin in each shard, in bytes."""
+    shards: tuple[Rows, ...]
+    """The files, in order."""
     resize: str
     """How pictures were brought to this shape; a model must be given others the same way."""
 
@@ -52,16 +52,10 @@ class StoredViews:
         _check_range(rows, self.count, "image")
         _check_range(columns, self.views, "view")
         pixels = np.empty((len(rows), *self.shape), np.uint8)
-        bytes_each = int(np.prod(self.shape))
         shards, places = np.divmod(rows, self.shard_images)
         for shard in np.unique(shards):
-            path = self.views_dir / shard_name(self.split, int(shard))
-            with _opened(path) as handle:
-                for i in np.flatnonzero(shards == shard):
-                    offset = self.offsets[shard] + int(places[i] * self.views + columns[i]) * bytes_each
-                    # A plain read and not a memory map: memory stays bounded by the batch.
-                    if os.preadv(handle.fileno(), [pixels[i]], offset) != bytes_each:
-                        raise ThawError(f"{path}: cut short", _CURE)
+            wanted = np.flatnonzero(shards == shard)
+            self.shards[shard].fill((pixels[i] for i in wanted), places[wanted], columns[wanted])
         return pixels
 
 
@@ -120,39 +114,31 @@ def open_views(views_dir: Path, split: Literal["train", "validation"]) -> Stored
     shape = (index["height"], index["width"], index["channels"])
     count, fresh = index[split], split == "train" and index["views"] == 0
     views = max(1, index["views"]) if split == "train" else 1
-    shards = -(-count // index["shard_images"])
-    offsets = tuple(
-        _pixel_offset(
+    shards = tuple(
+        _open_shard(
             views_dir / shard_name(split, n),
             (min(index["shard_images"], count - n * index["shard_images"]), views, *shape),
         )
-        for n in range(shards)
+        for n in range(-(-count // index["shard_images"]))
     )
     params = AugmentParams.model_validate(index["policy"])
-    stored = StoredViews(views_dir, split, count, views, shape, index["shard_images"], offsets, params.resize)
+    stored = StoredViews(views_dir, split, count, views, shape, index["shard_images"], shards, params.resize)
     if not fresh:
         return stored
-    keys = np.load(views_dir / KEYS, allow_pickle=False)
+    try:
+        keys = np.load(views_dir / KEYS, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ThawError(f"{views_dir / KEYS}: {error}", _CURE) from None
     if keys.shape != (count, KEY_BYTES):
         raise ThawError(f"{views_dir / KEYS}: is {keys.shape}, not {(count, KEY_BYTES)}", _CURE)
     return FreshViews(stored, params, keys)
 
 
-def _pixel_offset(path: Path, shape: tuple[int, ...]) -> int:
-    try:
-        pixels = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError) as error:
-        raise ThawError(f"{path}: {error}", _CURE) from None
-    if pixels.shape != shape or pixels.dtype != np.uint8:
-        raise ThawError(f"{path}: holds {pixels.dtype} {pixels.shape}, not uint8 {shape}", _CURE)
-    return int(pixels.offset)
-
-
-def _opened(path: Path):  # type: ignore[no-untyped-def]
-    try:
-        return path.open("rb", buffering=0)
-    except OSError as error:
-        raise ThawError(f"{path}: {error.strerror}", _CURE) from None
+def _open_shard(path: Path, shape: tuple[int, ...]) -> Rows:
+    rows = Rows(path, _CURE)
+    if rows.full_shape != shape or rows.dtype != np.uint8:
+        raise ThawError(f"{path}: holds {rows.dtype} {rows.full_shape}, not uint8 {shape}", _CURE)
+    return rows
 
 
 def _check_range(numbers: np.ndarray, end: int, name: str) -> None:

@@ -42,15 +42,16 @@ def explain(
 
     [bold]Examples[/bold]
 
-      thaw explain models/fine_tuned cell.png --out explained
-      thaw explain models/fine_tuned cell.png --out explained --class functional
-      thaw explain models/fine_tuned cell.png --out explained --methods filters --layers block5_project_conv
+      thaw explain models/evaluated cell.png --out explained
+      thaw explain models/evaluated cell.png --out explained --class functional
+      thaw explain models/evaluated cell.png --out explained --methods filters --layers block5_project_conv
     """
     wanted = _parse_methods(methods)
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise ThawError(f"{missing[0]}: no such file", "Name images that are there.")
     model_dir = _find_model(model_name)
+    from thaw.decision import threshold_of
     from thaw.models import load, load_config
 
     config = load_config(model_dir)
@@ -58,9 +59,13 @@ def explain(
     model, _ = load(model_dir)
     names = [name.strip() for name in layers.split(",") if name.strip()]
     images = _Images(files, config)
-    predicted = _predict(model, images, config["classes"])
-    written = list(_write(model, images, out_dir, wanted, class_index, names))
-    rows = [{"image": str(file), **row} for file, row in zip(files, predicted, strict=True)]
+    labels, probabilities = _predict(model, images, threshold_of(config))
+    looked_for = labels if class_index < 0 else [class_index] * len(files)
+    written = list(_write(model, images, out_dir, wanted, looked_for, names))
+    rows = [
+        {"image": str(file), "predicted": config["classes"][label], "probability": round(probability, 6)}
+        for file, label, probability in zip(files, labels, probabilities, strict=True)
+    ]
     if as_json:
         print(
             json.dumps(
@@ -91,7 +96,7 @@ def _find_model(name: str) -> Path:
         return Path(name)
     if Path(name).exists() or not name.isalnum():
         raise ThawError(f"{name}: neither a trained model's folder nor the id of a run",
-                        "Name a folder such as models/fine_tuned, or a run of `thaw runs`.")  # fmt: skip
+                        "Name a folder such as models/evaluated, or a run of `thaw runs`.")  # fmt: skip
     return download_model(find_root(), name)
 
 
@@ -118,18 +123,16 @@ class _Images:
             yield open_picture(file, tuple(self.config["input_shape"]), self.config.get("resize", "stretch"))
 
 
-def _predict(model: "keras.Model", pictures: _Images, classes: Sequence[str]) -> list[dict[str, Any]]:
-    import keras
-    import numpy as np
+def _predict(model: "keras.Model", pictures: _Images, threshold: float) -> tuple[list[int], list[float]]:
+    """The class of each image by the model's threshold, and its probability."""
+    from thaw.decision import predict_labels, probabilities_of
 
-    rows = []
+    labels, shares = [], []
     for picture in pictures:
-        logits = model.predict_on_batch(picture.pixels[None])[0]
-        both = np.concatenate([[0.0], logits]) if len(logits) == 1 else logits
-        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(both))
-        best = int(probabilities.argmax())
-        rows.append({"predicted": classes[best], "probability": round(float(probabilities[best]), 6)})
-    return rows
+        probabilities = probabilities_of(model.predict_on_batch(picture.pixels[None]))
+        labels.append(int(predict_labels(probabilities, threshold)[0]))
+        shares.append(float(probabilities[0, labels[-1]]))
+    return labels, shares
 
 
 def _write(
@@ -137,7 +140,7 @@ def _write(
     pictures: _Images,
     out_dir: Path,
     methods: Sequence[str],
-    class_index: int,
+    labels: Sequence[int],
     layers: Sequence[str],
 ) -> Iterator[Path]:
     from thaw.explain import sheets
@@ -155,6 +158,6 @@ def _write(
                 for layer, grid in sheets.draw_activations(model, picture, layers).items():
                     yield save(grid, out_dir / folder / f"activations-{layer}.png")
         else:
-            drawn = sheets.draw_heat(model, pictures, method, class_index, layers[-1] if layers else "")
+            drawn = sheets.draw_heat(model, pictures, method, labels, layers[-1] if layers else "")
             for folder, sheet in zip(pictures.folders, drawn, strict=True):
                 yield save(sheet, out_dir / folder / f"{method}.png")

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,8 +42,8 @@ def predict(
     """
     root = find_root()
     files = list(_files(sources))
-    classifier, threshold = _open(root, run_id)
-    rows = _judge(classifier, threshold, files)
+    classifier = _open(root, run_id)
+    rows = _judge(classifier, files)
     if csv_path:
         from thaw.files import write_text
 
@@ -61,7 +60,7 @@ def predict(
 
 
 def _files(sources: list[Path]) -> Iterator[Path]:
-    from thaw.gate.layout import is_image_name
+    from thaw.gate.scan.layout import is_image_name
 
     for source in sources:
         if not source.is_dir():
@@ -81,24 +80,22 @@ def _files(sources: list[Path]) -> Iterator[Path]:
         yield from found
 
 
-def _open(root: Path, run_id: str | None) -> "tuple[Classifier, float]":
-    """The classifier, and the threshold of two classes."""
+def _open(root: Path, run_id: str | None) -> "Classifier":
     from thaw.params import load_params
     from thaw.stages.evaluate import open_classifier
 
     params = load_params(root / "params.yaml")
-    model_dir = download_model(root, run_id) if run_id else root / "models" / "fine_tuned"
+    model_dir = download_model(root, run_id) if run_id else root / "models" / "evaluated"
     if not model_dir.is_dir():
         raise ThawError(
             f"{model_dir}: no trained model", "Train one with `thaw run`, or name a run: --run ID."
         )
     # The scratch of `evaluate` holds the network compiled, so that nothing waits for TensorFlow.
-    classifier = open_classifier(model_dir, params.extract, scratch_dir(root, "evaluate"))
-    return classifier, params.evaluate.threshold
+    return open_classifier(model_dir, params.extract, scratch_dir(root, "evaluate"))
 
 
 def download_model(root: Path, run_id: str) -> Path:
-    """The folder of a run's model, fetched when it is not here yet.
+    """The folder of a run's model, fetched when it is not here yet, or not whole.
 
     Args:
         run_id: or how it begins, as `thaw runs` shows it.
@@ -114,8 +111,7 @@ def download_model(root: Path, run_id: str) -> Path:
         store = Store(home_dir(root))
         run_id = store.whole_id(run_id)
         target_dir = scratch_dir(root, "predict") / run_id
-        found = next(target_dir.rglob("model.json"), None)
-        return found.parent if found else _fetch(store, run_id, target_dir)
+        return target_dir if _is_whole(target_dir) else _fetch(store, run_id, target_dir)
     except ThawError:
         raise
     except Exception as error:  # MLflow and its stores raise many kinds
@@ -123,28 +119,40 @@ def download_model(root: Path, run_id: str) -> Path:
         raise ThawError(f"run {run_id}: no model: {reason}", "`thaw runs` lists the runs.") from None
 
 
-def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
-    """Download beside, check, and put in place: what was cut short is never taken for a model."""
+def _is_whole(model_dir: Path) -> bool:
+    """Whether the weights are those that `model.json` describes: a disk that was full, or a power cut, leaves others."""
     from thaw.files import digest, read_json
 
-    target_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target_dir.parent, prefix=".download-") as name:
-        model_dir = store.download_model(run_id, Path(name))
-        expected = read_json(model_dir / "model.json").get("weights_sha256")
-        if digest(model_dir / "model.weights.h5") != expected:
+    try:
+        return digest(model_dir / "model.weights.h5") == read_json(model_dir / "model.json")["weights_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
+    """Download beside, check, and put in place: what was cut short is never taken for a model."""
+    from thaw.files import folder_beside
+
+    with folder_beside(target_dir) as temporary:
+        model_dir = store.download_model(run_id, temporary)
+        if not _is_whole(model_dir):
             raise ThawError(f"run {run_id}: the model came damaged (SHA-256 differs)", "Try again.")
         shutil.rmtree(target_dir, ignore_errors=True)
-        model_dir.replace(target_dir)
+        try:
+            model_dir.replace(target_dir)
+        except OSError:
+            if not _is_whole(target_dir):  # else another process has just put it there
+                raise
     return target_dir
 
 
-def _judge(classifier: "Classifier", threshold: float, files: list[Path]) -> list[dict[str, Any]]:
-    from thaw.evaluation.judgement import predict_labels
-    from thaw.gate.layout import printable
+def _judge(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]]:
+    from thaw.decision import predict_labels
+    from thaw.gate.scan.layout import printable
 
     probabilities, failures = classifier.judge(files)
     judged = len(failures) < len(files)
-    labels = predict_labels(probabilities, threshold).tolist() if judged else []
+    labels = predict_labels(probabilities, classifier.threshold).tolist() if judged else []
     rows = []
     for number, file in enumerate(files):
         row: dict[str, Any] = {

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -71,13 +72,13 @@ def validate(
         if manifest or settings.suite_path:
             _write_manifest(manifest_path, inspection)
         if settings.suite_path:
-            from thaw.gate.suite import check_contract
+            from thaw.gate.checks.suite import check_contract
 
             docs_dir = scratch_dir / "data_docs"
             check_contract(manifest_path, inspection.findings, settings.params, docs_dir, settings.suite_path)
         summary = inspection.summary()
         if html:
-            from thaw.gate.page import write_page
+            from thaw.gate.report.page import write_page
 
             write_page(html, inspection, summary)
     if as_json:
@@ -92,7 +93,10 @@ def validate(
 
 @app.command()
 def clean(
-    folder: Folder,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="As of `thaw validate`; none: the project's data/raw.", show_default=False),
+    ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="Move the files; without it nothing is touched.")
     ] = False,
@@ -107,6 +111,8 @@ def clean(
 ) -> None:
     """Move what the gate refuses to <folder>.quarantine, beside the folder. Nothing is deleted.
 
+    Without a folder: the project's data/raw, checked as its params.yaml says.
+
     [bold]Examples[/bold]
 
       thaw clean photos
@@ -119,6 +125,8 @@ def clean(
     """
     from thaw.cleaning import apply_moves, plan_moves, undo_last
 
+    if folder is None:
+        folder, params = _of_project(params)
     if undo:
         _print_moves("brought back", undo_last(folder), as_json)
         return
@@ -132,12 +140,26 @@ def clean(
         _print_moves("would be moved; --apply moves them", moves, as_json)
 
 
+def _of_project(params_path: Path | None) -> tuple[Path, Path]:
+    """The images of the project that one is in, and the parameters that it checks them by."""
+    from thaw.errors import ThawError
+    from thaw.project import find_root
+
+    try:
+        root = find_root()
+    except ThawError as error:
+        raise ThawError(error.reason, "Name a folder, or run this inside a project.") from None
+    return root / "data" / "raw", params_path or root / "params.yaml"
+
+
 @dataclass(frozen=True)
 class _Settings:
     params: "ValidateParams"
     reference_path: Path | None = None
     suite_path: Path | None = None
     workers: int = 0
+    options: str = ""
+    """Those that bring the same settings about."""
 
 
 def _settings(params_path: Path | None, reference: Path | None) -> _Settings:
@@ -154,6 +176,7 @@ def _settings(params_path: Path | None, reference: Path | None) -> _Settings:
         reference or named_file("validate.reference", params.reference, contract_dir),
         named_file("validate.expectations", params.expectations, contract_dir),
         loaded.compute.workers,
+        f" --params {shlex.quote(str(params_path))}",
     )
 
 
@@ -176,11 +199,13 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 def _inspect(settings: _Settings, folder: Path, scratch_dir: Path, quiet: bool) -> "Inspection":
+    from thaw.cleaning import clean_command
     from thaw.gate.inspection import inspect_folder
 
+    command = clean_command(folder) + settings.options
     with _progress(quiet) as report:
         return inspect_folder(
-            settings.params, folder, scratch_dir, report, settings.reference_path, settings.workers
+            settings.params, folder, scratch_dir, report, settings.reference_path, settings.workers, command
         )
 
 
@@ -215,9 +240,9 @@ def _progress(quiet: bool) -> Iterator[Callable[[int], None]]:
 
 
 def _write_manifest(path: Path, inspection: "Inspection") -> None:
-    from thaw.gate.manifest import write_manifest
+    from thaw.gate.report.manifest import write_manifest
 
-    write_manifest(path, inspection.rows, inspection.metadata, inspection.findings)
+    write_manifest(path, inspection)
 
 
 def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> None:

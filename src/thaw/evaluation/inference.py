@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from thaw import images
+from thaw.decision import probabilities_of
 from thaw.errors import ThawError
-from thaw.evaluation.judgement import probabilities_of
 
 _BATCH_BYTES = 64 * 2**20
 _READERS = 2

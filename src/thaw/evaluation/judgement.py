@@ -5,6 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
+from thaw.decision import DEFAULT_THRESHOLD, predict_labels
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -18,8 +20,10 @@ class Judgement:
     """float64 `(images, classes)`, rows that add up to 1."""
     confidence: np.ndarray
     """float64 `(images,)`: how certain each label is, 0 to 1."""
-    threshold: float = 0.5
+    threshold: float = DEFAULT_THRESHOLD
     """Of two classes: the probability from which an image counts as positive."""
+    groups: np.ndarray | None = None
+    """Text `(images,)`: images of one group are not independent; empty: an image alone. None: all are alone."""
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -36,6 +40,32 @@ class Judgement:
         """The probability given to the right class, float64 `(images,)`."""
         return np.take_along_axis(self.probabilities, self.labels[:, None], axis=1)[:, 0]
 
+    @cached_property
+    def certainty(self) -> np.ndarray:
+        """How sure each verdict is, float64 `(images,)`: of two classes 0 at the threshold and 1 at the end of the scale,
+        else the probability of the predicted class."""
+        if len(self.classes) != 2:
+            return self.probabilities.max(axis=1)
+        positive, threshold = self.probabilities[:, 1], self.threshold
+        return np.where(self.predicted == 1, (positive - threshold) / (1 - threshold), (threshold - positive) / threshold)
+
+    def tell(self, image: int) -> str:
+        """The verdict on an image in words, with the threshold where it is not one half."""
+        said = self.classes[self.predicted[image]]
+        if len(self.classes) == 2 and self.threshold != DEFAULT_THRESHOLD:
+            return f"{said}: {self.probabilities[image, 1]:.0%} {self.classes[1]}, {100 * self.threshold:g}% needed"
+        return f"{self.probabilities[image, self.predicted[image]]:.0%} {said}"
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """The number of the set of dependent images that each belongs to, int `(images,)`."""
+        if self.groups is None:
+            return np.arange(len(self))
+        alone = np.flatnonzero(self.groups == "")
+        names, units = np.unique(self.groups, return_inverse=True)
+        units[alone] = len(names) + np.arange(len(alone))
+        return units
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -47,22 +77,5 @@ class Judgement:
             self.probabilities[chosen],
             self.confidence[chosen],
             self.threshold,
+            None if self.groups is None else self.groups[chosen],
         )
-
-
-def probabilities_of(logits: np.ndarray) -> np.ndarray:
-    """Float64 `(images, classes)` from a network's output: the positive class's logit, or one a class."""
-    logits = np.asarray(logits, np.float64)
-    if logits.ndim == 1:
-        logits = logits[:, None]
-    if logits.shape[1] == 1:
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def predict_labels(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """The likeliest class of each row; of two classes the positive one from `threshold` on."""
-    if probabilities.shape[1] == 2:
-        return (probabilities[:, 1] >= threshold).astype(np.int64)
-    return probabilities.argmax(axis=1)

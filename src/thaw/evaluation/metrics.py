@@ -61,6 +61,18 @@ def measure(judgement: Judgement, weights: np.ndarray) -> dict[str, np.ndarray]:
     return measured
 
 
+def shares(judgement: Judgement) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The metrics that are weighted shares of the images: those that count, bool `(images,)`, and weights `(images,)`."""
+    each_class = 1 / np.bincount(judgement.labels, minlength=len(judgement.classes))[judgement.labels]
+    found = {"accuracy": np.ones(len(judgement)), "balanced_accuracy": each_class, "recall": each_class}
+    if len(judgement.classes) == 2:
+        found |= {"recall": judgement.labels == 1, "precision": judgement.predicted == 1}
+    if (judgement.confidence != 1).any():
+        found["confidence_weighted_accuracy"] = judgement.confidence
+    weighted = {name: weights.astype(np.float64) for name, weights in found.items()}
+    return {name: (judgement.correct, weights) for name, weights in weighted.items() if weights.any()}
+
+
 def measure_classes(judgement: Judgement) -> list[dict[str, float]]:
     """Images, precision, recall and F1 of each class, NaN where undefined."""
     support, predicted, hits = (

@@ -1,4 +1,4 @@
-"""The worst mistakes as a sheet of thumbnails."""
+"""The surest mistakes as a sheet of thumbnails."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -18,31 +18,30 @@ _PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
 def draw_mistakes(
     judgement: Judgement, paths: Sequence[str], decode: Callable[[str], Image.Image], picture_path: Path
 ) -> None:
-    """Write a PNG: the wrongly judged images, the one whose true class was thought least likely first.
+    """Write a PNG: the wrongly judged images, the surest mistake first.
 
     Args:
         paths: of the images, in the order of the judgement.
         decode: opens the picture of a path, in mode RGB.
     """
     wrong = np.flatnonzero(~judgement.correct)
-    worst = wrong[np.argsort(judgement.true_probability[wrong], kind="stable")][: _COLUMNS * _ROWS]
+    worst = wrong[np.argsort(-judgement.certainty[wrong], kind="stable")][: _COLUMNS * _ROWS]
     rows = max(1, -(-len(worst) // _COLUMNS))
     step = _TILE + _GAP
     size = (_COLUMNS * step + _GAP, _HEADER + rows * (step + _CAPTION))
     sheet = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(sheet)
     title = f"{len(wrong)} of {len(judgement)} images judged wrongly" + (
-        ", the worst first" if len(wrong) else ""
+        ", the surest first" if len(wrong) else ""
     )
     pen.text((_GAP, 11), title, _INK, _font(15))
     for place, image in enumerate(worst):
         row, column = divmod(place, _COLUMNS)
         left, top = _GAP + column * step, _HEADER + row * (step + _CAPTION)
         sheet.paste(ImageOps.contain(decode(paths[image]), (_TILE, _TILE)), (left, top))
-        said, true = judgement.predicted[image], judgement.labels[image]
         lines = (
-            f"is {judgement.classes[true]}",
-            f"{judgement.probabilities[image, said]:.0%} {judgement.classes[said]}",
+            f"is {judgement.classes[judgement.labels[image]]}",
+            judgement.tell(image),
             paths[image].split("/")[-1],
         )
         for line, text in enumerate(lines):

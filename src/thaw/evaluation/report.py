@@ -1,15 +1,15 @@
-"""The numbers of `metrics.json`: each metric, its bootstrap interval, the same of each slice and class."""
+"""The numbers of `metrics.json`: each metric and its interval, the same of each slice."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from thaw.evaluation.intervals import Interval, percentile_interval, resample, share_interval
 from thaw.evaluation.judgement import Judgement
-from thaw.evaluation.metrics import UNDEFINED, confusion, measure, measure_classes
+from thaw.evaluation.metrics import UNDEFINED, measure, shares
 
 _DIGITS = 6
-_BATCH_CELLS = 4_000_000  # weights in memory at a time
 
 
 def report_metrics(
@@ -21,12 +21,13 @@ def report_metrics(
 ) -> dict[str, Any]:
     """What `metrics.json` holds, ready for JSON: the undefined is null, with the reason under `undefined`.
 
-    Intervals are percentile intervals of the bootstrap (Efron and Tibshirani 1993), resampled within each
-    class: every sample holds the classes in the shares of the test split.
+    Metrics that are shares of the images have intervals in closed form (`share_interval`); the others are resampled by
+    unit, the set of images that depend on each other, within each class. An interval that the samples cannot tell, since
+    all of them give the same value, is left out.
 
     Args:
         slices: values of each slice column, text `(images,)`.
-        bootstrap_samples: 0 gives no intervals.
+        bootstrap_samples: 0 gives no intervals but those of shares.
         coverage: of the intervals, 0.95 for example.
     """
     report = _summarize(judgement, bootstrap_samples, coverage, seed)
@@ -39,22 +40,13 @@ def report_metrics(
         }
         for column, values in slices.items()
     }
-    names = judgement.classes
-    report["classes"] = {
-        name: {key: _plain(value) for key, value in row.items()} | {"images": int(row["images"])}
-        for name, row in zip(names, measure_classes(judgement), strict=True)
+    report["intervals"] = {
+        "coverage": coverage,
+        "units": len(np.unique(judgement.units)),
+        "shares": "Clopper-Pearson with the effective sample size (Korn and Graubard 1998)",
+        "others": "expanded percentile bootstrap of units within each class (Hesterberg 2015)",
+        "bootstrap_samples": bootstrap_samples,
     }
-    report["confusion"] = {
-        name: dict(zip(names, map(int, row), strict=True))
-        for name, row in zip(names, confusion(judgement), strict=True)
-    }
-    if bootstrap_samples:
-        report["bootstrap"] = {
-            "samples": bootstrap_samples,
-            "coverage": coverage,
-            "resampling": "within each class",
-            "interval": "percentile",
-        }
     return report
 
 
@@ -62,32 +54,30 @@ def _summarize(judgement: Judgement, samples: int, coverage: float, seed: int) -
     point = {name: values[0] for name, values in measure(judgement, np.ones((1, len(judgement)))).items()}
     summary: dict[str, Any] = {"images": len(judgement)}
     summary |= {name: _plain(value) for name, value in point.items()}
-    if samples:
-        batches = [measure(judgement, weights) for weights in _resample(judgement.labels, samples, seed)]
-        tail = (1 - coverage) / 2
-        summary["interval"] = {}
-        for name, value in point.items():
-            if not np.isnan(value):
-                drawn = np.concatenate([batch[name] for batch in batches])
-                low, high = np.nanquantile(drawn, [tail, 1 - tail])
-                summary["interval"][name] = {"low": _plain(low), "high": _plain(high)}
+    found = _intervals(judgement, samples, coverage, seed)
+    summary["interval"] = {
+        name: {"low": _plain(found[name][0]), "high": _plain(found[name][1])}
+        for name, value in point.items()
+        if name in found and not np.isnan(value)
+    }
     undefined = {name: UNDEFINED.get(name, "no images") for name, value in point.items() if np.isnan(value)}
     return summary | ({"undefined": undefined} if undefined else {})
 
 
-def _resample(labels: np.ndarray, samples: int, seed: int) -> Iterator[np.ndarray]:
-    """Counts of each image in each bootstrap sample, `(batch, images)`, in batches that fit in memory."""
-    random = np.random.Generator(np.random.PCG64(seed))
-    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    batch = max(1, _BATCH_CELLS // max(1, len(labels)))
-    for start in range(0, samples, batch):
-        count = min(batch, samples - start)
-        first = np.arange(count)[:, None] * len(labels)
-        drawn = [
-            first + images[random.integers(len(images), size=(count, len(images)))] for images in members
-        ]
-        counts = np.bincount(np.concatenate(drawn, axis=1).ravel(), minlength=count * len(labels))
-        yield counts.reshape(count, len(labels)).astype(np.float64)
+def _intervals(judgement: Judgement, samples: int, coverage: float, seed: int) -> dict[str, Interval]:
+    units = judgement.units
+    closed = {
+        name: share_interval(hits, weights, units, coverage) for name, (hits, weights) in shares(judgement).items()
+    }
+    if not samples:
+        return closed
+    batches = [measure(judgement, weights) for weights in resample(judgement.labels, units, samples, seed)]
+    count = len(np.unique(units))
+    drawn = {
+        name: percentile_interval(np.concatenate([batch[name] for batch in batches]), count, coverage)
+        for name in batches[0]
+    }
+    return {name: interval for name, interval in drawn.items() if interval} | closed
 
 
 def _plain(value: float) -> float | None:

@@ -9,7 +9,7 @@ from thaw.evaluation.judgement import Judgement
 
 def choose_telling(judgement: Judgement, count: int) -> list[int]:
     """The surest mistakes, at most half of `count`, then the surest right answers, class by class in turn."""
-    surest = np.argsort(-judgement.probabilities.max(axis=1), kind="stable")
+    surest = np.argsort(-judgement.certainty, kind="stable")
     right = judgement.correct[surest]
     mistakes = surest[~right][: count // 2].tolist()
     of_class = [
@@ -23,6 +23,5 @@ def choose_telling(judgement: Judgement, count: int) -> list[int]:
 def caption(judgement: Judgement, image: int, path: str) -> str:
     """What stands over an explained image."""
     said, true = judgement.predicted[image], judgement.labels[image]
-    verdict = f"{judgement.probabilities[image, said]:.0%} {judgement.classes[said]}"
     truth = "rightly" if said == true else f"but it is {judgement.classes[true]}"
-    return f"{verdict}, {truth}: {path}"
+    return f"{judgement.tell(image)}, {truth}: {path}"

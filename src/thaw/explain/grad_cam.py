@@ -11,8 +11,6 @@ from thaw.explain.geometry import find_grid, spread_maps
 from thaw.explain.tracing import find_spatial_layer, input_shape, watching
 
 Method = Literal["grad_cam", "grad_cam++"]
-PREDICTED = -1
-"""Stands for the class that the model predicts."""
 
 
 class Heat(NamedTuple):
@@ -36,7 +34,7 @@ def prepare_grad_cam(
         layer_name: a layer that gives maps, nested ones too; empty: the last one.
 
     Returns:
-        A function of pixels `(images, height, width, channels)` and classes, int `(images,)` or `PREDICTED`.
+        A function of pixels `(images, height, width, channels)` and classes, int `(images,)`.
 
     Raises:
         ThawError: the layer is unknown or gives no maps.
@@ -70,11 +68,10 @@ def prepare_grad_cam(
 
 
 def class_score(logits: Any, classes: Any) -> Any:
-    """The logit of `classes` `(images,)` in `logits` `(images, outputs)`; `PREDICTED` takes the largest."""
+    """The logit of `classes` `(images,)` in `logits` `(images, outputs)`."""
     if logits.shape[-1] == 1:
         logits = tf.concat([-logits, logits], -1)
-    wanted = tf.where(classes == PREDICTED, tf.argmax(logits, -1, tf.int32), classes)
-    return tf.gather(logits, wanted, axis=1, batch_dims=1)
+    return tf.gather(logits, classes, axis=1, batch_dims=1)
 
 
 def _weighted_sum(maps: Any, gradients: Any, method: Method) -> Any:

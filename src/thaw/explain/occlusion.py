@@ -3,14 +3,12 @@
 import keras
 import numpy as np
 
-from thaw.explain.grad_cam import PREDICTED
+from thaw.decision import log_probabilities_of
 
 _BATCH = 32
 
 
-def occlude(
-    model: keras.Model, picture: np.ndarray, class_index: int = PREDICTED, patch: int = 0
-) -> np.ndarray:
+def occlude(model: keras.Model, picture: np.ndarray, class_index: int, patch: int = 0) -> np.ndarray:
     """How much of the class's log probability each pixel of `picture` carries.
 
     A patch in the picture's mean colour is moved over it by half its side. It asks nothing of the network but its
@@ -26,12 +24,12 @@ def occlude(
     height, width, _ = picture.shape
     patch = min(patch or max(2, min(height, width) // 8), height, width)
     corners = [(top, left) for top in _starts(height, patch) for left in _starts(width, patch)]
-    plain = _log_probabilities(model, picture[None])[0]
-    wanted = int(plain.argmax()) if class_index == PREDICTED else class_index
+    plain = log_probabilities_of(model.predict_on_batch(picture[None]))[0, class_index]
     fall, covered = np.zeros((height, width)), np.zeros((height, width))
     for first in range(0, len(corners), _BATCH):
         some = corners[first : first + _BATCH]
-        falls = plain[wanted] - _log_probabilities(model, _cover(picture, some, patch))[: len(some), wanted]
+        covering = log_probabilities_of(model.predict_on_batch(_cover(picture, some, patch)))
+        falls = plain - covering[: len(some), class_index]
         for (top, left), value in zip(some, falls, strict=True):
             fall[top : top + patch, left : left + patch] += value
             covered[top : top + patch, left : left + patch] += 1
@@ -49,10 +47,3 @@ def _cover(picture: np.ndarray, corners: list[tuple[int, int]], patch: int) -> n
     for copy, (top, left) in zip(copies, corners, strict=False):
         copy[top : top + patch, left : left + patch] = mean
     return copies
-
-
-def _log_probabilities(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
-    logits = model.predict_on_batch(pixels)
-    if logits.shape[1] == 1:
-        logits = np.concatenate([np.zeros_like(logits), logits], 1)
-    return keras.ops.convert_to_numpy(keras.ops.log_softmax(logits))

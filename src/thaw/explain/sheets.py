@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from thaw import images
 from thaw.explain.drawing import draw_grid, overlay, place_heat
 from thaw.explain.filters import find_patterns
-from thaw.explain.grad_cam import PREDICTED, normalize_maps, prepare_grad_cam
+from thaw.explain.grad_cam import normalize_maps, prepare_grad_cam
 from thaw.explain.occlusion import occlude
 from thaw.explain.tracing import find_spatial_layer, layer_outputs, spatial_layers
 from thaw.files import replacing
@@ -50,20 +50,23 @@ def draw_heat(
     model: keras.Model,
     pictures: Iterable[Picture],
     method: str,
-    class_index: int = PREDICTED,
+    labels: Sequence[int],
     layer_name: str = "",
 ) -> Iterator[np.ndarray]:
     """Heat of one method over each picture, uint8 RGB at the original's size.
+
+    Args:
+        labels: the class of each picture that is looked for.
 
     Raises:
         ThawError: the layer is unknown or gives no maps.
     """
     heat = None if method == "occlusion" else prepare_grad_cam(model, layer_name, method)  # type: ignore[arg-type]
-    for picture in pictures:
+    for picture, label in zip(pictures, labels, strict=True):
         if heat is None:
-            found = occlude(model, picture.pixels, class_index)[None]
+            found = occlude(model, picture.pixels, label)[None]
         else:
-            found = heat(picture.pixels[None], np.array(class_index)).maps
+            found = heat(picture.pixels[None], np.array(label)).maps
         height, width = picture.original.shape[:2]
         input_size = (picture.pixels.shape[0], picture.pixels.shape[1])
         placed = place_heat(normalize_maps(found)[0], (height, width), input_size, picture.resize)
@@ -107,13 +110,16 @@ def _last_of_each_size(model: keras.Model) -> list[str]:
     return list(last.values())
 
 
-def draw_sheet(model: keras.Model, pictures: Sequence[Picture], captions: Sequence[str]) -> Image.Image:
-    """One sheet for a report: of each picture the original, Grad-CAM and Grad-CAM++ of the predicted class.
+def draw_sheet(
+    model: keras.Model, pictures: Sequence[Picture], labels: Sequence[int], captions: Sequence[str]
+) -> Image.Image:
+    """One sheet for a report: of each picture the original, Grad-CAM and Grad-CAM++ of its class in `labels`.
 
     Args:
+        labels: the class of each picture that is looked for.
         captions: what stands over each picture, in any language.
     """
-    methods = [list(draw_heat(model, pictures, method)) for method in ("grad_cam", "grad_cam++")]
+    methods = [list(draw_heat(model, pictures, method, labels)) for method in ("grad_cam", "grad_cam++")]
     sheet = Image.new("RGB", (3 * _TILE + 2 * _MARGIN, len(pictures) * (_TILE + _CAPTION) + _MARGIN), "white")
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")), 13)

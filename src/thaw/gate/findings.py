@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from thaw.errors import ThawError
-from thaw.gate.checks import CHECKS, GRAVITY
+from thaw.gate.checks import CHECKS, CLEAN, GRAVITY
 from thaw.params.gate import SeverityParams
 
 Scalar = str | float | int | None
@@ -32,6 +32,8 @@ class Findings:
     """Collects findings; a check that is off leaves none, but an unfit image stays unfit."""
 
     severities: SeverityParams
+    clean: str = "thaw clean"
+    """The command that cleans the folder."""
     rows: list[Finding] = field(default_factory=list)
     verdicts: dict[str, tuple[str, str]] = field(default_factory=dict)
     """path -> (check, reason) of each image that may not train."""
@@ -57,7 +59,8 @@ class Findings:
         if warn_only and severity != "off":
             severity = "warn"
         if severity != "off":
-            self.rows.append(Finding(path, check, severity, value, threshold, reason, CHECKS[check].cure))
+            cure = CHECKS[check].cure.replace(CLEAN, self.clean)
+            self.rows.append(Finding(path, check, severity, value, threshold, reason, cure))
         if is_image:
             self.mark(check, path, reason)
 

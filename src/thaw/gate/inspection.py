@@ -5,19 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from thaw.errors import ThawError
-from thaw.gate import store
-from thaw.gate.arrays import skip_pandas
-from thaw.gate.class_names import check_class_names
-from thaw.gate.drift import check_reference, check_splits, read_reference
-from thaw.gate.duplicates import exact_clusters, near_clusters, report_clusters
+from thaw.gate.checks.class_names import check_class_names
+from thaw.gate.checks.drift import check_reference, check_splits, read_reference
+from thaw.gate.checks.metadata import Metadata, check_metadata, read_metadata
+from thaw.gate.checks.pictures import check_files, check_formats, check_looks
+from thaw.gate.checks.probabilities import name_probabilities
+from thaw.gate.checks.structure import Counts, check_structure, count_images, usable
+from thaw.gate.duplicates import exact_clusters, first_alike, near_clusters, report_clusters
+from thaw.gate.duplicates.near import NearClusters
 from thaw.gate.findings import Finding, Findings, summarize
-from thaw.gate.metadata import Metadata, check_metadata, read_metadata
-from thaw.gate.picture import Bounds
-from thaw.gate.pictures import check_files, check_formats, check_looks
 from thaw.gate.rows import Rows, gather
-from thaw.gate.structure import Counts, check_structure, count_images, usable
-from thaw.gate.survey import Survey
+from thaw.gate.scan import store
+from thaw.gate.scan.arrays import skip_pandas
+from thaw.gate.scan.picture import Bounds
+from thaw.gate.scan.survey import Survey
 from thaw.params.gate import LimitParams, ValidateParams
 
 
@@ -30,6 +34,8 @@ class Inspection:
     metadata: Metadata
     findings: Findings
     counts: Counts
+    first_alike: np.ndarray
+    """For each row the index of the first one that equals it or looks like it, int `(rows,)`."""
     raw_names: dict[str, str]
     """Path as reported -> its bytes in hexadecimal, where it is not UTF-8."""
 
@@ -52,6 +58,7 @@ def inspect_folder(
     on_progress: Callable[[int], None] = lambda count: None,
     reference_path: Path | None = None,
     workers: int = 0,
+    clean: str = "thaw clean",
 ) -> Inspection:
     """Scan every image below `root` and run every check.
 
@@ -62,11 +69,12 @@ def inspect_folder(
         on_progress: called with the number of images scanned so far.
         reference_path: the manifest of an earlier data version to compare with.
         workers: processes that read images; 0: one for each core. Never changes a result.
+        clean: the command that cleans this folder, for cures; without a folder it is the project's.
 
     Raises:
         ThawError: `root` is no folder that can be listed.
     """
-    findings = Findings(params.severity)
+    findings = Findings(params.severity, clean)
     skip_pandas()
     reference = read_reference(reference_path) if reference_path else None
     survey = _survey(root, findings)
@@ -80,9 +88,10 @@ def inspect_folder(
     check_files(rows, findings)
     check_formats(rows, limits, findings)
     check_looks(rows, limits, findings)
-    _check_duplicates(rows, params, findings, scratch_dir / "near.json")
+    alike = _check_duplicates(rows, params, findings, scratch_dir / "near.json")
     metadata = read_metadata(root, findings)
     check_metadata(metadata, rows, findings)
+    metadata = name_probabilities(metadata, rows, findings)
     counts = count_images(rows, survey.classes, findings)
     check_structure(counts, limits, findings)
     check_class_names(rows, survey.classes, findings)
@@ -90,17 +99,19 @@ def inspect_folder(
     check_splits(rows, fit, limits, findings)
     if reference:
         check_reference(rows, fit, reference, limits, findings)
-    return Inspection(root, rows, metadata, findings, counts, survey.raw_names)
+    return Inspection(root, rows, metadata, findings, counts, alike, survey.raw_names)
 
 
-def _check_duplicates(rows: Rows, params: ValidateParams, findings: Findings, store_path: Path) -> None:
+def _check_duplicates(rows: Rows, params: ValidateParams, findings: Findings, store_path: Path) -> np.ndarray:
+    """Report equal pictures and near duplicates; for each row the first one that is alike (`first_alike`)."""
     equal = exact_clusters(rows)
     report_clusters(rows, equal, "duplicate", findings)
-    severities = params.severity
+    severities, found = params.severity, NearClusters([], [])
     names = ("near_duplicate", "near_duplicate_across_classes", "near_duplicate_across_splits")
     if any(getattr(severities, name) != "off" for name in names):
         found = near_clusters(rows, equal, params.limits.near_duplicate_distance, store_path)
         report_clusters(rows, found.members, "near_duplicate", findings, found.distances)
+    return first_alike(len(rows), equal, found)
 
 
 def bounds(limits: LimitParams) -> Bounds:

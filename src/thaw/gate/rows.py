@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from thaw.gate.layout import Layout
-from thaw.gate.scanning import ROW
-from thaw.gate.walking import Entry
+from thaw.gate.scan.layout import Layout
+from thaw.gate.scan.scanning import ROW
+from thaw.gate.scan.walking import Entry
 
 
 @dataclass(frozen=True)
 class Rows:
-    """`count` images by path; columns of `thaw.gate.scanning.ROW`, and the split and class of each."""
+    """`count` images by path; columns of `thaw.gate.scan.scanning.ROW`, and the split and class of each."""
 
     table: pa.Table
     paths: list[str]

@@ -1,5 +1,6 @@
 """Save and load a network: `model.json` and `model.weights.h5`, the same bytes for the same network."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,18 @@ def save(model: "keras.Model", model_dir: Path, config: dict[str, Any]) -> None:
         finally:
             written.unlink(missing_ok=True)
     files.write_json(model_dir / _CONFIG, kept | {"weights_sha256": files.digest(weights_path)})
+
+
+def save_evaluated(model_dir: Path, evaluated_dir: Path, threshold: float) -> None:
+    """Copy the model in `model_dir` to `evaluated_dir`; the copy's `model.json` has the threshold it was evaluated with.
+
+    Raises:
+        ThawError: there is no such model.
+    """
+    config = load_config(model_dir)
+    with files.replacing(evaluated_dir / _WEIGHTS) as temporary:
+        shutil.copyfile(model_dir / _WEIGHTS, temporary)
+    files.write_json(evaluated_dir / _CONFIG, config | {"threshold": threshold})
 
 
 def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":

@@ -11,15 +11,16 @@ class SplitParams(Section):
     """How images are divided into train, validation and test."""
 
     test_fraction: float = Field(0.25, ge=0, lt=1)
-    """Share of the images held out for `evaluate`, unless the folder has a `test` split of its own."""
+    """Share of all images that is held out for `evaluate`, unless the folder has a `test` split of its own."""
     validation_fraction: float = Field(0.1, ge=0, lt=1)
-    """Share of the training images that training watches; 0 trains on all of them."""
+    """Share of what is left for training that training watches, unless the folder has a `validation` split of its own;
+    0: none."""
     stratify: Literal["auto"] | list[str] = "auto"
     """Metadata columns that each split holds in equal shares beside the class; auto: every slice."""
     slices: Literal["auto"] | list[str] = "auto"
     """Metadata columns that `evaluate` reports apart; auto: every column of 2 to 20 values."""
     positive_class: str = "auto"
-    """Of two classes the one that counts as positive; auto: the one of higher mean probability, else the last."""
+    """Of two classes the one that counts as positive; auto: the one that `probability` is of, else the last."""
 
 
 class AugmentParams(Section):
@@ -28,7 +29,7 @@ class AugmentParams(Section):
     image_size: int = Field(224, ge=8, le=2048)
     """Height and width in pixels."""
     color: Literal["auto", "grey", "rgb"] = "auto"
-    """auto: grey where every image of the manifest is grey."""
+    """auto: grey where every image of the train and validation splits is grey; the test split decides nothing."""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
     views: int = Field(4, ge=0, le=64)
     """Views of each training image, the first the picture as it is; 0: new ones each epoch, made on the fly."""

@@ -9,9 +9,10 @@ class EvaluateParams(Section):
     """How the held-out test split is judged."""
 
     threshold: float = Field(0.5, gt=0, lt=1)
-    """Of two classes: the probability from which an image counts as positive."""
+    """Of two classes: the probability from which an image counts as positive; kept with the evaluated model."""
     bootstrap_samples: int = Field(1000, ge=0)
+    """For the intervals of metrics that are no share of the images; 0: none for these."""
     confidence: float = Field(0.95, gt=0, lt=1)
-    """Coverage of the bootstrap intervals."""
+    """Coverage of the intervals."""
     explained_images: int = Field(8, ge=0)
     """Test images for which a picture shows where the model looked (Grad-CAM): the surest mistakes and right answers."""

@@ -42,7 +42,7 @@ class FitParams(Section):
     """Largest norm of a step's gradient; 0: no clipping."""
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     labels: Literal["auto", "soft", "hard"] = "auto"
-    """soft: the metadata's `probability` is the target; auto: where there is one."""
+    """soft: the metadata's `probability` is the target, and every image has one; auto: where there is one, else the label."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = "none"
     mixup: float = Field(0.0, ge=0)
@@ -58,7 +58,7 @@ class FitParams(Section):
 
 
 class FineTuneParams(FitParams):
-    """The second `fit`, with layers thawed."""
+    """The second `fit`, with layers thawed; undone where validation loss and accuracy get no better and one gets worse."""
 
     epochs: int = Field(9, ge=0)
     min_steps: int = Field(120, ge=0)

@@ -6,7 +6,7 @@ from thaw.augmentation.contact_sheet import draw_contact_sheet
 from thaw.augmentation.shards import write_views
 from thaw.errors import ThawError
 from thaw.params import AugmentParams
-from thaw.splitting import read_split
+from thaw.splitting.files import read_split
 
 
 def augment(

@@ -1,32 +1,38 @@
 """Stage `evaluate`: judge the model on the held-out test split."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from thaw import images
-from thaw.engines import compile_kept
+from thaw.decision import threshold_of
+from thaw.engines import Engine, compile_kept
 from thaw.errors import ThawError
 from thaw.evaluation import Judgement, report_metrics
+from thaw.evaluation.agreement import Comparison, Run
 from thaw.evaluation.inference import judge_files
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.pictures import draw_judgement, draw_learning_curves
+from thaw.evaluation.tables import class_table, confusion_table, prediction_table
 from thaw.evaluation.telling import caption, choose_telling
-from thaw.files import digest, read_json, write_json, write_text
+from thaw.files import read_json, write_json, write_text
 from thaw.fingerprint import content_key
-from thaw.models.saving import load, load_config
+from thaw.inference import exclude_tensor_float_32, run_in_float32
+from thaw.models.saving import load, load_config, save_evaluated
 from thaw.params import EvaluateParams, ExtractParams
-from thaw.splitting import FIXED_COLUMNS, read_split
+from thaw.splitting.files import FIXED_COLUMNS, read_split
+
+if TYPE_CHECKING:
+    import keras
 
 log = logging.getLogger("thaw.evaluate")
 
 _SAMPLE_IMAGES = 16
-PROBABILITY = "probability_"
-"""Prefix of the columns of `predictions.csv` that hold the probability of a class."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,22 @@ class Classifier:
     """A trained model, ready to judge files."""
 
     classes: list[str]
-    judge: Callable[[Sequence[Path]], tuple[np.ndarray, dict[int, ThawError]]]
-    """As `thaw.evaluation.inference.judge_files`: probabilities, and what went wrong with which file."""
+    threshold: float
+    """Of two classes: the probability from which an image counts as the second one."""
+    shape: tuple[int, int, int]
+    resize: images.Resize
+    engine: Engine
+    batch_size: int
+
+    def judge(
+        self, files: Sequence[Path], run: Run | None = None
+    ) -> tuple[np.ndarray, dict[int, ThawError]]:
+        """As `thaw.evaluation.inference.judge_files`: probabilities, and what went wrong with which file.
+
+        Args:
+            run: gives the logits in the place of the engine.
+        """
+        return judge_files(run or self.engine, files, self.shape, self.resize, self.batch_size)
 
 
 def evaluate(
@@ -50,13 +70,19 @@ def evaluate(
     fine_tuned_curve_path: Path,
     metrics_path: Path,
     predictions_path: Path,
+    class_metrics_path: Path,
+    confusion_path: Path,
     pictures_dir: Path,
+    evaluated_dir: Path,
     scratch_dir: Path,
 ) -> None:
-    """Write the metrics, the prediction of each test image, and the pictures.
+    """Write the metrics, tables of images and classes, the pictures, and the model with its threshold.
+
+    Judged is the network in float32, as MLflow serves it; the engine that `thaw predict` uses is run beside it.
 
     Raises:
-        ThawError: there are no test images, one cannot be read, or the model was trained on other classes.
+        ThawError: there are no test images, one cannot be read, the model was trained on other classes, or the engine
+            gives other probabilities than the network.
     """
     rows, classes = read_split(test_path), read_json(classes_path)
     if rows.empty:
@@ -68,15 +94,26 @@ def evaluate(
             f"{fine_tuned_dir}: trained on {classifier.classes}, the data has {classes}",
             "Train again: `thaw run`.",
         )
-    probabilities, failures = classifier.judge(files)
+    network = load(fine_tuned_dir)[0]
+    comparison = Comparison(run_in_float32(network), classifier.engine, params.threshold)
+    probabilities, failures = classifier.judge(files, comparison)
     for error in failures.values():
         raise error
     judgement = Judgement(
-        classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), params.threshold
-    )
-    write_predictions(predictions_path, rows, judgement)
+        classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), params.threshold,
+        rows["group"].to_numpy(str),
+    )  # fmt: skip
+    _write_table(predictions_path, prediction_table(rows, judgement))
+    _write_table(class_metrics_path, class_table(judgement, params.confidence))
+    _write_table(confusion_path, confusion_table(judgement))
     slices = {name: rows[name].to_numpy(str) for name in rows.columns if name not in FIXED_COLUMNS}
     metrics = report_metrics(judgement, slices, params.bootstrap_samples, params.confidence, seed)
+    metrics["served"] = {
+        "phase": load_config(fine_tuned_dir).get("phase", "fine_tuned"),
+        "engine": classifier.engine.name,
+        "precision": classifier.engine.precision,
+        **comparison.report(),
+    }
     write_json(metrics_path, metrics)
     log.info("accuracy %.4f on %d images", metrics["accuracy"], len(rows))
     draw_learning_curves(frozen_curve_path, fine_tuned_curve_path, pictures_dir / "learning_curves.png")
@@ -87,29 +124,36 @@ def evaluate(
         lambda path: images.decode(images.inside(raw_dir, path), 3, at_least=(160, 160), resize="pad"),
         pictures_dir / "mistakes.png",
     )
-    explain_telling(params.explained_images, judgement, raw_dir, list(rows["path"]), fine_tuned_dir, pictures_dir)
+    explain_telling(params.explained_images, judgement, raw_dir, list(rows["path"]), network, classifier, pictures_dir)
+    save_evaluated(fine_tuned_dir, evaluated_dir, params.threshold)
 
 
 def explain_telling(
-    count: int, judgement: Judgement, raw_dir: Path, paths: Sequence[str], model_dir: Path, pictures_dir: Path
+    count: int,
+    judgement: Judgement,
+    raw_dir: Path,
+    paths: Sequence[str],
+    network: "keras.Model",
+    classifier: Classifier,
+    pictures_dir: Path,
 ) -> None:
-    """Draw where the model looked in the `count` images that tell most, as `explained.png`; none: nothing."""
+    """Draw where the network looked in the `count` images that tell most, as `explained.png`; none: nothing."""
     chosen = choose_telling(judgement, count)
     if not chosen:
         return
     from thaw.explain.sheets import draw_sheet, open_picture, save_picture
 
-    model, config = load(model_dir)
-    shape, resize = tuple(config["input_shape"]), config.get("resize", "stretch")
-    opened = [open_picture(images.inside(raw_dir, paths[image]), shape, resize) for image in chosen]
+    files = [images.inside(raw_dir, paths[image]) for image in chosen]
+    opened = [open_picture(file, classifier.shape, classifier.resize) for file in files]
     captions = [caption(judgement, image, paths[image]) for image in chosen]
-    save_picture(draw_sheet(model, opened, captions), pictures_dir / "explained.png")
+    labels = judgement.predicted[chosen].tolist()
+    save_picture(draw_sheet(network, opened, labels, captions), pictures_dir / "explained.png")
 
 
 def open_classifier(
     model_dir: Path, extract: ExtractParams, scratch_dir: Path, sample_files: Sequence[Path] = ()
 ) -> Classifier:
-    """Make a saved model ready; without TensorFlow where an engine has it compiled.
+    """Make a saved model ready, in float32; without TensorFlow where an engine has it compiled.
 
     Args:
         sample_files: images on which the engine is held against Keras; none: it is not.
@@ -121,22 +165,14 @@ def open_classifier(
     height, width, channels = config["input_shape"]
     shape, resize = (height, width, channels), config.get("resize", "stretch")
     sample = np.stack([images.load(file, *shape, resize) for file in sample_files]) if sample_files else None
-    key = content_key("classifier", digest(model_dir / "model.json"))  # which holds the digest of the weights
-    engine = compile_kept(key, lambda: load(model_dir)[0], extract, scratch_dir, sample)
+    classes = list(config["classes"])
+    key = content_key("classifier", config["model"], shape, len(classes), config.get("weights_sha256"))
+    in_float32 = extract.model_copy(update={"precision": "float32"})
+    engine = compile_kept(key, lambda: load(model_dir)[0], in_float32, scratch_dir, sample)
+    if engine.name == "tensorflow":
+        exclude_tensor_float_32()
+    return Classifier(classes, threshold_of(config), shape, resize, engine, extract.batch_size)
 
-    def judge(files: Sequence[Path]) -> tuple[np.ndarray, dict[int, ThawError]]:
-        return judge_files(engine, files, shape, resize, extract.batch_size)
 
-    return Classifier(list(config["classes"]), judge)
-
-
-def write_predictions(path: Path, rows: pd.DataFrame, judgement: Judgement) -> None:
-    """Write a CSV: path, class, predicted class, then the probability of each class."""
-    names = np.array(judgement.classes, object)
-    table = pd.DataFrame(
-        {"path": rows["path"], "class": rows["class"], "predicted": names[judgement.predicted]}
-    )
-    for number, name in enumerate(judgement.classes):
-        table[PROBABILITY + name] = np.round(judgement.probabilities[:, number], 6)
+def _write_table(path: Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
-

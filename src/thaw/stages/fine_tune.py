@@ -18,15 +18,16 @@ from thaw.models.network import build, set_statistics
 from thaw.models.pretrained import is_pretrained
 from thaw.models.saving import load, save
 from thaw.params import ComputeParams, ExtractParams, FineTuneParams, ModelParams
+from thaw.splitting.files import read_classes, read_split
 from thaw.training.activations import Cache, activations_key, sample_pictures, storage_dtype
 from thaw.training.batches import Examples
 from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on
-from thaw.training.fit import Job, fit
+from thaw.training.fit import Job, fit, validate
 from thaw.training.guard import Stop, guarded
 from thaw.training.inputs import Inputs
 from thaw.training.journal import write_curve
-from thaw.training.labels import read_classes, read_labels
+from thaw.training.labels import make_labels
 
 _log = logging.getLogger("thaw.fine_tune")
 _PHASE = 1
@@ -48,6 +49,9 @@ def fine_tune(
 ) -> None:
     """Train the layers that `params.strategy` thaws, from the activations of those that stay frozen.
 
+    The network of `train_frozen` is kept where fine-tuning did harm: where validation loss and accuracy are no better than
+    before, and one is worse. `phase` in `model.json` says which it is.
+
     Raises:
         ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
         Stopped: on request; a checkpoint holds where it stood.
@@ -64,12 +68,14 @@ def fine_tune(
         network = thawed.network
         job = Job(seed, _PHASE, key, scratch_dir, stop)
         before = frozen_digest(network)
+        undo = _Undo(thawed, params)
         factor = params.thawed_learning_rate_factor
         rows = fit(thawed.suffix, params, thawed.train, thawed.validation, job, thawed.below_head, factor)
         if frozen_digest(network) != before:
             raise ThawError("fine_tune: a frozen weight moved", "This is a fault of thaw: please report it.")
         _log.info("frozen weights before and after: %s", before)
-        save(network, fine_tuned_dir, thawed.config)
+        phase = "frozen" if undo.where_worse() else "fine_tuned"
+        save(network, fine_tuned_dir, thawed.config | {"phase": phase})
         write_curve(fine_tuned_curve_path, rows)
         job.checkpoints.finish()
 
@@ -89,6 +95,29 @@ class Thawed:
     def below_head(self) -> list[str]:
         """The layers that `thawed_learning_rate_factor` slows, by name."""
         return [layer.name for layer in self.network.layers if not is_head(layer)]
+
+
+class _Undo:
+    """The network as `train_frozen` left it, to go back to; nothing where it was not trained there, or nothing is watched."""
+
+    def __init__(self, thawed: Thawed, params: FineTuneParams) -> None:
+        self._thawed, self._params = thawed, params
+        was_trained = is_pretrained(ModelParams.model_validate(thawed.config["model"])) and params.strategy != "scratch"
+        self._before = self._validate() if was_trained else {}
+        self._weights = thawed.network.get_weights() if self._before else []
+
+    def where_worse(self) -> bool:
+        """Go back if validation loss and accuracy are no better than before and one is worse; whether it did."""
+        before, after = self._before, self._validate() if self._before else {}
+        if before == after or after["loss"] < before["loss"] or after["accuracy"] > before["accuracy"]:
+            return False
+        self._thawed.network.set_weights(self._weights)
+        changes = (f"{name} {before[name]:.4g} to {after[name]:.4g}" for name in before)
+        _log.warning("fine-tuning did harm (validation %s): the frozen network is kept", ", ".join(changes))
+        return True
+
+    def _validate(self) -> dict[str, float]:
+        return validate(self._thawed.suffix, self._params, self._thawed.validation)
 
 
 def thaw_network(
@@ -115,8 +144,8 @@ def thaw_network(
     inputs: dict[str, Inputs] = {name: open_views(views_dir, name) for name in ("train", "validation")}
     if prefix is not None:
         inputs = _activations(prefix, inputs, extract, compute.cache_gb, digest_folder(views_dir), scratch_dir, stop)
-    train = Examples(inputs["train"], read_labels(train_path, num_classes, params, balance=True))
-    validation = Examples(inputs["validation"], read_labels(validation_path, num_classes, params))
+    train = Examples(inputs["train"], make_labels(read_split(train_path), num_classes, params, balance=True))
+    validation = Examples(inputs["validation"], make_labels(read_split(validation_path), num_classes, params))
     return Thawed(network, config, suffix, train, validation)
 
 

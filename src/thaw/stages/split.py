@@ -8,7 +8,9 @@ import pandas as pd
 from thaw.errors import ThawError
 from thaw.files import read_json
 from thaw.params import SplitParams
-from thaw.splitting import SPLITS, assign_splits, label_images, write_classes, write_split
+from thaw.splitting.division import assign_splits
+from thaw.splitting.files import SPLITS, write_classes, write_split
+from thaw.splitting.labelling import label_images
 
 log = logging.getLogger("thaw.split")
 
@@ -46,3 +48,15 @@ def split(
         write_split(path, rows[splits == name])
         log.info("%s: %d images", name, int((splits == name).sum()))
     write_classes(classes_path, classes)
+    _warn_of_colour(rows["grey"].eq(0), splits)
+
+
+def _warn_of_colour(coloured: pd.Series, splits: pd.Series) -> None:
+    """The test split decides nothing about the network, not even its channels: it may have colour that is not seen."""
+    in_test = splits == "test"
+    if coloured[in_test].any() and not coloured[~in_test].any():
+        log.warning(
+            "%d images of the test split have colour, none of the others has: with augment.color: auto the network sees "
+            "grey alone; set augment.color: rgb if colour counts",
+            int(coloured[in_test].sum()),
+        )

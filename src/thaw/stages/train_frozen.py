@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from thaw import engines
+from thaw.arrays import Rows
 from thaw.augmentation.views import FreshViews, StoredViews, open_views
 from thaw.errors import ThawError
 from thaw.files import digest, digest_folder, read_json
@@ -16,15 +17,16 @@ from thaw.models.network import build, set_statistics
 from thaw.models.pretrained import is_pretrained, locate_weights, pretrained_digest
 from thaw.models.saving import save
 from thaw.params import ExtractParams, FitParams, ModelParams
+from thaw.splitting.files import read_classes, read_split
 from thaw.training.activations import sample_pictures, storage_dtype
 from thaw.training.batches import Examples
 from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on
 from thaw.training.fit import Job, fit
 from thaw.training.guard import guarded
-from thaw.training.inputs import Computed, Inputs, Rows, measure_pixels
+from thaw.training.inputs import Computed, Inputs, measure_pixels
 from thaw.training.journal import Row, write_curve
-from thaw.training.labels import read_classes, read_labels
+from thaw.training.labels import make_labels
 
 _log = logging.getLogger("thaw.train_frozen")
 _PHASE = 0
@@ -66,8 +68,8 @@ def train_frozen(
             _log.info("nothing to freeze: the network goes on to fine_tune as it was built")
         else:
             inputs = _inputs(facts, prefix, features_dir, views_dir, scratch_dir)
-            train = Examples(inputs["train"], read_labels(train_path, len(classes), params, balance=True))
-            watched = Examples(inputs["validation"], read_labels(validation_path, len(classes), params))
+            train = Examples(inputs["train"], make_labels(read_split(train_path), len(classes), params, balance=True))
+            watched = Examples(inputs["validation"], make_labels(read_split(validation_path), len(classes), params))
             rows = _fit_head(network, suffix, params, train, watched, job)
         shape, resize = pictures.shape, pictures.resize
         config = {"model": model.model_dump(), "input_shape": shape, "resize": resize, "classes": classes}

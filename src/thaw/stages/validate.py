@@ -4,12 +4,12 @@ import logging
 from pathlib import Path
 
 from thaw.files import write_json
+from thaw.gate.checks.suite import check_contract
 from thaw.gate.findings import raise_if_blocked
 from thaw.gate.inspection import inspect_folder
-from thaw.gate.manifest import write_manifest
-from thaw.gate.page import write_page
-from thaw.gate.report import write_markdown
-from thaw.gate.suite import check_contract
+from thaw.gate.report.manifest import write_manifest
+from thaw.gate.report.markdown import write_markdown
+from thaw.gate.report.page import write_page
 from thaw.params import ComputeParams, ValidateParams
 from thaw.project import named_file
 
@@ -49,7 +49,7 @@ def validate(
     inspection = inspect_folder(
         params, raw_dir, scratch_dir, reference_path=reference_path, workers=compute.workers
     )
-    write_manifest(manifest_path, inspection.rows, inspection.metadata, inspection.findings)
+    write_manifest(manifest_path, inspection)
     verdict = check_contract(manifest_path, inspection.findings, params, scratch_dir / "data_docs", suite_path)
     summary = inspection.summary()
     write_json(findings_path, summary)

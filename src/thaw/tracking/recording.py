@@ -11,7 +11,7 @@ from thaw.tracking.outbox import Outbox
 
 PIPELINE = "pipeline"
 """The key of the parent run."""
-_MODEL = "fine_tuned_dir"
+_MODEL = "evaluated_dir"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
     records.record_outputs(outbox, [PIPELINE], spec.name, spec.outputs.values(), spec.metrics)
     hashes = {f"dvc.{path}": value for path, value in facts.hashes.items()}
     outbox.log_tags(PIPELINE, {f"stage.{spec.name}": facts.outcome, **hashes})
-    model_dir = spec.inputs.get(_MODEL)
+    model_dir = spec.outputs.get(_MODEL)
     if model_dir and facts.outcome != "unchanged":
         version = next(
             (facts.hashes[path] for path in facts.hashes if str(model_dir).endswith(f"/{path}")), ""

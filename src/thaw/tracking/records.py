@@ -16,7 +16,7 @@ from thaw.tracking.outbox import Outbox
 
 _FILE_LIMIT_BYTES = 20 * 2**20
 # These stay in the file of metrics; as metrics of a run they would hide the ones that are compared.
-_DETAIL = frozenset({"interval", "bootstrap", "confusion"})
+_DETAIL = frozenset({"interval", "intervals"})
 _SHOWN = (".png", ".json", ".md", ".csv", ".html")
 
 

@@ -71,11 +71,11 @@ class Store:
         if self._database_path:
             self._database_path.parent.mkdir(parents=True, exist_ok=True)
             relocate(self._database_path, address.artifacts_dir(home))
-        named = os.environ.get("MLFLOW_TRACKING_URI")
+        unnamed = {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"} - set(os.environ)
         mlflow.set_tracking_uri(self.uri)
-        if named is None:  # MLflow sets the variable too, and the next project would take it for the user's
-            os.environ.pop("MLFLOW_TRACKING_URI", None)
         mlflow.set_registry_uri(self.registry_uri)
+        for name in unnamed:  # MLflow sets the variables too, and the next project would take them for the user's
+            os.environ.pop(name, None)
         self.client = mlflow.MlflowClient(self.uri, self.registry_uri)
         self.experiment_id, self.store_id = self._experiment(home)
         self._inode = self._database_inode()
@@ -246,7 +246,12 @@ class Store:
         shape = tuple(config["input_shape"])
         signature = ModelSignature(
             inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *shape), "pixels")]),
-            outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(config["classes"])), "probabilities")]),
+            outputs=Schema(
+                [
+                    TensorSpec(np.dtype("str"), (-1,), "predicted"),
+                    TensorSpec(np.dtype("float32"), (-1, len(config["classes"])), "probabilities"),
+                ]
+            ),
         )
         with mlflow.start_run(run_id=run_id):
             # As `mlflow.pyfunc.log_model` does, but for the trial prediction, which would load TensorFlow here.
@@ -342,7 +347,9 @@ class Store:
         """
         import mlflow
 
-        version = self.client.get_run(run_id).data.tags.get("dvc.models/fine_tuned", "")
+        tags = self.client.get_run(run_id).data.tags
+        # Runs of earlier versions logged what `fine_tune` made.
+        version = tags.get("dvc.models/evaluated", tags.get("dvc.models/fine_tuned", ""))
         models = self._logged_models(f"source_run_id = '{run_id}'")
         if not models and version:
             models = self._logged_models(f"tags.`{_VERSION_TAG}` = '{version}'")

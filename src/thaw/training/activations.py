@@ -1,7 +1,6 @@
 """What a frozen network makes of every view, written once and read each epoch."""
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from thaw.arrays import Rows
 from thaw.errors import ThawError
-from thaw.files import replacing
+from thaw.files import check_room, replacing
 from thaw.fingerprint import code_digest, content_key
 from thaw.training.guard import Stop
-from thaw.training.inputs import LARGEST_HALF, Computed, Inputs, Rows, round_to
+from thaw.training.inputs import LARGEST_HALF, Computed, Inputs, round_to
 
 _log = logging.getLogger("thaw.training")
 _BLOCK_IMAGES = 64
@@ -37,7 +37,7 @@ def storage_dtype(activations: np.ndarray) -> np.dtype[Any]:
 
 def activations_key(engine_key: str, views_digest: str, dtype: np.dtype[Any]) -> str:
     """Changes with what the engine gives (`thaw.engines.Engine.key`), the pictures, and how activations are stored."""
-    code = code_digest("augmentation/views.py", "training/activations.py", "training/inputs.py")
+    code = code_digest("arrays.py", "augmentation/views.py", "training/activations.py", "training/inputs.py")
     return content_key(engine_key, views_digest, dtype, code)
 
 
@@ -51,7 +51,9 @@ def write_activations(
         Stopped: on request.
     """
     full = (pictures.count, max(1, pictures.views), *shape)
-    _check_room(path.parent, activations_bytes(pictures, shape, dtype))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cure = "Make room, or lower augment.views, or compute.cache_gb so that nothing is kept."
+    check_room(path.parent, activations_bytes(pictures, shape, dtype), "the activations", cure)
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": full}
     written, total = 0, full[0] * full[1]
     with replacing(path) as temporary, temporary.open("wb") as file:
@@ -107,9 +109,11 @@ class Cache:
         held: dict[str, Inputs] = {}
         for name, pictures in splits.items():
             path = self.home_dir / f"{self.key}-{name}.npy"
-            if not path.is_file():
+            try:
+                held[name] = Rows(path)
+            except ThawError:  # not there, or damaged since
                 write_activations(path, pictures, run, shape, dtype, stop)
-            held[name] = Rows(path)
+                held[name] = Rows(path)
         return held
 
     def _remove_others(self) -> None:
@@ -132,13 +136,3 @@ def _read_ahead(pictures: Inputs) -> Iterator[np.ndarray]:
             pending = upcoming
         if pending is not None:
             yield pending.result()
-
-
-def _check_room(folder: Path, needed_bytes: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    free_bytes = shutil.disk_usage(folder).free
-    if needed_bytes > free_bytes:
-        raise ThawError(
-            f"{folder}: activations need {needed_bytes / 1e6:,.0f} MB, the disk has {free_bytes / 1e6:,.0f} MB free",
-            "Make room, or lower augment.views, or compute.cache_gb so that nothing is kept.",
-        )

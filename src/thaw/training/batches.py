@@ -65,7 +65,12 @@ def _gather(examples: Examples, images: np.ndarray, views: np.ndarray) -> Batch:
 
 
 def _mix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
+    """Mix each example with another. A target counts by its example's weight: the cross-entropy of a mixed example is the
+    mixture of both weighted cross-entropies, and every class keeps its share of the batch."""
+    inputs, targets, weights = batch
     share = np.float32(rng.beta(alpha, alpha))
-    partner = rng.permutation(len(batch[0]))
-    inputs, targets, weights = (share * array + (1 - share) * array[partner] for array in batch)
-    return inputs, targets, weights
+    partner = rng.permutation(len(inputs))
+    first, second = share * weights, (1 - share) * weights[partner]
+    mixed = first + second
+    part = np.divide(first, mixed, out=np.full_like(mixed, share), where=mixed > 0)[:, None]
+    return share * inputs + (1 - share) * inputs[partner], part * targets + (1 - part) * targets[partner], mixed

@@ -93,8 +93,6 @@ class Checkpoints:
 
 def _sync_folder(folder: Path) -> None:
     """Have the folder's entries on disk, so that a renamed file is still there after a power cut."""
-    if os.name != "posix":
-        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

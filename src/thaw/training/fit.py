@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from thaw.training.compiling import Objective, compile_for_training
 from thaw.training.devices import choose_precision, compute_deterministically, computing_in
 from thaw.training.guard import Stop
 from thaw.training.journal import Journal, Row, new_row
+from thaw.training.objective import build_accuracy, build_loss
 from thaw.training.optimizers import set_step
 from thaw.training.order import Order
 from thaw.training.schedule import anneal_learning_rate, anneal_momentum
@@ -87,6 +89,24 @@ def fit(
         return training.run()
 
 
+def validate(model: keras.Model, params: FitParams, examples: Examples) -> dict[str, float]:
+    """Mean `loss` and `accuracy` of `model` over the first view of every image, by weight, in float32; empty without images.
+
+    Args:
+        model: float32 inputs to logits `(batch, outputs)`.
+        params: say which loss.
+    """
+    outputs = model.output_shape[-1]
+    loss, accuracy, total = build_loss(params, outputs), build_accuracy(outputs), 0.0
+    for inputs, targets, weights in plain_batches(examples, params.batch_size):
+        logits = model.predict_on_batch(inputs)
+        total += len(inputs) * float(loss(targets, logits, sample_weight=weights))
+        accuracy.update_state(targets, logits, sample_weight=len(inputs) * weights)
+    if not len(examples):
+        return {}
+    return {"loss": total / len(examples), "accuracy": float(accuracy.result())}
+
+
 class _Training:
     def __init__(
         self, model: keras.Model, params: FitParams, train: Examples, validation: Examples, job: Job
@@ -109,6 +129,8 @@ class _Training:
         self.metrics: dict[str, np.ndarray] = {}
         self.means: dict[str, float] = {}
         self.saved_at = time.monotonic()
+        # What kept a batch from being read.
+        self.unread: ThawError | None = None
 
     def begin(self) -> None:
         """Take up the last checkpoint, where there is one."""
@@ -134,14 +156,8 @@ class _Training:
         if first < self.order.steps:  # else it was left between its last step and its end
             batches = partial(train_batches, self.train, self.order, epoch, first, self.params.mixup)
             dataset = self._dataset(batches, self.order.steps - first)
-            try:
+            with self._plain_errors():
                 self.model.fit(dataset, shuffle=False, verbose=0, callbacks=[_EachStep(self)])
-            except MemoryError as error:
-                raise _out_of_memory(self.params.batch_size) from error
-            except Exception as error:
-                if type(error).__name__ == "ResourceExhaustedError":
-                    raise _out_of_memory(self.params.batch_size) from error
-                raise
         metrics = self.means | self._validate() | {"learning_rate": self.learning_rate.at(self.step - 1)}
         self.rows.append(new_row(epoch + 1, self.step, metrics))
         if self.params.early_stopping_patience and self._best_epoch() == epoch:
@@ -155,8 +171,23 @@ class _Training:
             return {}
         batches = partial(plain_batches, self.validation, self.params.batch_size)
         dataset = self._dataset(batches, -(-len(self.validation) // self.params.batch_size))
-        result = self.model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[_EachStep(self)])
+        with self._plain_errors():
+            result = self.model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[_EachStep(self)])
         return {f"validation_{name}": float(value) for name, value in result.items()}
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        """Raise what a reader of batches raised: TensorFlow wraps it as an unknown error. Say what memory lacked."""
+        try:
+            yield
+        except MemoryError as error:
+            raise _out_of_memory(self.params.batch_size) from error
+        except Exception as error:
+            if self.unread is not None:
+                raise self.unread from None
+            if type(error).__name__ == "ResourceExhaustedError":
+                raise _out_of_memory(self.params.batch_size) from error
+            raise
 
     def begin_step(self) -> None:
         """Set what the schedules say for the next step."""
@@ -201,7 +232,8 @@ class _Training:
         if 0 < self.step - len(self.rows) * self.order.steps < self.order.steps:
             self.metrics = _group(checkpoint.arrays, "metrics/")
             # Keras makes the metrics' variables when it first uses them.
-            self.model.evaluate(self._dataset(partial(plain_batches, self.train, 1), 1), steps=1, verbose=0)
+            with self._plain_errors():
+                self.model.evaluate(self._dataset(partial(plain_batches, self.train, 1), 1), steps=1, verbose=0)
         _log.info("going on from step %d, after %d epochs", self.step, len(self.rows))
 
     def _is_due(self) -> bool:
@@ -220,9 +252,16 @@ class _Training:
         """`batches` may be called more than once: with several replicas Keras looks at the data before it trains."""
         import tensorflow as tf
 
+        def read() -> Iterator[Batch]:
+            try:
+                yield from batches()
+            except ThawError as error:
+                self.unread = error
+                raise
+
         shapes = self.train.inputs.shape, self.train.labels.targets.shape[1:], ()
         signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
-        dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        dataset = tf.data.Dataset.from_generator(read, output_signature=signature)
         # Autotuning has nothing to tune here, and its thread sleeps for 10 ms, 20 ms, 40 ms and so on: an epoch's end
         # waits until it wakes, which made epochs of 14 s last 20.5 s.
         options = tf.data.Options()

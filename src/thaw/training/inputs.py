@@ -1,15 +1,10 @@
 """Where the arrays that a network trains on come from: files on disk, or an engine over pictures."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-
-from thaw.errors import ThawError
 
 _BLOCK_IMAGES = 64
 LARGEST_HALF = 65504.0
@@ -36,45 +31,8 @@ class Inputs(Protocol):
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A `.npy` file `(images, views, *shape)`, read row by row: memory holds a batch, not a map of the file."""
-
-    path: Path
-
-    @cached_property
-    def _header(self) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-        try:
-            array = np.lib.format.open_memmap(self.path, mode="r")
-        except (OSError, ValueError) as error:
-            raise ThawError(f"{self.path}: {error}", "Run the stage that writes it again, with --force.") from None
-        return array.shape, array.dtype, int(array.offset)
-
-    @property
-    def count(self) -> int:
-        return self._header[0][0]
-
-    @property
-    def views(self) -> int:
-        return self._header[0][1]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._header[0][2:]
-
-    def gather(self, images: np.ndarray, views: np.ndarray) -> np.ndarray:
-        (_, per_image, *shape), dtype, offset = self._header
-        rows = np.empty((len(images), *shape), dtype)
-        bytes_each = int(np.prod(shape)) * dtype.itemsize
-        with self.path.open("rb", buffering=0) as file:
-            for row, number in zip(rows, np.asarray(images) * per_image + views, strict=True):
-                if os.preadv(file.fileno(), [row], offset + int(number) * bytes_each) != bytes_each:
-                    raise ThawError(f"{self.path}: cut short", "Run the stage that writes it again, with --force.")
-        return rows
-
-
-@dataclass(frozen=True)
 class Computed:
-    """What `run` makes of pictures, each time it is asked for: the numbers that `Rows` of the same have."""
+    """What `run` makes of pictures, each time it is asked for: the numbers that `thaw.arrays.Rows` of the same have."""
 
     pictures: Inputs
     run: Callable[[np.ndarray], np.ndarray]

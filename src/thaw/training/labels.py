@@ -1,19 +1,17 @@
-"""What a network is taught: targets and weights, read from a split's CSV."""
+"""What a network is taught: targets and weights, from the rows of a split."""
 
-import csv
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from thaw.errors import ThawError
-from thaw.files import read_json
 from thaw.params import FitParams
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The targets of a split, in the order of its CSV."""
+    """The targets of a split, in the order of its rows."""
 
     paths: list[str]
     targets: np.ndarray
@@ -25,54 +23,53 @@ class Labels:
         return len(self.paths)
 
 
-def read_classes(classes_path: Path) -> list[str]:
-    """The class names, in the order of the labels."""
-    return [str(name) for name in read_json(classes_path)]
-
-
-def read_labels(split_path: Path, num_classes: int, params: FitParams, balance: bool = False) -> Labels:
-    """Read a split.
+def make_labels(rows: pd.DataFrame, num_classes: int, params: FitParams, balance: bool = False) -> Labels:
+    """What the images of a split are taught.
 
     Args:
-        split_path: CSV with `path`, `label`, `target` and `weight`.
+        rows: with `path`, `label`, `target` (NaN without a probability) and `weight`.
         num_classes: from two.
-        params: `labels` says whether the metadata's probability is the target.
+        params: `labels` says whether the metadata's probability is the target; an image without one has its label.
         balance: multiply the weights so that every class has the same sum, where `params.class_weights` asks for it.
 
     Raises:
-        ThawError: soft labels were asked for and some image has none, or a value is out of range.
+        ThawError: soft labels were asked for and some image has none, or a class to be balanced has no weight at all.
     """
-    with split_path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    labels = np.array([int(row["label"]) for row in rows], dtype=np.int64)
-    weights = np.array([float(row["weight"] or 1) for row in rows], dtype=np.float64)
+    labels, weights = rows["label"].to_numpy(np.int64), rows["weight"].to_numpy(np.float64)
     if balance and params.class_weights == "balanced":
-        weights *= _class_weights(labels, num_classes)[labels]
-    targets = _targets(rows, labels, num_classes, params, split_path)
-    return Labels([row["path"] for row in rows], targets.astype(np.float32), weights.astype(np.float32))
+        weights = weights * _class_weights(rows, num_classes)[labels]
+    targets = _targets(rows, labels, num_classes, params)
+    return Labels(list(rows["path"]), targets.astype(np.float32), weights.astype(np.float32))
 
 
-def _targets(
-    rows: list[dict[str, str]], labels: np.ndarray, num_classes: int, params: FitParams, split_path: Path
-) -> np.ndarray:
+def _targets(rows: pd.DataFrame, labels: np.ndarray, num_classes: int, params: FitParams) -> np.ndarray:
     if num_classes > 2:
         if params.labels == "soft":
-            raise ThawError("labels: soft needs two classes", "Set labels to auto or hard.")
+            raise ThawError(f"labels: soft needs two classes, and there are {num_classes}", "Set labels: auto or hard.")
         return np.eye(num_classes)[labels]
-    soft = [row["target"] for row in rows]
-    if params.labels == "soft" and not all(soft):
+    soft = rows["target"].to_numpy(np.float64)
+    missing = np.isnan(soft)
+    if params.labels == "soft" and missing.any():
+        first = rows["path"].iloc[int(missing.argmax())]
         raise ThawError(
-            f"{split_path}: {soft.count('')} images have no `probability`",
-            "Complete metadata.csv, or set labels to auto or hard.",
+            f"labels: soft: {first} has no probability{_and_more(int(missing.sum()) - 1)}",
+            "Complete the column in data/raw/metadata.csv, or set labels: auto, which teaches such an image its label.",
         )
-    if params.labels == "hard" or not rows or not all(soft):
-        return labels[:, None].astype(np.float64)
-    targets = np.array([float(value) for value in soft])[:, None]
-    if targets.min() < 0 or targets.max() > 1:
-        raise ThawError(f"{split_path}: a `target` lies outside 0 to 1", "Mend `probability` in metadata.csv.")
-    return targets
+    hard = missing | (params.labels == "hard")
+    return np.where(hard, labels, soft)[:, None]
 
 
-def _class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    counts = np.bincount(labels, minlength=num_classes)
-    return len(labels) / (num_classes * np.maximum(counts, 1))
+def _and_more(count: int) -> str:
+    return f", nor have {count} others" if count > 1 else ", nor has another image" if count else ""
+
+
+def _class_weights(rows: pd.DataFrame, num_classes: int) -> np.ndarray:
+    """Factors that give every class the same sum of weights, and leave the sum over all of them as it is."""
+    sums = np.bincount(rows["label"], rows["weight"], minlength=num_classes)
+    if not sums.all():
+        name = rows["class"][rows["label"] == sums.argmin()].iloc[0]
+        raise ThawError(
+            f"class_weights: balanced: every image of class {name!r} has weight 0",
+            "Give some of them a `weight` in data/raw/metadata.csv, or set class_weights: none.",
+        )
+    return sums.sum() / (num_classes * sums)

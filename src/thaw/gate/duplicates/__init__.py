@@ -8,10 +8,10 @@ import numpy as np
 
 from thaw.files import read_json, write_json
 from thaw.fingerprint import code_digest, content_key, library_versions
+from thaw.gate.duplicates.near import NearClusters, find_near_clusters
 from thaw.gate.findings import Findings
-from thaw.gate.fingerprint import BYTES
-from thaw.gate.near import NearClusters, find_near_clusters
 from thaw.gate.rows import Rows
+from thaw.gate.scan.fingerprint import BYTES
 
 _SPLIT_ORDER = {"test": 0, "validation": 1, "train": 2, "": 3}
 
@@ -62,6 +62,21 @@ def near_clusters(
             members = [cluster.tolist() for cluster in found.members]
             write_json(store_path, {"key": key, "members": members, "distances": found.distances})
     return NearClusters([chosen[members] for members in found.members], found.distances)
+
+
+def first_alike(count: int, equal: Sequence[np.ndarray], near: NearClusters) -> np.ndarray:
+    """For each of `count` images the index of the first one that equals it or looks like it, int `(count,)`.
+
+    Args:
+        equal: as `exact_clusters` gives them.
+        near: as `near_clusters` gives them, of one image of each cluster in `equal`.
+    """
+    first, first_equal = np.arange(count), np.arange(count)
+    for members in near.members:
+        first[members] = members.min()
+    for members in equal:
+        first_equal[members] = members[0]
+    return first[first_equal]
 
 
 def _recall(store_path: Path | None, key: str) -> NearClusters | None:

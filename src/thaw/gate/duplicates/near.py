@@ -13,8 +13,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from thaw.gate.codes import CODE_BITS, close_codes
-from thaw.gate.fingerprint import FREQUENCIES, SIDE_PIXELS, cosines, expand
+from thaw.gate.duplicates.codes import CODE_BITS, close_codes
+from thaw.gate.scan.fingerprint import FREQUENCIES, SIDE_PIXELS, cosines, expand
 
 _CHUNK_ROWS = 16384
 _SEARCH_PAIRS = 512
@@ -58,7 +58,7 @@ def find_near_clusters(descriptors: np.ndarray, max_distance: float) -> NearClus
     number of pictures; equal descriptors count once.
 
     Args:
-        descriptors: int8 `(n, 256)` as `thaw.gate.fingerprint.describe` gives them; rows of zeros match nothing.
+        descriptors: int8 `(n, 256)` as `thaw.gate.scan.fingerprint.describe` gives them; rows of zeros match nothing.
         max_distance: from 0 to 1.
     """
     hashes = _hash(descriptors)

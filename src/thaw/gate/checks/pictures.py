@@ -1,12 +1,13 @@
 """Checks of each image by itself: file, format, size and look."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
 from thaw.gate.findings import Findings, Scalar
-from thaw.gate.layout import promised_format
 from thaw.gate.rows import Rows
+from thaw.gate.scan.layout import promised_format
 from thaw.params.gate import LimitParams
 
 
@@ -23,6 +24,7 @@ def check_formats(rows: Rows, limits: LimitParams, findings: Findings) -> None:
     promised = np.array([promised_format(path) for path in rows.paths], dtype=object)
     known = (formats != "") & (rows.words("problem") != "unsupported_format")
     width, height = rows.numbers("width"), rows.numbers("height")
+    papers = rows.words("paper")
     frames, bits, turn = rows.numbers("frames"), rows.numbers("bits"), rows.numbers("orientation")
     short, aspect = np.fmin(width, height), np.fmax(width, height) / np.fmax(np.fmin(width, height), 1)
 
@@ -34,12 +36,12 @@ def check_formats(rows: Rows, limits: LimitParams, findings: Findings) -> None:
     )
     report("animated", frames > 1, lambda i: (f"{frames[i]:.0f} pictures in one file", int(frames[i]), 1))
     report("cmyk", modes == "CMYK", lambda i: ("CMYK colours", "CMYK", None))
-    report("sixteen_bit", bits > 8, lambda i: (f"{bits[i]:.0f} bits a channel", int(bits[i]), 8))
+    report("sixteen_bit", bits > 8, _tell_depth(rows, bits))
     report("palette", np.isin(modes, ["P", "PA"]), lambda i: ("palette colours", modes[i], None))
     report(
         "alpha",
         rows.numbers("alpha") == 1,
-        lambda i: ("has transparent pixels or a channel for them", modes[i], None),
+        lambda i: (_TRANSPARENCY[papers[i]], modes[i], None),
     )
     report("exif_orientation", turn > 1, lambda i: (f"EXIF orientation {turn[i]:.0f}", int(turn[i]), 1))
     report(
@@ -53,6 +55,28 @@ def check_formats(rows: Rows, limits: LimitParams, findings: Findings) -> None:
         lambda i: (f"{width[i]:.0f} x {height[i]:.0f} pixels", round(float(aspect[i]), 2), limits.max_aspect),
     )
     _check_size(rows, np.sqrt(width * height), limits, report)
+
+
+_TRANSPARENCY = {
+    "": "has a channel for transparency, and no transparent pixel",
+    "white": "has transparent pixels, read as on white paper",
+    "black": "has transparent pixels, read as on black paper: white would hide the drawing",
+}
+
+
+def _tell_depth(rows: Rows, bits: np.ndarray) -> "Tell":
+    """Which levels became black and white, and whether that is so in most deep pictures of the set."""
+    black, white = rows.numbers("black"), rows.numbers("white")
+    ranges = Counter(zip(black[bits > 8].tolist(), white[bits > 8].tolist(), strict=True))
+    usual = max(ranges, key=lambda each: (ranges[each], each), default=(0.0, 0.0))
+
+    def tell(i: int) -> tuple[str, Scalar, Scalar]:
+        reason = f"{bits[i]:.0f} bits a channel; level {black[i]:g} is read as black, {white[i]:g} as white"
+        if (black[i], white[i]) != usual:
+            reason += f", where {usual[0]:g} and {usual[1]:g} are usual"
+        return reason, int(bits[i]), 8
+
+    return tell
 
 
 def _check_size(rows: Rows, side: np.ndarray, limits: LimitParams, report: "Report") -> None:
@@ -110,13 +134,15 @@ def check_looks(rows: Rows, limits: LimitParams, findings: Findings) -> None:
         )
 
 
-Report = Callable[[str, np.ndarray, Callable[[int], tuple[str, Scalar, Scalar]]], None]
+Tell = Callable[[int], tuple[str, Scalar, Scalar]]
+"""From an image's index to the reason, the value and the threshold of a finding."""
+Report = Callable[[str, np.ndarray, Tell], None]
 
 
 def _reporter(rows: Rows, findings: Findings) -> Report:
     """A function that reports `check` for each image of a mask; `tell` gives an index its reason, value, threshold."""
 
-    def report(check: str, mask: np.ndarray, tell: Callable[[int], tuple[str, Scalar, Scalar]]) -> None:
+    def report(check: str, mask: np.ndarray, tell: Tell) -> None:
         for index in np.flatnonzero(mask).tolist():
             reason, value, threshold = tell(index)
             findings.add(check, rows.paths[index], reason, value, threshold, is_image=True)

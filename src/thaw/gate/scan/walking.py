@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from thaw.gate.scan.links import is_inside, may_lead_to
+
 
 class Entry(NamedTuple):
     """A path below the root, `/` between parts (bytes that are not UTF-8 as surrogates), and its status."""
@@ -67,7 +69,7 @@ def _file(path: str, status: os.stat_result) -> Entry:
 
 
 def _follow(link: str, path: str, real_root: str) -> Entry:
-    """Judge a link by where it leads; only a file inside the root counts as a file."""
+    """Judge a link by where it leads; only a file inside the root, or in DVC's cache, counts as a file."""
     target = os.path.realpath(link)
     if not os.path.lexists(target):
         return Entry(path, "link_dangling", reason="its target is missing")
@@ -75,14 +77,13 @@ def _follow(link: str, path: str, real_root: str) -> Entry:
         status = os.stat(link)  # noqa: PTH116 - a name that is not UTF-8 passes
     except OSError:
         return Entry(path, "link_loop", reason="the link leads to itself")
-    if os.path.commonpath([target, real_root]) != real_root:
+    if not may_lead_to(target, real_root):
         return Entry(path, "link_leaves_root", reason="the link leads out of the folder; it was not followed")
     if stat.S_ISDIR(status.st_mode):
         above = os.path.realpath(os.path.dirname(link))  # noqa: PTH120
-        inside = os.path.commonpath([target, above]) == target
         kind, reason = (
             ("link_loop", "leads back to a folder above it")
-            if inside
+            if is_inside(above, target)
             else ("link_folder", "leads to another folder of the data")
         )
         return Entry(path, kind, reason=f"the link {reason}; it was not followed")

@@ -9,12 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from thaw.gate.arrays import skip_pandas
-from thaw.gate.fingerprint import BYTES
-from thaw.gate.layout import UNSUPPORTED_SUFFIXES
-from thaw.gate.picture import Bounds, inspect
-from thaw.gate.statistics import complete
-from thaw.gate.walking import Entry
+from thaw.gate.scan.arrays import skip_pandas
+from thaw.gate.scan.fingerprint import BYTES
+from thaw.gate.scan.layout import UNSUPPORTED_SUFFIXES
+from thaw.gate.scan.links import may_lead_to
+from thaw.gate.scan.picture import Bounds, inspect
+from thaw.gate.scan.statistics import complete
+from thaw.gate.scan.walking import Entry
 
 ROW = pa.schema(
     [
@@ -30,8 +31,11 @@ ROW = pa.schema(
         ("height", pa.int32()),
         ("frames", pa.int32()),
         ("bits", pa.int32()),
+        ("black", pa.float64()),
+        ("white", pa.float64()),
         ("orientation", pa.int32()),
         ("alpha", pa.bool_()),
+        ("paper", pa.string()),
         ("constant", pa.bool_()),
         ("brightness", pa.float64()),
         ("contrast", pa.float64()),
@@ -107,7 +111,7 @@ def key(entry: Entry) -> bytes:
 
 
 def read_inside(root: Path, path: str) -> bytes:
-    """The bytes of the regular file `path` below `root`; a link is followed only to a file inside.
+    """The bytes of the regular file `path` below `root`; a link is followed only to a file inside, or in DVC's cache.
 
     Raises:
         OSError: it cannot be read, is no regular file, or has become a link that leads out.
@@ -120,7 +124,7 @@ def read_inside(root: Path, path: str) -> bytes:
         if error.errno != errno.ELOOP:
             raise
         target, real_root = os.path.realpath(full), os.path.realpath(root)
-        if os.path.commonpath([target, real_root]) != real_root:
+        if not may_lead_to(target, real_root):
             raise OSError(errno.EPERM, "the link leads out of the folder") from None
         handle = os.open(target, flags)
     with os.fdopen(handle, "rb") as file:

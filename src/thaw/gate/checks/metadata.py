@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from thaw.gate.findings import Findings
-from thaw.gate.layout import METADATA
 from thaw.gate.rows import Rows
+from thaw.gate.scan.layout import METADATA
+from thaw.gate.scan.links import may_lead_to
 
-_NUMBERS = ("probability", "weight")
+PROBABILITY = "probability"
+"""The column, or what its name begins with: `probability_<class>`."""
 
 
 @dataclass
@@ -28,8 +31,8 @@ def read_metadata(root: Path, findings: Findings) -> Metadata:
     """Read `metadata.csv`, where there is one; report what is wrong with it."""
     path = root / METADATA
     metadata = Metadata()
-    if path.is_symlink() or not path.is_file():
-        return metadata
+    if not path.is_file() or not may_lead_to(os.path.realpath(path), os.path.realpath(root)):
+        return metadata  # of a link that leads out the walk has told
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             _read(csv.reader(file), metadata, findings)
@@ -83,16 +86,18 @@ def check_metadata(metadata: Metadata, rows: Rows, findings: Findings) -> None:
 
 
 def _check_numbers(metadata: Metadata, findings: Findings) -> None:
-    for name in _NUMBERS:
-        if name not in metadata.columns:
+    for at, name in enumerate(metadata.columns):
+        if not _is_number(name):
             continue
-        at, top = metadata.columns.index(name), 1.0 if name == "probability" else math.inf
+        top, wanted = (math.inf, "a number from 0 on") if name == "weight" else (1.0, "a number from 0 to 1")
         for path, values in metadata.values.items():
-            number = _number(values[at])
-            if values[at].strip() and not 0 <= number <= top:
-                findings.add(
-                    "metadata_invalid", path, f"{name} is {values[at]!r}, not a number from 0 to {top:g}"
-                )
+            value = number(values[at])
+            if values[at].strip() and not (math.isfinite(value) and 0 <= value <= top):
+                findings.add("metadata_invalid", path, f"{name} is {values[at]!r}, not {wanted}")
+
+
+def _is_number(name: str) -> bool:
+    return name in ("weight", "confidence") or name.partition("_")[0] == PROBABILITY
 
 
 def _check_groups(metadata: Metadata, rows: Rows, findings: Findings) -> None:
@@ -112,21 +117,22 @@ def _check_groups(metadata: Metadata, rows: Rows, findings: Findings) -> None:
 
 
 def metadata_columns(metadata: Metadata, rows: Rows) -> dict[str, pa.Array]:
-    """`meta_<column>` for each column: `probability` and `weight` as float64, the rest as text; null without a row."""
+    """`meta_<column>` for each column: probabilities, `confidence` and `weight` as float64, the rest as text; null without a
+    row."""
     columns = {}
     for at, name in enumerate(metadata.columns):
         cells = [metadata.values[path][at] if path in metadata.values else None for path in rows.paths]
-        if name in _NUMBERS:
-            numbers = [
-                None if cell is None or not math.isfinite(_number(cell)) else _number(cell) for cell in cells
-            ]
+        if _is_number(name):
+            values = [math.nan if cell is None else number(cell) for cell in cells]
+            numbers = [value if math.isfinite(value) else None for value in values]
             columns[f"meta_{name}"] = pa.array(numbers, pa.float64())
         else:
             columns[f"meta_{name}"] = pa.array(cells, pa.string())
     return columns
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """A cell as a number; NaN where it is none."""
     try:
         return float(text)
     except ValueError:

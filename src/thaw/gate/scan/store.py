@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from thaw.files import replacing
 from thaw.fingerprint import code_digest, content_key, library_versions
-from thaw.gate.picture import Bounds
-from thaw.gate.pool import scan_shards
-from thaw.gate.scanning import ROW, key
-from thaw.gate.walking import Entry
+from thaw.gate.scan.picture import Bounds
+from thaw.gate.scan.pool import scan_shards
+from thaw.gate.scan.scanning import ROW, key
+from thaw.gate.scan.walking import Entry
 
 _SHARD_FILES = 64
 _LOOKUP_FILES = 4096
@@ -25,7 +25,7 @@ class Store:
     """Rows of an earlier scan by key; they are mapped, not loaded."""
 
     def __init__(self, path: Path, bounds: Bounds) -> None:
-        code = code_digest("gate", "images.py")
+        code = code_digest("gate", "images.py", "pixels.py")
         self.mark = content_key(code, library_versions(*_LIBRARIES), bounds).encode()
         self.table = ROW.empty_table()
         if path.is_file():

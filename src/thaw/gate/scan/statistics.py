@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import xxhash
 
-from thaw.gate.fingerprint import describe
+from thaw.gate.scan.fingerprint import describe
 
 SMALL_PIXELS = 64
 """Height and width of the grid on which colours are looked at."""
@@ -27,7 +27,7 @@ class Sample(NamedTuple):
     edges: float
     """As `measure_edges` gives it."""
     shrunk: np.ndarray
-    """As `thaw.gate.fingerprint.shrink` gives it."""
+    """As `thaw.gate.scan.fingerprint.shrink` gives it."""
     colors: bytes
     """RGB of a grid of 64 x 64 pixels; empty for a grey picture."""
 
@@ -37,7 +37,7 @@ def complete(rows: Sequence[dict[str, Any]]) -> None:
 
     They are of its grey levels, 0 to 255: `brightness` (mean), `contrast` (standard deviation), `low_level` (5th
     percentile), `high_level` (99th), `entropy` (bits), `constant`, `sharpness` (Laplacian by contrast); `chroma` (mean
-    distance between channels), `descriptor` (see `thaw.gate.fingerprint`), and `pixels`, a digest of the decoded pixels.
+    distance between channels), `descriptor` (see `thaw.gate.scan.fingerprint`), and `pixels`, a digest of the decoded pixels.
     """
     sampled = [row for row in rows if "sample" in row]
     if not sampled:

@@ -32,7 +32,7 @@ def markdown(summary: dict[str, Any]) -> list[str]:
         shown.setdefault(row["check"], []).append(row)
     for check, rows in shown.items():
         lines += ["", f"## {check}: {CHECKS[check].title}", ""]
-        lines += [f"{rows[0]['severity']}, {len(rows):,} found. {rows[0]['cure']}", ""]
+        lines += [f"{rows[0]['severity']}, {len(rows):,} found. {_text(rows[0]['cure'])}", ""]
         lines += ["| path | reason |", "|---|---|"]
         lines += [f"| {_cell(row['path'])} | {_cell(row['reason'])} |" for row in rows[:_SHOWN]]
         if len(rows) > _SHOWN:
@@ -42,7 +42,9 @@ def markdown(summary: dict[str, Any]) -> list[str]:
 
 def _cell(text: str) -> str:
     """Text that can break neither the table nor, as HTML, the page around it."""
-    flat = " ".join(text.split())
-    for sign, escape in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("`", "\\`")):
-        flat = flat.replace(sign, escape)
-    return flat
+    return _text(" ".join(text.split())).replace("|", "\\|").replace("`", "\\`")
+
+
+def _text(text: str) -> str:
+    """Text, code in it, that is no HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

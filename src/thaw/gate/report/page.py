@@ -11,10 +11,11 @@ import numpy as np
 from PIL import Image
 
 from thaw.files import write_text
-from thaw.gate.charts import bar_chart, histogram
 from thaw.gate.checks import CHECKS
 from thaw.gate.inspection import Inspection
-from thaw.gate.scanning import read_inside
+from thaw.gate.report.charts import bar_chart, histogram
+from thaw.gate.scan.scanning import read_inside
+from thaw.pixels import read
 
 _THUMBNAIL_PIXELS = 112
 _SHOWN_IMAGES = 24
@@ -174,9 +175,9 @@ class _Thumbnails:
         try:
             with Image.open(io.BytesIO(read_inside(self.root, path))) as image:
                 image.draft("RGB", (_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
-                small = image.convert("RGB")
+                small = read(image).image.convert("RGB")
                 small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
-        except OSError:  # gone or changed since the scan
+        except (OSError, ValueError):  # gone or changed since the scan
             return ""
         file = io.BytesIO()
         small.save(file, "JPEG", quality=70)

@@ -1,7 +1,6 @@
 """Open one picture: verdict on the file, one decode, and what its statistics need."""
 
 import io
-import struct
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -11,15 +10,14 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import xxhash
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from thaw.gate.fingerprint import shrink
-from thaw.gate.statistics import SMALL_PIXELS, Sample, measure_edges
+from thaw import pixels
+from thaw.gate.scan.fingerprint import shrink
+from thaw.gate.scan.statistics import SMALL_PIXELS, Sample, measure_edges
 from thaw.images import FORMATS
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_ORIENTATION_TAG = 0x0112
-_BITS_PER_SAMPLE_TAG = 258
 _DESCRIBED_PIXELS = 128  # with fewer, a picture and its enlargement fall on grids too different to be told alike
 
 
@@ -51,6 +49,8 @@ def inspect(data: bytes, bounds: Bounds) -> dict[str, Any]:
             _inspect(data, bounds, facts)
     except Unfit as error:
         facts["problem"], facts["reason"] = error.args
+    except pixels.Unsupported as error:
+        facts["problem"], facts["reason"] = "unsupported_format", str(error)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         facts["problem"], facts["reason"] = "decompression_bomb", str(error)
     except MemoryError:
@@ -87,11 +87,10 @@ def _inspect(data: bytes, bounds: Bounds, facts: dict[str, Any]) -> None:
         facts["frames"] = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
         if facts["frames"] > 1:
             image.seek(0)
-        image.load()
-        facts["bits"] = _bits(image, data)
-        facts["orientation"] = _orientation(image)
+        reading = pixels.read(image)
         facts["alpha"] = image.has_transparency_data
-        facts["sample"] = _sample(_upright(image, facts["orientation"]))
+        facts |= {name: getattr(reading, name) for name in ("bits", "black", "white", "orientation", "paper")}
+        facts["sample"] = _sample(reading.image)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -129,34 +128,8 @@ def _check_png(data: bytes) -> None:
     raise Unfit("truncated", "the PNG's end chunk is missing")
 
 
-def _bits(image: Image.Image, data: bytes) -> int:
-    """Bits a channel in the file; Pillow itself brings 16-bit colour down to 8 without a word."""
-    if image.format == "PNG":
-        return data[24]
-    if image.format == "TIFF":
-        bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE_TAG, (8,))
-        return int(max(bits)) if isinstance(bits, tuple) else int(bits)
-    return 32 if image.mode in ("I", "F") else 8
-
-
-def _orientation(image: Image.Image) -> int:
-    if image.format not in ("JPEG", "TIFF", "WEBP", "PNG") or (
-        image.format != "TIFF" and "exif" not in image.info
-    ):
-        return 1
-    try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except (SyntaxError, ValueError, TypeError, struct.error, OSError):  # broken EXIF is no broken picture
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    return image if orientation == 1 else ImageOps.exif_transpose(image)
-
-
-def _sample(image: Image.Image) -> Sample:
-    color = _to_eight_bits(image)
+def _sample(color: Image.Image) -> Sample:
+    """Of a picture in mode L or RGB."""
     levels = _grey_levels(color)
     colors = color.resize((SMALL_PIXELS, SMALL_PIXELS), Image.Resampling.NEAREST)
     digest = xxhash.xxh3_128(f"{color.width} {color.height} ".encode())
@@ -182,17 +155,3 @@ def _grey_levels(image: Image.Image) -> np.ndarray:
     if image.mode == "L":
         return array.to_numpy().reshape(shape)
     return cv2.cvtColor(array.flatten().to_numpy().reshape(*shape, 4), cv2.COLOR_RGBA2GRAY)
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """The picture as L or RGB; transparency is laid over black, levels beyond 8 bits are scaled."""
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode.startswith("I") or image.mode == "F":
-        levels = np.asarray(image, np.float64)
-        top = 65535.0 if image.mode != "F" and levels.max(initial=0) > 255 else 255.0
-        return Image.fromarray(np.clip(np.nan_to_num(levels) * (255.0 / top), 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        flat = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", flat.size, (0, 0, 0, 255)), flat).convert("RGB")
-    return image.convert("L" if image.mode in ("1", "LA") else "RGB")

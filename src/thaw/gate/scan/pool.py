@@ -15,9 +15,9 @@ from typing import Any
 import cv2
 import pyarrow as pa
 
-from thaw.gate.picture import Bounds
-from thaw.gate.scanning import ROW, failed_row, scan_shard
-from thaw.gate.walking import Entry
+from thaw.gate.scan.picture import Bounds
+from thaw.gate.scan.scanning import ROW, failed_row, scan_shard
+from thaw.gate.scan.walking import Entry
 from thaw.processes import die_with_parent
 
 # A fork costs a hundredth of a fresh process, and the gate holds no threads that a child could miss.

@@ -12,7 +12,7 @@ class Check:
 
     Args:
         title: what is wrong, as a headline.
-        cure: what to do about it, a whole sentence.
+        cure: what to do about it, a whole sentence; `CLEAN` in it is to be replaced.
         unfit: the image cannot train, whatever severity `params.yaml` gives the check.
         movable: `thaw clean` may move the file out.
     """
@@ -23,7 +23,9 @@ class Check:
     movable: bool = False
 
 
-_CLEAN = "Run `thaw clean` to see what it would move out, then `thaw clean --apply`."
+CLEAN = "{clean}"
+"""Stands in a cure for the command that cleans the folder."""
+_CLEAN = f"Run `{CLEAN}` to see what it would move out, then `{CLEAN} --apply`."
 
 CHECKS: dict[str, Check] = {
     "hidden": Check("hidden file or folder", _CLEAN, unfit=True, movable=True),
@@ -116,6 +118,16 @@ CHECKS: dict[str, Check] = {
     "metadata_missing_row": Check("image without a row in metadata.csv", "Add a row."),
     "metadata_extra_row": Check("row of metadata.csv without an image", "Remove the row or add the image."),
     "metadata_duplicate_row": Check("several rows for one image", "Keep one row."),
+    "probability_unclear": Check(
+        "probability of no known class",
+        "Call the column probability_<class> after one of two classes, or confidence if it is how certain each label is.",
+    ),
+    "probability_contradicts": Check(
+        "label and probability disagree", "Mend one of them, or train with labels: hard."
+    ),
+    "probability_missing": Check(
+        "image without a probability", "Add it; without one the label is taught as certain."
+    ),
     "group_across_splits": Check("group in several splits", "Keep each group in one split."),
     "imbalance": Check("classes of very different size", "Add images, or set class_weights: balanced."),
     "label_shift": Check("class shares differ between splits", "Split again, stratified."),

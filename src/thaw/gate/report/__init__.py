@@ -1,0 +1,1 @@
+"""What the gate says of a folder: the manifest, the page, and the short report."""

@@ -1,0 +1,24 @@
+"""How a trained network is run where it is judged, and where MLflow serves it: the same way."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+_BATCH_SIZE = 32
+
+
+def run_in_float32(network: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
+    """A function from pixels 0 to 255, `(n, height, width, channels)`, to logits, float32 `(n, outputs)`."""
+    exclude_tensor_float_32()
+    return lambda pixels: np.asarray(network.predict(pixels, batch_size=_BATCH_SIZE, verbose=0))
+
+
+def exclude_tensor_float_32() -> None:
+    """Have TensorFlow compute in float32 on GPUs too: by default it rounds factors to 10 bits (TensorFloat-32) there."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)

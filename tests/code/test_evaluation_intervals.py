@@ -1,0 +1,127 @@
+"""Intervals hold the truth as often as they say: of few images, and of images that depend on each other."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from thaw.evaluation import Judgement, report_metrics
+from thaw.evaluation.intervals import percentile_interval, resample, share_interval
+from thaw.evaluation.metrics import measure, shares
+
+
+def judge(right, groups=None, sure=0.9):
+    """Of two classes in turn; `sure` is the probability of the predicted class."""
+    labels = np.arange(len(right)) % 2
+    predicted = np.where(right, labels, 1 - labels)
+    positive = np.where(predicted == 1, sure, 1 - np.asarray(sure))
+    return Judgement(
+        ["no", "yes"], labels, np.column_stack([1 - positive, positive]), np.ones(len(right)), groups=groups
+    )
+
+
+def held(judgements, metric, truth, samples=0):
+    """In which share of the judgements the 95 % interval of a metric holds the truth."""
+    found = [report_metrics(judgement, {}, samples, 0.95, 1)["interval"][metric] for judgement in judgements]
+    return np.mean([interval["low"] <= truth <= interval["high"] for interval in found])
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy"])
+def test_intervals_of_20_images_hold_an_accuracy_of_95_percent(metric):
+    random = np.random.default_rng(0)
+    judgements = [judge(random.random(20) < 0.95) for _ in range(200)]
+    assert held(judgements, metric, 0.95) >= 0.95
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "recall", "precision"])
+@pytest.mark.parametrize("likeness", [0.3, 1.0], ids=["alike", "all one"])
+def test_intervals_of_40_groups_of_10_images_hold_the_truth(metric, likeness):
+    random = np.random.default_rng(1)
+    groups = np.repeat(np.arange(40), 10).astype(str)
+    # A beta-binomial: the images of a group share its accuracy; `likeness` is their correlation.
+    spread = (1 - likeness) / likeness
+    rates = random.beta(0.85 * spread, 0.15 * spread, (200, 40)) if spread else random.random((200, 40)) < 0.85
+    judgements = [judge(random.random(400) < np.repeat(each, 10), groups) for each in rates]
+    assert 0.91 <= held(judgements, metric, 0.85) < 1
+
+
+def test_intervals_of_what_is_no_share_hold_the_truth_of_groups():
+    random = np.random.default_rng(2)
+    groups = np.repeat(np.arange(40), 10).astype(str)
+    sure = 1 / (1 + np.exp(-random.normal(1, 1, (200, 40))))
+    truth = -np.log(1 / (1 + np.exp(-np.random.default_rng(3).normal(1, 1, 1_000_000)))).mean()
+    judgements = [judge(np.ones(400, bool), groups, np.repeat(each, 10)) for each in sure]
+    assert 0.9 <= held(judgements, "log_loss", truth, samples=200) < 1
+
+
+def test_a_share_of_independent_images_has_the_interval_of_clopper_and_pearson():
+    for right, count in ((20, 20), (0, 5), (17, 20), (1, 1), (850, 1000)):
+        hits = np.arange(count) < right
+        wanted = binomtest(right, count).proportion_ci(0.9, method="exact")
+        assert share_interval(hits, np.full(count, 3.0), np.arange(count), 0.9) == pytest.approx(tuple(wanted))
+
+
+def test_groups_of_equal_images_count_as_one_image_each():
+    hits = np.arange(40) < 36
+    low, high = share_interval(np.repeat(hits, 10), np.ones(400), np.repeat(np.arange(40), 10), 0.95)
+    wanted = binomtest(36, 40).proportion_ci(0.95, method="exact")
+    assert (low, high) == pytest.approx((wanted.low, wanted.high), abs=0.02)
+    assert low < wanted.low, "40 groups are no better known than 40 images"
+    right = share_interval(np.ones(400, bool), np.ones(400), np.repeat(np.arange(40), 10), 0.95)
+    assert right[0] == pytest.approx(binomtest(40, 40).proportion_ci(0.95, method="exact").low, abs=0.01)
+
+
+def test_images_without_weight_and_a_lone_group_tell_nothing():
+    hits, weights = np.array([True, False, True]), np.array([1.0, 0.0, 1.0])
+    assert share_interval(hits, weights, np.arange(3), 0.95) == pytest.approx(
+        tuple(binomtest(2, 2).proportion_ci(0.95, method="exact"))
+    )
+    assert share_interval(hits, np.ones(3), np.zeros(3, int), 0.95) == (0, 1)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_shares_are_the_metrics_they_are_called(classes):
+    random = np.random.default_rng(4)
+    names = [f"class {i}" for i in range(classes)]
+    probabilities = random.dirichlet(np.ones(classes), 60)
+    labels = random.integers(0, classes, 60)
+    judgement = Judgement(names, labels, probabilities, random.choice([1.0, 0.5], 60))
+    measured = measure(judgement, np.ones((1, 60)))
+    found = shares(judgement)
+    assert set(found) == {
+        "accuracy", "balanced_accuracy", "recall", "confidence_weighted_accuracy", *(["precision"] if classes == 2 else []),
+    }  # fmt: skip
+    for name, (hits, weights) in found.items():
+        assert np.average(hits, weights=weights) == pytest.approx(measured[name][0])
+
+
+def test_samples_of_one_value_give_no_interval():
+    assert percentile_interval(np.ones(100), 20, 0.95) is None
+    assert percentile_interval(np.full(100, np.nan), 20, 0.95) is None
+    written = report_metrics(judge(np.ones(20, bool)), {}, 100, 0.95, 1)
+    assert set(written["interval"]) == {"accuracy", "balanced_accuracy", "recall", "precision"}
+    assert written["interval"]["accuracy"] == pytest.approx({"low": 0.025 ** (1 / 20), "high": 1.0}, abs=1e-6)
+    assert written["f1"] == 1
+
+
+def test_a_percentile_interval_is_as_wide_as_students_t_of_the_mean():
+    random = np.random.default_rng(5)
+    values = random.normal(size=8)
+    means = values[random.integers(8, size=(200_000, 8))].mean(axis=1)
+    low, high = percentile_interval(means, 8, 0.95)
+    wanted = 2 * 2.364624 * values.std(ddof=1) / np.sqrt(8)  # 2.364624: t of 7 degrees of freedom
+    assert high - low == pytest.approx(wanted, rel=0.05)
+
+
+def test_whole_units_are_drawn_within_their_class():
+    units = np.array([7, 7, 7, 3, 3, 5, 9, 9])
+    labels = np.array([0, 0, 0, 0, 0, 2, 2, 2])
+    counts = np.concatenate(list(resample(labels, units, 50, seed=1)))
+    assert (counts[:, [0, 0, 3, 6]] == counts[:, [1, 2, 4, 7]]).all()
+    assert (counts[:, 0] + counts[:, 3] == 2).all()
+    assert (counts[:, 5] + counts[:, 6] == 2).all()
+    assert len(np.unique(counts, axis=0)) > 5
+
+
+def test_a_unit_of_two_classes_is_drawn_whole():
+    counts = np.concatenate(list(resample(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]), 30, seed=1)))
+    assert (counts == 1).all(), "a class of one unit each is that unit"

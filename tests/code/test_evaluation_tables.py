@@ -1,0 +1,63 @@
+"""What `evaluate` writes of images and classes, of two classes and of 150."""
+
+import io
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from thaw.evaluation import Judgement, report_metrics
+from thaw.evaluation.tables import class_table, confusion_table, prediction_table
+
+
+def judge(names, count, seed=0):
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % len(names)
+    shares = random.dirichlet(np.full(len(names), 0.1), count)
+    shares[np.arange(count), labels] += 0.4
+    return Judgement(list(names), labels, shares / shares.sum(axis=1, keepdims=True), np.ones(count))
+
+
+def read(table):
+    return pd.read_csv(io.StringIO(table.to_csv(index=False)), keep_default_na=False, dtype=str)
+
+
+def test_the_classes_are_those_of_scikit_learn():
+    judgement = judge(["class", "NA", "C#", "C+"], 200)
+    table = class_table(judgement, 0.9)
+    precision, recall, f1, images = precision_recall_fscore_support(judgement.labels, judgement.predicted)
+    for name, values in (("precision", precision), ("recall", recall), ("f1", f1), ("images", images)):
+        assert table[name].to_numpy() == pytest.approx(values, abs=1e-6)
+    hits = int(((judgement.predicted == 2) & judgement.correct).sum())
+    wanted = binomtest(hits, int((judgement.labels == 2).sum())).proportion_ci(0.9, method="exact")
+    assert table.loc[2, ["recall_low", "recall_high"]].tolist() == pytest.approx(list(wanted), abs=1e-6)
+    counts = read(confusion_table(judgement))
+    assert list(counts.iloc[:, 0]) == ["class", "NA", "C#", "C+"]
+    written = counts.iloc[:, 1:].to_numpy(int)
+    assert (written == confusion_matrix(judgement.labels, judgement.predicted)).all()
+
+
+def test_what_is_undefined_is_an_empty_cell():
+    alone = Judgement(["a", "b"], np.array([0]), np.array([[0.9, 0.1]]), np.ones(1))
+    row = read(class_table(alone, 0.95)).iloc[1]
+    assert row["images"] == "0"
+    assert row["recall"] == row["precision"] == row["recall_low"] == row["precision_high"] == row["f1"] == ""
+
+
+def test_150_classes_warn_of_nothing_and_leave_the_metrics_small():
+    names = [f"Klasse {number} ü" for number in range(148)] + ["C#", "C+"]
+    judgement = judge(names, 600)
+    images = pd.DataFrame({"path": [f"{i}.png" for i in range(600)], "class": np.array(names)[judgement.labels]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = prediction_table(images, judgement)
+        assert len(class_table(judgement, 0.95)) == len(confusion_table(judgement)) == 150
+        metrics = report_metrics(judgement, {"kind": np.resize(["a", "b"], 600)}, 20, 0.95, 1)
+    assert table.iloc[:, 3:].to_numpy() == pytest.approx(judgement.probabilities, abs=1e-6)
+    assert list(table.columns[-2:]) == ["probability_C#", "probability_C+"]
+    assert list(table["predicted"]) == [names[label] for label in judgement.probabilities.argmax(axis=1)]
+    assert len(json.dumps(metrics, indent=2)) < 8_000
