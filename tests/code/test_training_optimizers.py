@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from thaw.arrays import Rows
 from thaw.params import FitParams
 from thaw.training.batches import Examples
-from thaw.training.inputs import Rows
 from thaw.training.labels import Labels
 from thaw.training.optimizers import build_optimizer, set_step
 from thaw.tuning import tune

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+from thaw.arrays import Rows
 from thaw.params import FitParams
 from thaw.training.batches import Examples
 from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop
-from thaw.training.inputs import Rows
 from thaw.training.labels import Labels
 
 PARAMS = FitParams(
