@@ -11,7 +11,7 @@ from thaw import engines
 from thaw.engines import openvino as openvino_engine
 from thaw.engines import rule
 from thaw.engines.engine import in_batches
-from thaw.engines.rule import Choice, choices
+from thaw.engines.selection import Choice, choices
 from thaw.errors import ThawError
 from thaw.params import ExtractParams
 
@@ -62,15 +62,15 @@ def test_bfloat16_is_near_and_repeats_to_the_byte(network, pictures, tmp_path):
 
 def test_a_kept_network_is_not_made_again(network, pictures, tmp_path):
     params = ExtractParams(engine="openvino", precision="float32")
-    first = engines.compile_kept("key", lambda: network, params, tmp_path, pictures)
-    again = engines.compile_kept("key", lambda: pytest.fail("made again"), params, tmp_path, pictures)
+    first = engines.compile_cached("key", lambda: network, params, tmp_path, pictures)
+    again = engines.compile_cached("key", lambda: pytest.fail("made again"), params, tmp_path, pictures)
     assert (again(pictures) == first(pictures)).all() and again.relative_error == first.relative_error
     with pytest.raises(pytest.fail.Exception):  # other pictures: checked against Keras again
-        engines.compile_kept("key", lambda: pytest.fail("made again"), params, tmp_path, pictures[:5])
+        engines.compile_cached("key", lambda: pytest.fail("made again"), params, tmp_path, pictures[:5])
 
 
 def test_a_kept_network_needs_no_tensorflow_and_telemetry_is_never_there(network, pictures, tmp_path):
-    engines.compile_kept("key", lambda: network, ExtractParams(engine="openvino"), tmp_path, pictures)
+    engines.compile_cached("key", lambda: network, ExtractParams(engine="openvino"), tmp_path, pictures)
     np.save(tmp_path / "pictures.npy", pictures)
     code = """
 import sys, numpy as np
@@ -78,7 +78,7 @@ from pathlib import Path
 from thaw import engines
 from thaw.params import ExtractParams
 home = Path(sys.argv[1])
-engine = engines.compile_kept("key", None, ExtractParams(engine="openvino"), home, np.load(home / "pictures.npy"))
+engine = engines.compile_cached("key", None, ExtractParams(engine="openvino"), home, np.load(home / "pictures.npy"))
 engine(np.load(home / "pictures.npy"))
 import openvino.tools.ovc.telemetry_utils
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
@@ -163,5 +163,5 @@ def test_a_hidden_gpu_is_no_gpu(monkeypatch):
 
 def test_only_the_newest_networks_are_kept(network, pictures, tmp_path):
     for n in range(6):
-        engines.compile_kept(str(n), lambda: network, ExtractParams(engine="openvino"), tmp_path)
+        engines.compile_cached(str(n), lambda: network, ExtractParams(engine="openvino"), tmp_path)
     assert len(list((tmp_path / "engines").iterdir())) == 4
