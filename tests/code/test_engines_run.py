@@ -9,7 +9,7 @@ import pytest
 
 from thaw import engines
 from thaw.engines import openvino as openvino_engine
-from thaw.engines import rule
+from thaw.engines import selection
 from thaw.engines.engine import in_batches
 from thaw.engines.selection import Choice, choices
 from thaw.errors import ThawError
@@ -143,14 +143,14 @@ def test_an_engine_that_fails_falls_back_to_tensorflow(network, pictures, tmp_pa
 
 
 def test_the_rule_looks_at_what_there_is(monkeypatch, tmp_path):
-    monkeypatch.setattr(rule, "has_gpu", lambda: True)
+    monkeypatch.setattr(selection, "has_gpu", lambda: True)
     assert choices(ExtractParams()) == [Choice("tensorflow", "float32")]
-    monkeypatch.setattr(rule, "has_gpu", lambda: False)
+    monkeypatch.setattr(selection, "has_gpu", lambda: False)
     assert (
         choices(ExtractParams())[0].engine == "openvino"
         and choices(ExtractParams())[-1].engine == "tensorflow"
     )
-    monkeypatch.setattr(rule, "_installed", lambda name: False)
+    monkeypatch.setattr(selection, "_installed", lambda name: False)
     assert choices(ExtractParams()) == [Choice("tensorflow", "float32")]
     with pytest.raises(ThawError, match="openvino is not installed"):
         choices(ExtractParams(engine="openvino"))
@@ -158,7 +158,7 @@ def test_the_rule_looks_at_what_there_is(monkeypatch, tmp_path):
 
 def test_a_hidden_gpu_is_no_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert not rule.has_gpu()
+    assert not selection.has_gpu()
 
 
 def test_only_the_newest_networks_are_kept(network, pictures, tmp_path):

@@ -92,7 +92,7 @@ def test_learning_curves_of_any_training_are_drawn(tmp_path, frozen, fine_tuned)
 
 
 def test_curves_run_on_over_both_phases(tmp_path, monkeypatch):
-    from thaw.evaluation import pictures as module
+    from thaw.evaluation import plots as module
 
     figures = []
     monkeypatch.setattr(module, "_save", lambda figure, path: figures.append(figure))
