@@ -54,7 +54,7 @@ def pipeline(
         ) as run:
             for spec in run.plan(only, from_stage):
                 _run_stage(run, spec, force)
-            versions = run.books.data_version()
+            versions = run.repo.data_version()
     except (ThawError, StageFailed, StageKilled) as error:
         ending.remember(error)
         return _failed(error)

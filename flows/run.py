@@ -19,13 +19,13 @@ from thaw.files import digest
 from thaw.params import load_params
 from thaw.params.editing import override_params
 from thaw.project import forget_finished, scratch_dir
-from thaw.tracking import records
+from thaw.tracking import run_data
 from thaw.tracking.address import model_name
 from thaw.tracking.follower import JournalFollower
 from thaw.tracking.outbox import create_outbox, find_unfinished, newest_outbox
 from thaw.tracking.recording import StageFacts, record_child, record_data, record_gate, record_stage
 from thaw.tracking.shipment import Shipment
-from thaw.versioning import Books, Snapshot, StageSpec, choose_stages
+from thaw.versioning import DvcRepo, Snapshot, StageSpec, choose_stages
 
 _POLL_SECONDS = 0.3
 
@@ -43,11 +43,11 @@ def find_standing_run(root: Path) -> str | None:
         return None
     if outbox.tags("pipeline").get("dvc.lock.sha256") != digest(lock):
         return None
-    books = Books(root)
+    repo = DvcRepo(root)
     try:
-        stands = not any(books.changed(spec.name) for spec in books.stages())
+        stands = not any(repo.changed(spec.name) for spec in repo.stages())
     finally:
-        books.close()
+        repo.close()
     return outbox.run_ids().get("pipeline") if stands else None
 
 
@@ -101,7 +101,7 @@ class Run:
         self.root = root
         self.logger = logger
         self.params = load_params(root / "params.yaml")
-        self.books = Books(root)
+        self.repo = DvcRepo(root)
         self._name, self._flow_run_id = name, flow_run_id
         self._outcomes: dict[str, str] = {}
         self.outdated: list[str] = []
@@ -117,15 +117,15 @@ class Run:
             raise
 
     def _get_ready(self) -> None:
-        if any(needs_tensorflow(spec) and self.books.changed(spec.name) for spec in self.books.stages()):
+        if any(needs_tensorflow(spec) and self.repo.changed(spec.name) for spec in self.repo.stages()):
             warm_up()
 
     def _fingerprint(self) -> str:
-        return records.fingerprint(self.root, self.books.data_version())
+        return run_data.fingerprint(self.root, self.repo.data_version())
 
     def _open(self) -> None:
         """Open the run in the outbox, or say what it stands on now: after a kill it is found by this fingerprint."""
-        tags = records.describe_run(self.root) | {"prefect.flow_run_id": self._flow_run_id}
+        tags = run_data.describe_run(self.root) | {"prefect.flow_run_id": self._flow_run_id}
         params = self.params.flat(self.params.sections())
         self.outbox.open_run(
             "pipeline", self._name, tags=tags, params=params, fingerprint=self._fingerprint()
@@ -133,8 +133,8 @@ class Run:
 
     def plan(self, only: str | None = None, from_stage: str | None = None) -> list[StageSpec]:
         """The stages to look at, in order (`thaw.versioning.choose_stages`)."""
-        chosen = choose_stages(self.books, self.books.changed, only, from_stage)
-        return [self.books.stage(name) for name in chosen]
+        chosen = choose_stages(self.repo, self.repo.changed, only, from_stage)
+        return [self.repo.stage(name) for name in chosen]
 
     @explaining_disk()
     def stage(self, spec: StageSpec, force: bool = False) -> str:
@@ -145,14 +145,14 @@ class Run:
             StageFailed, StageKilled: it did not end well.
         """
         spec.require_inputs(self.root)
-        with self.books.reserved(spec.name):
-            snapshot = self.books.snapshot(spec.name)
+        with self.repo.reserved(spec.name):
+            snapshot = self.repo.snapshot(spec.name)
             self._require_own_params(spec, snapshot)
-            self.books.require_consistent(spec.name, snapshot)
-            if not force and not self.books.changed(spec.name):
-                self.books.require_booked(spec.name, snapshot)
+            self.repo.require_consistent(spec.name, snapshot)
+            if not force and not self.repo.changed(spec.name):
+                self.repo.require_booked(spec.name, snapshot)
                 outcome = "unchanged"
-            elif not force and self.books.restore(spec.name, snapshot):
+            elif not force and self.repo.restore(spec.name, snapshot):
                 outcome = "restored"
             else:
                 self._work(spec, snapshot)
@@ -174,15 +174,15 @@ class Run:
     def _work(self, spec: StageSpec, snapshot: Snapshot) -> None:
         scratch = scratch_dir(self.root, spec.name)
         scratch.mkdir(parents=True, exist_ok=True)
-        if self.books.is_booked(spec.name):
+        if self.repo.is_booked(spec.name):
             forget_finished(self.root, spec.name)
         journal_path, log_path = scratch / "journal.jsonl", scratch / "log.txt"
         if not self.outbox.opened(spec.name):
             journal_path.unlink(missing_ok=True)
         log_path.write_bytes(b"")
         self.outbox.open_run(spec.name, spec.name, "pipeline", params=self.params.flat([spec.name]))
-        self.books.clear(spec.name)
-        first_step = records.epochs_before(self.books.stages(), spec.name)
+        self.repo.clear(spec.name)
+        first_step = run_data.epochs_before(self.repo.stages(), spec.name)
         # A run that is killed (Prefect's TerminationSignal is no Exception) stays open: the next one goes on with it.
         status: str | None = None
         try:
@@ -191,7 +191,7 @@ class Run:
                 _tail(log_path, self.logger),
             ):
                 StageProcess(spec, self.root, self.params, log_path).result()
-            self.books.commit(spec.name, snapshot)
+            self.repo.commit(spec.name, snapshot)
             forget_finished(self.root, spec.name)
             record_child(self.outbox, spec)
             status = "FINISHED"
@@ -208,15 +208,15 @@ class Run:
     def _record(self, spec: StageSpec, snapshot: Snapshot, outcome: str) -> None:
         """What the stage's outputs say goes to the pipeline's run, whether the stage ran or not."""
         if spec.name == "validate":
-            for booked in self.books.commit_data(spec.name):
+            for booked in self.repo.commit_data(spec.name):
                 self.logger.info("%s: data version booked", booked)
             self._open()
-            versions = self.books.data_version()
+            versions = self.repo.data_version()
             record_data(self.outbox, versions)
             for name, version in versions.items():
                 self.logger.info("%s: data version %s", name, version)
-        first_step = records.epochs_before(self.books.stages(), spec.name)
-        hashes = self.books.output_hashes(spec.name) | self.books.made_inputs(snapshot)
+        first_step = run_data.epochs_before(self.repo.stages(), spec.name)
+        hashes = self.repo.booked_output_hashes(spec.name) | self.repo.made_inputs(snapshot)
         record_stage(self.outbox, StageFacts(spec, outcome, first_step, hashes), model_name(self.root))
 
     def close(self, status: str | None) -> None:
@@ -227,12 +227,12 @@ class Run:
                 The shipper, which outlives this process, marks it as killed in MLflow.
         """
         if status == "FINISHED":
-            left = [spec.name for spec in self.books.stages() if spec.name not in self._outcomes]
-            self.outdated = [name for name in left if self.books.changed(name)]
-        self.books.close()
+            left = [spec.name for spec in self.repo.stages() if spec.name not in self._outcomes]
+            self.outdated = [name for name in left if self.repo.changed(name)]
+        self.repo.close()
         if status is None:
             return
-        for name in (spec.name for spec in self.books.stages()):
+        for name in (spec.name for spec in self.repo.stages()):
             if self.outbox.opened(name):
                 self.outbox.close_run(name, status)
         lock = self.root / "dvc.lock"

@@ -8,7 +8,7 @@ import pytest
 
 from thaw.params import Params, load_params
 from thaw.params.__main__ import render_markdown, render_yaml
-from thaw.versioning import Books, StageSpec
+from thaw.versioning import DvcRepo, StageSpec
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
@@ -27,7 +27,7 @@ BASE = (
     "params/",
     "__init__.py",
 )
-SPECS = Books(ROOT).stages()
+SPECS = DvcRepo(ROOT).stages()
 
 
 def module_file(name: str) -> Path | None:

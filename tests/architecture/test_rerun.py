@@ -12,10 +12,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from thaw.params import Params
-from thaw.versioning import Books
+from thaw.versioning import DvcRepo
 
 ROOT = Path(__file__).parents[2]
-SPECS = Books(ROOT).stages()
+SPECS = DvcRepo(ROOT).stages()
 NAMES = {spec.name for spec in SPECS}
 CONTRACT = "data/contract"
 DATA = ("data/raw", CONTRACT, "models/pretrained")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from thaw.versioning import Books
+from thaw.versioning import DvcRepo
 
 GRAPH = """
 stages:
@@ -36,9 +36,9 @@ def dvc_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "dvc.yaml").write_text(GRAPH)
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=root, check=True)
-    books = Books(root)
-    books.add(root / "data" / "raw")
-    books.close()
+    repo = DvcRepo(root)
+    repo.add(root / "data" / "raw")
+    repo.close()
     return root
 
 

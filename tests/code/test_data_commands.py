@@ -22,7 +22,7 @@ from thaw.errors import ThawError
 from thaw.gate.inspection import inspect_folder
 from thaw.gate.report.manifest import write_manifest
 from thaw.params import ValidateParams
-from thaw.versioning import Books
+from thaw.versioning import DvcRepo
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {
@@ -254,7 +254,7 @@ def test_a_clone_with_its_own_data_never_gets_the_demo_unasked(project: Path) ->
     assert "`dvc pull`" in said and "`thaw demo digits --replace`" in said
     assert state(project) == before
     with pytest.raises(ThawError, match="`dvc pull`"):
-        Books(project).stage("validate").require_inputs(project)
+        DvcRepo(project).stage("validate").require_inputs(project)
 
 
 def test_make_run_stops_where_the_data_is_elsewhere(project: Path) -> None:

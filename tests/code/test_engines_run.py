@@ -9,9 +9,9 @@ import pytest
 
 from thaw import engines
 from thaw.engines import openvino as openvino_engine
-from thaw.engines import rule
+from thaw.engines import selection
 from thaw.engines.engine import in_batches
-from thaw.engines.rule import Choice, choices
+from thaw.engines.selection import Choice, choices
 from thaw.errors import ThawError
 from thaw.params import ExtractParams
 
@@ -62,15 +62,15 @@ def test_bfloat16_is_near_and_repeats_to_the_byte(network, pictures, tmp_path):
 
 def test_a_kept_network_is_not_made_again(network, pictures, tmp_path):
     params = ExtractParams(engine="openvino", precision="float32")
-    first = engines.compile_kept("key", lambda: network, params, tmp_path, pictures)
-    again = engines.compile_kept("key", lambda: pytest.fail("made again"), params, tmp_path, pictures)
+    first = engines.compile_cached("key", lambda: network, params, tmp_path, pictures)
+    again = engines.compile_cached("key", lambda: pytest.fail("made again"), params, tmp_path, pictures)
     assert (again(pictures) == first(pictures)).all() and again.relative_error == first.relative_error
     with pytest.raises(pytest.fail.Exception):  # other pictures: checked against Keras again
-        engines.compile_kept("key", lambda: pytest.fail("made again"), params, tmp_path, pictures[:5])
+        engines.compile_cached("key", lambda: pytest.fail("made again"), params, tmp_path, pictures[:5])
 
 
 def test_a_kept_network_needs_no_tensorflow_and_telemetry_is_never_there(network, pictures, tmp_path):
-    engines.compile_kept("key", lambda: network, ExtractParams(engine="openvino"), tmp_path, pictures)
+    engines.compile_cached("key", lambda: network, ExtractParams(engine="openvino"), tmp_path, pictures)
     np.save(tmp_path / "pictures.npy", pictures)
     code = """
 import sys, numpy as np
@@ -78,7 +78,7 @@ from pathlib import Path
 from thaw import engines
 from thaw.params import ExtractParams
 home = Path(sys.argv[1])
-engine = engines.compile_kept("key", None, ExtractParams(engine="openvino"), home, np.load(home / "pictures.npy"))
+engine = engines.compile_cached("key", None, ExtractParams(engine="openvino"), home, np.load(home / "pictures.npy"))
 engine(np.load(home / "pictures.npy"))
 import openvino.tools.ovc.telemetry_utils
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
@@ -143,14 +143,14 @@ def test_an_engine_that_fails_falls_back_to_tensorflow(network, pictures, tmp_pa
 
 
 def test_the_rule_looks_at_what_there_is(monkeypatch, tmp_path):
-    monkeypatch.setattr(rule, "has_gpu", lambda: True)
+    monkeypatch.setattr(selection, "has_gpu", lambda: True)
     assert choices(ExtractParams()) == [Choice("tensorflow", "float32")]
-    monkeypatch.setattr(rule, "has_gpu", lambda: False)
+    monkeypatch.setattr(selection, "has_gpu", lambda: False)
     assert (
         choices(ExtractParams())[0].engine == "openvino"
         and choices(ExtractParams())[-1].engine == "tensorflow"
     )
-    monkeypatch.setattr(rule, "_installed", lambda name: False)
+    monkeypatch.setattr(selection, "_installed", lambda name: False)
     assert choices(ExtractParams()) == [Choice("tensorflow", "float32")]
     with pytest.raises(ThawError, match="openvino is not installed"):
         choices(ExtractParams(engine="openvino"))
@@ -158,10 +158,10 @@ def test_the_rule_looks_at_what_there_is(monkeypatch, tmp_path):
 
 def test_a_hidden_gpu_is_no_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert not rule.has_gpu()
+    assert not selection.has_gpu()
 
 
 def test_only_the_newest_networks_are_kept(network, pictures, tmp_path):
     for n in range(6):
-        engines.compile_kept(str(n), lambda: network, ExtractParams(engine="openvino"), tmp_path)
+        engines.compile_cached(str(n), lambda: network, ExtractParams(engine="openvino"), tmp_path)
     assert len(list((tmp_path / "engines").iterdir())) == 4

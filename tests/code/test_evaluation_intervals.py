@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from thaw.evaluation import Judgement, report_metrics
+from thaw.evaluation import Predictions, report_metrics
 from thaw.evaluation.intervals import percentile_interval, resample, share_interval
 from thaw.evaluation.metrics import measure, shares
 
@@ -14,14 +14,14 @@ def judge(right, groups=None, sure=0.9):
     labels = np.arange(len(right)) % 2
     predicted = np.where(right, labels, 1 - labels)
     positive = np.where(predicted == 1, sure, 1 - np.asarray(sure))
-    return Judgement(
+    return Predictions(
         ["no", "yes"], labels, np.column_stack([1 - positive, positive]), np.ones(len(right)), groups=groups
     )
 
 
 def held(judgements, metric, truth, samples=0):
     """In which share of the judgements the 95 % interval of a metric holds the truth."""
-    found = [report_metrics(judgement, {}, samples, 0.95, 1)["interval"][metric] for judgement in judgements]
+    found = [report_metrics(predictions, {}, samples, 0.95, 1)["interval"][metric] for predictions in judgements]
     return np.mean([interval["low"] <= truth <= interval["high"] for interval in found])
 
 
@@ -84,9 +84,9 @@ def test_shares_are_the_metrics_they_are_called(classes):
     names = [f"class {i}" for i in range(classes)]
     probabilities = random.dirichlet(np.ones(classes), 60)
     labels = random.integers(0, classes, 60)
-    judgement = Judgement(names, labels, probabilities, random.choice([1.0, 0.5], 60))
-    measured = measure(judgement, np.ones((1, 60)))
-    found = shares(judgement)
+    predictions = Predictions(names, labels, probabilities, random.choice([1.0, 0.5], 60))
+    measured = measure(predictions, np.ones((1, 60)))
+    found = shares(predictions)
     assert set(found) == {
         "accuracy", "balanced_accuracy", "recall", "confidence_weighted_accuracy", *(["precision"] if classes == 2 else []),
     }  # fmt: skip

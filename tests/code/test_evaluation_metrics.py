@@ -5,12 +5,12 @@ import pytest
 from sklearn import metrics as reference
 
 from thaw.decision import probabilities_of
-from thaw.evaluation import Judgement
+from thaw.evaluation import Predictions
 from thaw.evaluation.metrics import confusion, measure, measure_classes
 
 
 def judge(classes, count, seed=0, tied=False, threshold=0.5):
-    """A judgement better than chance."""
+    """A predictions better than chance."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, classes, count)
     logits = random.normal(size=(count, classes))
@@ -20,15 +20,15 @@ def judge(classes, count, seed=0, tied=False, threshold=0.5):
         coarse = np.round(probabilities * 4) + 0.5
         probabilities = coarse / coarse.sum(axis=1, keepdims=True)
     names = [f"class {i}" for i in range(classes)]
-    return Judgement(names, labels, probabilities, random.choice([1.0, 2 / 3], count), threshold)
+    return Predictions(names, labels, probabilities, random.choice([1.0, 2 / 3], count), threshold)
 
 
-def expected(judgement, weights):
+def expected(predictions, weights):
     """The same by scikit-learn, one weighting at a time."""
-    labels, said, shares = judgement.labels, judgement.predicted, judgement.probabilities
-    binary = len(judgement.classes) == 2
+    labels, said, shares = predictions.labels, predictions.predicted, predictions.probabilities
+    binary = len(predictions.classes) == 2
     average = {"average": "binary" if binary else "macro", "sample_weight": weights, "zero_division": 0}
-    truth = np.eye(len(judgement.classes))[labels]
+    truth = np.eye(len(predictions.classes))[labels]
     ranked = {"sample_weight": weights} if binary else {"sample_weight": weights, "average": "macro"}
     scores = (labels, shares[:, 1]) if binary else (truth, shares)
     return {
@@ -41,7 +41,7 @@ def expected(judgement, weights):
         "average_precision": reference.average_precision_score(*scores, **ranked),
         "log_loss": reference.log_loss(labels, shares, sample_weight=weights),
         "confidence_weighted_accuracy": reference.accuracy_score(
-            labels, said, sample_weight=weights * judgement.confidence
+            labels, said, sample_weight=weights * predictions.confidence
         ),
     }
 
@@ -50,34 +50,34 @@ def expected(judgement, weights):
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("threshold", [0.5, 0.3])
 def test_metrics_are_those_of_scikit_learn(classes, tied, threshold):
-    judgement = judge(classes, 300, seed=classes, tied=tied, threshold=threshold)
+    predictions = judge(classes, 300, seed=classes, tied=tied, threshold=threshold)
     random = np.random.default_rng(1)
     weights = np.vstack([np.ones(300), random.integers(0, 4, (3, 300)), random.random((2, 300))])
-    measured = measure(judgement, weights)
+    measured = measure(predictions, weights)
     for number, row in enumerate(weights):
-        wanted = expected(judgement, row)
+        wanted = expected(predictions, row)
         assert {name: values[number] for name, values in measured.items()} == pytest.approx(wanted, abs=1e-9)
 
 
 def test_confusion_and_classes_are_those_of_scikit_learn():
-    judgement = judge(4, 200)
+    predictions = judge(4, 200)
     assert np.array_equal(
-        confusion(judgement), reference.confusion_matrix(judgement.labels, judgement.predicted)
+        confusion(predictions), reference.confusion_matrix(predictions.labels, predictions.predicted)
     )
-    rows = measure_classes(judgement)
-    wanted = reference.precision_recall_fscore_support(judgement.labels, judgement.predicted)
+    rows = measure_classes(predictions)
+    wanted = reference.precision_recall_fscore_support(predictions.labels, predictions.predicted)
     for name, values in zip(("precision", "recall", "f1", "images"), wanted, strict=True):
         assert [row[name] for row in rows] == pytest.approx(values)
 
 
 def test_sure_labels_need_no_confidence_weighted_accuracy():
-    judgement = judge(2, 20)
-    sure = Judgement(judgement.classes, judgement.labels, judgement.probabilities, np.ones(20))
+    predictions = judge(2, 20)
+    sure = Predictions(predictions.classes, predictions.labels, predictions.probabilities, np.ones(20))
     assert "confidence_weighted_accuracy" not in measure(sure, np.ones((1, 20)))
 
 
 def test_what_is_undefined_is_nan_without_a_warning():
-    alone = Judgement(["a", "b"], np.array([0]), np.array([[0.9, 0.1]]), np.ones(1))
+    alone = Predictions(["a", "b"], np.array([0]), np.array([[0.9, 0.1]]), np.ones(1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         measured = {name: float(values[0]) for name, values in measure(alone, np.ones((1, 1))).items()}
@@ -90,14 +90,14 @@ def test_what_is_undefined_is_nan_without_a_warning():
 
 
 def test_a_sure_mistake_has_a_finite_log_loss():
-    wrong = Judgement(["a", "b"], np.array([0]), np.array([[0.0, 1.0]]), np.ones(1))
+    wrong = Predictions(["a", "b"], np.array([0]), np.array([[0.0, 1.0]]), np.ones(1))
     assert 30 < measure(wrong, np.ones((1, 1)))["log_loss"][0] < 40
 
 
 def test_a_class_never_predicted_counts_with_precision_0():
     shares = np.tile([0.6, 0.3, 0.1], (6, 1))
-    judgement = Judgement(["a", "b", "c"], np.array([0, 0, 1, 1, 2, 2]), shares, np.ones(6))
-    measured = measure(judgement, np.ones((1, 6)))
+    predictions = Predictions(["a", "b", "c"], np.array([0, 0, 1, 1, 2, 2]), shares, np.ones(6))
+    measured = measure(predictions, np.ones((1, 6)))
     assert measured["precision"][0] == pytest.approx(1 / 9)
     assert measured["roc_auc"][0] == pytest.approx(0.5)
 
@@ -115,4 +115,4 @@ def test_logits_a_class_become_probabilities():
 
 def test_the_threshold_is_where_positive_begins():
     shares = np.array([[0.5, 0.5], [0.51, 0.49]])
-    assert list(Judgement(["a", "b"], np.zeros(2, int), shares, np.ones(2)).predicted) == [1, 0]
+    assert list(Predictions(["a", "b"], np.zeros(2, int), shares, np.ones(2)).predicted) == [1, 0]

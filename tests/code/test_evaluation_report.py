@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from thaw.evaluation import Judgement, intervals, report, report_metrics
+from thaw.evaluation import Predictions, intervals, report, report_metrics
 
 
 def coin(count, accuracy, seed=0):
@@ -12,14 +12,14 @@ def coin(count, accuracy, seed=0):
     labels = np.arange(count) % 2
     right = np.where(random.random(count) < accuracy, labels, 1 - labels)
     shares = np.column_stack([1 - right, right]) * 0.8 + 0.1
-    return Judgement(["no", "yes"], labels, shares, np.ones(count))
+    return Predictions(["no", "yes"], labels, shares, np.ones(count))
 
 
 def test_the_report_is_plain_json_the_same_every_time():
-    judgement, slices = coin(200, 0.8), {"type": np.resize(["mono", "poly", ""], 200)}
-    reports = [json.dumps(report_metrics(judgement, slices, 50, 0.95, 7), allow_nan=False) for _ in range(2)]
+    predictions, slices = coin(200, 0.8), {"type": np.resize(["mono", "poly", ""], 200)}
+    reports = [json.dumps(report_metrics(predictions, slices, 50, 0.95, 7), allow_nan=False) for _ in range(2)]
     assert reports[0] == reports[1]
-    assert reports[0] != json.dumps(report_metrics(judgement, slices, 50, 0.95, 8))
+    assert reports[0] != json.dumps(report_metrics(predictions, slices, 50, 0.95, 8))
     read = json.loads(reports[0])
     assert read["images"] == 200
     assert {name: part["images"] for name, part in read["slices"]["type"].items()} == {
@@ -29,12 +29,12 @@ def test_the_report_is_plain_json_the_same_every_time():
 
 def test_the_size_of_a_batch_changes_no_interval(monkeypatch):
     """How many bootstrap samples are in memory at a time is no matter of the result."""
-    judgement = coin(300, 0.9)
-    whole = report_metrics(judgement, {}, 101, 0.95, 1)
+    predictions = coin(300, 0.9)
+    whole = report_metrics(predictions, {}, 101, 0.95, 1)
     assert len(whole["interval"]) > 4
     for samples in (1, 7, 100):
         monkeypatch.setattr(intervals, "_BATCH_CELLS", samples * 300)
-        assert report_metrics(judgement, {}, 101, 0.95, 1) == whole
+        assert report_metrics(predictions, {}, 101, 0.95, 1) == whole
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():
@@ -71,8 +71,8 @@ def test_resampling_keeps_the_class_sizes(monkeypatch):
     ],
 )
 def test_degenerate_splits_give_null_and_a_reason(labels, missing):
-    judgement = Judgement(["no", "yes"], np.array(labels), np.tile([0.9, 0.1], (3, 1)), np.ones(3))
-    written = report_metrics(judgement, {}, 20, 0.95, 1)
+    predictions = Predictions(["no", "yes"], np.array(labels), np.tile([0.9, 0.1], (3, 1)), np.ones(3))
+    written = report_metrics(predictions, {}, 20, 0.95, 1)
     assert json.loads(json.dumps(written, allow_nan=False))
     assert {name for name in ("accuracy", *report.UNDEFINED) if written.get(name, 0) is None} == missing
     assert set(written["undefined"]) == missing
@@ -81,8 +81,8 @@ def test_degenerate_splits_give_null_and_a_reason(labels, missing):
 
 
 def test_one_image_of_many_classes_is_reported():
-    judgement = Judgement(["a", "b", "c"], np.array([1]), np.array([[0.2, 0.5, 0.3]]), np.array([0.0]))
-    written = report_metrics(judgement, {"kind": np.array(["x"])}, 10, 0.9, 1)
+    predictions = Predictions(["a", "b", "c"], np.array([1]), np.array([[0.2, 0.5, 0.3]]), np.array([0.0]))
+    written = report_metrics(predictions, {"kind": np.array(["x"])}, 10, 0.9, 1)
     assert written["accuracy"] == 1
     assert written["roc_auc"] is None
     assert written["confidence_weighted_accuracy"] is None

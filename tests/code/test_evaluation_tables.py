@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from thaw.evaluation import Judgement, report_metrics
+from thaw.evaluation import Predictions, report_metrics
 from thaw.evaluation.tables import class_table, confusion_table, prediction_table
 
 
@@ -19,7 +19,7 @@ def judge(names, count, seed=0):
     labels = np.arange(count) % len(names)
     shares = random.dirichlet(np.full(len(names), 0.1), count)
     shares[np.arange(count), labels] += 0.4
-    return Judgement(list(names), labels, shares / shares.sum(axis=1, keepdims=True), np.ones(count))
+    return Predictions(list(names), labels, shares / shares.sum(axis=1, keepdims=True), np.ones(count))
 
 
 def read(table):
@@ -27,22 +27,22 @@ def read(table):
 
 
 def test_the_classes_are_those_of_scikit_learn():
-    judgement = judge(["class", "NA", "C#", "C+"], 200)
-    table = class_table(judgement, 0.9)
-    precision, recall, f1, images = precision_recall_fscore_support(judgement.labels, judgement.predicted)
+    predictions = judge(["class", "NA", "C#", "C+"], 200)
+    table = class_table(predictions, 0.9)
+    precision, recall, f1, images = precision_recall_fscore_support(predictions.labels, predictions.predicted)
     for name, values in (("precision", precision), ("recall", recall), ("f1", f1), ("images", images)):
         assert table[name].to_numpy() == pytest.approx(values, abs=1e-6)
-    hits = int(((judgement.predicted == 2) & judgement.correct).sum())
-    wanted = binomtest(hits, int((judgement.labels == 2).sum())).proportion_ci(0.9, method="exact")
+    hits = int(((predictions.predicted == 2) & predictions.correct).sum())
+    wanted = binomtest(hits, int((predictions.labels == 2).sum())).proportion_ci(0.9, method="exact")
     assert table.loc[2, ["recall_low", "recall_high"]].tolist() == pytest.approx(list(wanted), abs=1e-6)
-    counts = read(confusion_table(judgement))
+    counts = read(confusion_table(predictions))
     assert list(counts.iloc[:, 0]) == ["class", "NA", "C#", "C+"]
     written = counts.iloc[:, 1:].to_numpy(int)
-    assert (written == confusion_matrix(judgement.labels, judgement.predicted)).all()
+    assert (written == confusion_matrix(predictions.labels, predictions.predicted)).all()
 
 
 def test_what_is_undefined_is_an_empty_cell():
-    alone = Judgement(["a", "b"], np.array([0]), np.array([[0.9, 0.1]]), np.ones(1))
+    alone = Predictions(["a", "b"], np.array([0]), np.array([[0.9, 0.1]]), np.ones(1))
     row = read(class_table(alone, 0.95)).iloc[1]
     assert row["images"] == "0"
     assert row["recall"] == row["precision"] == row["recall_low"] == row["precision_high"] == row["f1"] == ""
@@ -50,14 +50,14 @@ def test_what_is_undefined_is_an_empty_cell():
 
 def test_150_classes_warn_of_nothing_and_leave_the_metrics_small():
     names = [f"Klasse {number} ü" for number in range(148)] + ["C#", "C+"]
-    judgement = judge(names, 600)
-    images = pd.DataFrame({"path": [f"{i}.png" for i in range(600)], "class": np.array(names)[judgement.labels]})
+    predictions = judge(names, 600)
+    images = pd.DataFrame({"path": [f"{i}.png" for i in range(600)], "class": np.array(names)[predictions.labels]})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        table = prediction_table(images, judgement)
-        assert len(class_table(judgement, 0.95)) == len(confusion_table(judgement)) == 150
-        metrics = report_metrics(judgement, {"kind": np.resize(["a", "b"], 600)}, 20, 0.95, 1)
-    assert table.iloc[:, 3:].to_numpy() == pytest.approx(judgement.probabilities, abs=1e-6)
+        table = prediction_table(images, predictions)
+        assert len(class_table(predictions, 0.95)) == len(confusion_table(predictions)) == 150
+        metrics = report_metrics(predictions, {"kind": np.resize(["a", "b"], 600)}, 20, 0.95, 1)
+    assert table.iloc[:, 3:].to_numpy() == pytest.approx(predictions.probabilities, abs=1e-6)
     assert list(table.columns[-2:]) == ["probability_C#", "probability_C+"]
-    assert list(table["predicted"]) == [names[label] for label in judgement.probabilities.argmax(axis=1)]
+    assert list(table["predicted"]) == [names[label] for label in predictions.probabilities.argmax(axis=1)]
     assert len(json.dumps(metrics, indent=2)) < 8_000

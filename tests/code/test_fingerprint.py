@@ -18,7 +18,7 @@ def source(tmp_path: Path) -> Path:
     return Path(shutil.copytree(ROOT / "src", tmp_path / "src", ignore=ignored))
 
 
-def digest_after(source: Path, edit: str, file: str = "engines/rule.py", asked: str = "engines") -> str:
+def digest_after(source: Path, edit: str, file: str = "engines/selection.py", asked: str = "engines") -> str:
     """What `code_digest` says in a process that imports a stage's package, has a file edited, and asks."""
     code = (
         "import thaw.stages; from pathlib import Path; from thaw.errors import ThawError\n"
@@ -35,7 +35,7 @@ def digest_after(source: Path, edit: str, file: str = "engines/rule.py", asked: 
 def test_code_that_was_edited_since_it_was_loaded_gives_no_key(source: Path) -> None:
     before = digest_after(source, "")
     said = digest_after(source, EDIT)
-    assert said.startswith("refused") and "engines/rule.py" in said
+    assert said.startswith("refused") and "engines/selection.py" in said
     after = digest_after(source, "")
     assert not after.startswith("refused") and after != before, "the next process runs the new code"
 

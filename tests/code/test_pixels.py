@@ -15,7 +15,7 @@ from thaw import images, pixels
 from thaw.augmentation.contact_sheet import tell_rules
 from thaw.errors import ThawError
 from thaw.gate.inspection import inspect_folder
-from thaw.gate.scan.picture import Bounds, inspect
+from thaw.gate.scan.image import Bounds, inspect
 from thaw.params import ValidateParams
 
 BOUNDS = Bounds(images.FORMATS, 10**6, 10**6)

@@ -13,7 +13,7 @@ import pytest
 from thaw.params import flatten
 from thaw.tracking.follower import JournalFollower
 from thaw.tracking.outbox import Outbox, create_outbox, find_unfinished
-from thaw.tracking.records import epochs_before, record_outputs
+from thaw.tracking.run_data import epochs_before, record_outputs
 from thaw.tracking.shipment import Shipment
 from thaw.tracking.store import Store
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.code.test_versioning import work
 from thaw.errors import ThawError
-from thaw.versioning import Books
+from thaw.versioning import DvcRepo
 
 
 def change_and_change_back(path: Path) -> None:
@@ -31,71 +31,71 @@ EDITS = {
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_stage_is_not_booked_when_its_inputs_changed_under_it(root: Path, edit: str) -> None:
     (root / "data" / "raw" / "c.txt").write_text("3")
-    books = Books(root)
-    work(books, "first")
+    repo = DvcRepo(root)
+    work(repo, "first")
     booked = (root / "dvc.lock").read_bytes()
     (root / "data" / "raw" / "a.txt").write_text("9")
-    snapshot = books.snapshot("first")
-    books.clear("first")
+    snapshot = repo.snapshot("first")
+    repo.clear("first")
     (root / "out_first.txt").write_text("9")
     change, said = EDITS[edit]
     change(root)
     with pytest.raises(ThawError, match="while it ran") as refused:
-        books.commit("first", snapshot)
+        repo.commit("first", snapshot)
     assert said in refused.value.reason
     assert (root / "dvc.lock").read_bytes() == booked
-    assert books.changed("first")
-    assert not books.restore("first", books.snapshot("first")), "nor does the run cache hold it"
+    assert repo.changed("first")
+    assert not repo.restore("first", repo.snapshot("first")), "nor does the run cache hold it"
 
 
 def test_a_key_that_the_stage_does_not_use_may_change(root: Path) -> None:
-    books = Books(root)
-    snapshot = books.snapshot("first")
+    repo = DvcRepo(root)
+    snapshot = repo.snapshot("first")
     (root / "out_first.txt").write_text("1")
     (root / "params.yaml").write_text("seed: 2\nfirst: {a: 1}\nsecond: {depth: 9, other: 3}\n")
-    books.commit("first", snapshot)
-    assert not books.changed("first")
+    repo.commit("first", snapshot)
+    assert not repo.changed("first")
 
 
 def test_only_data_that_was_judged_is_booked(root: Path) -> None:
     (root / "data" / "raw" / "b.txt").write_text("new")
-    books = Books(root)
-    work(books, "first")
+    repo = DvcRepo(root)
+    work(repo, "first")
     version = (root / "data" / "raw.dvc").read_bytes()
     (root / "data" / "raw" / "late.txt").write_text("late")
     with pytest.raises(ThawError, match="data/raw: changed after first had judged it"):
-        books.commit_data("first")
+        repo.commit_data("first")
     assert (root / "data" / "raw.dvc").read_bytes() == version
     (root / "data" / "raw" / "late.txt").unlink()
-    assert Books(root).commit_data("first") == ["data/raw.dvc"]
+    assert DvcRepo(root).commit_data("first") == ["data/raw.dvc"]
 
 
 def test_an_output_that_somebody_changed_is_not_gone_on_with(root: Path) -> None:
-    books = Books(root)
-    work(books, "first")
-    books.require_consistent("second", books.snapshot("second"))
+    repo = DvcRepo(root)
+    work(repo, "first")
+    repo.require_consistent("second", repo.snapshot("second"))
     (root / "out_first.txt").write_text("by hand")
     with pytest.raises(ThawError, match=r"out_first.txt: is not what first made"):
-        books.require_consistent("second", books.snapshot("second"))
+        repo.require_consistent("second", repo.snapshot("second"))
 
 
 def test_what_is_unchanged_is_what_the_snapshot_has(root: Path) -> None:
-    books = Books(root)
-    work(books, "first")
-    snapshot = books.snapshot("first")
-    books.require_booked("first", snapshot)
+    repo = DvcRepo(root)
+    work(repo, "first")
+    snapshot = repo.snapshot("first")
+    repo.require_booked("first", snapshot)
     (root / "data" / "raw" / "a.txt").write_text("2")
-    work(books, "first")
+    work(repo, "first")
     with pytest.raises(ThawError, match="data/raw"):
-        books.require_booked("first", snapshot)
+        repo.require_booked("first", snapshot)
 
 
 def test_what_another_command_booked_is_seen(root: Path) -> None:
-    books, other = Books(root), Books(root)
+    repo, other = DvcRepo(root), DvcRepo(root)
     work(other, "first")
-    assert not books.changed("first")
+    assert not repo.changed("first")
     (root / "data" / "raw" / "a.txt").write_text("2")
-    work(books, "first")
+    work(repo, "first")
     assert not other.changed("first")
 
 
@@ -103,18 +103,18 @@ def test_data_that_no_stage_reads_is_left_alone(root: Path) -> None:
     for name in ("gone", "new"):
         (root / "data" / name).mkdir()
         (root / "data" / name / "x.txt").write_text(name)
-    books = Books(root)
+    repo = DvcRepo(root)
     for name in ("gone", "new"):
-        books.add(root / "data" / name)
-    books.close()
+        repo.add(root / "data" / name)
+    repo.close()
     (root / "data" / "gone" / "x.txt").unlink()
     (root / "data" / "gone").rmdir()
     (root / "data" / "new" / "y.txt").write_text("not booked")
     (root / "data" / "raw" / "b.txt").write_text("booked")
     version = (root / "data" / "new.dvc").read_bytes()
-    books = Books(root)
-    assert books.commit_data() == ["data/raw.dvc"]
-    assert books.data_version().keys() == {"data/raw"}
+    repo = DvcRepo(root)
+    assert repo.commit_data() == ["data/raw.dvc"]
+    assert repo.data_version().keys() == {"data/raw"}
     assert (root / "data" / "new.dvc").read_bytes() == version
 
 
@@ -128,32 +128,32 @@ with Repo(sys.argv[1]).lock:
 
 
 def test_a_lock_that_is_held_is_waited_for(root: Path) -> None:
-    books = Books(root)
-    work(books, "first")
+    repo = DvcRepo(root)
+    work(repo, "first")
     (root / "data" / "raw" / "a.txt").write_text("2")
-    snapshot = books.snapshot("first")
-    books.clear("first")
+    snapshot = repo.snapshot("first")
+    repo.clear("first")
     (root / "out_first.txt").write_text("2")
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(root)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout
     assert holder.stdout.readline() == "held\n"
     began = time.monotonic()
-    books.commit("first", snapshot)
+    repo.commit("first", snapshot)
     assert time.monotonic() - began > 3.5, "longer than DVC itself would have waited"
-    assert not books.changed("first")
+    assert not repo.changed("first")
     holder.wait()
 
 
 def test_without_waiting_a_held_lock_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THAW_NO_WAIT", "1")
-    books = Books(root)
+    repo = DvcRepo(root)
     with (
         subprocess.Popen([sys.executable, "-c", HOLD, str(root)], stdout=subprocess.PIPE, text=True) as holder,
         pytest.raises(ThawError, match="held by another"),
     ):
         assert holder.stdout
         holder.stdout.readline()
-        books.changed("first")
+        repo.changed("first")
 
 
 def test_a_stage_that_dvc_repro_works_on_is_waited_for(root: Path) -> None:
@@ -164,18 +164,18 @@ def test_a_stage_that_dvc_repro_works_on_is_waited_for(root: Path) -> None:
     while not (rwlock.exists() and "out_first.txt" in rwlock.read_text()):
         assert repro.poll() is None
         time.sleep(0.1)
-    books = Books(root)
-    with books.reserved("first"):
+    repo = DvcRepo(root)
+    with repo.reserved("first"):
         assert (root / "out_first.txt").exists()
-        assert not books.changed("first"), "dvc repro has booked it meanwhile"
+        assert not repo.changed("first"), "dvc repro has booked it meanwhile"
     assert repro.wait() == 0
 
 
 def test_dvc_repro_keeps_off_a_stage_that_is_reserved(root: Path) -> None:
-    books = Books(root)
-    with books.reserved("first"):
+    repo = DvcRepo(root)
+    with repo.reserved("first"):
         done = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=root, capture_output=True, text=True)
         assert done.returncode != 0
         assert "busy" in done.stderr
-        work(books, "first")
+        work(repo, "first")
     subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=root, check=True, capture_output=True)

@@ -16,7 +16,7 @@ from thaw.project import find_root
 from thaw.trees import NotPutBackError, copy_tree, is_empty, taking_place, unchanged_on_failure
 
 if TYPE_CHECKING:
-    from thaw.versioning import Books
+    from thaw.versioning import DvcRepo
 
 _NAME = re.compile(r"\w(?:[\w .+@#-]{0,60}\w)?")
 
@@ -58,17 +58,17 @@ def add(
         raise ThawError(
             f"{target.relative_to(root)}: holds data already", "Use --replace to move it aside first."
         )
-    books = open_books(root)
+    repo = open_repo(root)
     target.parent.mkdir(exist_ok=True)  # DVC looks at names in folders that are there
-    books.check_free(target)
+    repo.check_free(target)
     with as_it_was_on_failure(path), folder_beside(target) as temporary:
         count = _copy(source, temporary / "tree", quiet)
         with (
             unchanged_on_failure(*booked_in(target)),
             taking_place(temporary / "tree", target) as old,
         ):
-            books.add(target, link)
-    books.close()
+            repo.add(target, link)
+    repo.close()
     if not quiet:
         _tell(target.relative_to(root), count, old if old and old.exists() else None)
 
@@ -94,13 +94,13 @@ def _check_apart(source: Path, target: Path) -> None:
         )
 
 
-def open_books(root: Path) -> "Books":
-    """DVC's books of the project.
+def open_repo(root: Path) -> "DvcRepo":
+    """The project as DVC sees it.
 
     Raises:
         ThawError: they cannot be opened; where DVC or git is not set up, with the command that does it.
     """
-    from thaw.versioning import Books
+    from thaw.versioning import DvcRepo
 
     has_git = any((folder / ".git").exists() for folder in (root, *root.parents))
     if not (root / ".dvc").is_dir():
@@ -111,7 +111,7 @@ def open_books(root: Path) -> "Books":
             f"Run `{command}` in this folder, or `dvc init --no-scm` to do without git.",
         )
     try:
-        return Books(root)
+        return DvcRepo(root)
     except ThawError:
         if has_git:
             raise

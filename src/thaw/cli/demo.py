@@ -8,7 +8,7 @@ import typer
 from thaw.cli import app
 
 if TYPE_CHECKING:
-    from thaw.versioning import Books
+    from thaw.versioning import DvcRepo
 
 
 @app.command()
@@ -31,7 +31,7 @@ def demo(
       thaw demo && thaw run
       thaw demo digits --replace
     """
-    from thaw.cli.data import open_books
+    from thaw.cli.data import open_repo
     from thaw.project import find_root
     from thaw.trees import is_empty
 
@@ -39,13 +39,13 @@ def demo(
     raw_dir = root / "data" / "raw"
     if not replace and is_empty(raw_dir):
         _check_unclaimed(raw_dir, name)
-    books = open_books(root)
+    repo = open_repo(root)
     if replace and not is_empty(raw_dir):
-        written, old = _lay_out_beside(name, raw_dir, books, quiet)
+        written, old = _lay_out_beside(name, raw_dir, repo, quiet)
     else:
         written, old = _lay_out(name, raw_dir, quiet), None
-        books.commit_data()
-    books.close()
+        repo.commit_data()
+    repo.close()
     if not quiet:
         _tell(name, raw_dir, written, old)
 
@@ -69,7 +69,7 @@ def _check_unclaimed(raw_dir: Path, name: str) -> None:
         )
 
 
-def _lay_out_beside(name: str, raw_dir: Path, books: "Books", quiet: bool) -> tuple[int, Path | None]:
+def _lay_out_beside(name: str, raw_dir: Path, repo: "DvcRepo", quiet: bool) -> tuple[int, Path | None]:
     """Put the set in the place of other data, which goes aside once the set is whole."""
     from thaw.cli.data import as_it_was_on_failure, booked_in
     from thaw.files import folder_beside
@@ -78,7 +78,7 @@ def _lay_out_beside(name: str, raw_dir: Path, books: "Books", quiet: bool) -> tu
     with as_it_was_on_failure(raw_dir), folder_beside(raw_dir) as temporary:
         written = _lay_out(name, temporary / "tree", quiet)
         with unchanged_on_failure(*booked_in(raw_dir)), taking_place(temporary / "tree", raw_dir) as old:
-            books.commit_data()
+            repo.commit_data()
     return written, old
 
 

@@ -16,7 +16,7 @@ from thaw.cli.completion import complete_override, complete_stage
 from thaw.errors import ThawError
 from thaw.params.editing import check_overrides, parse_overrides
 from thaw.project import find_root
-from thaw.versioning import Books, choose_stages, read_stage_names
+from thaw.versioning import DvcRepo, choose_stages, read_stage_names
 
 
 @app.command()
@@ -93,12 +93,12 @@ def _forecast(
     root: Path, values: Mapping[str, Any], only: str | None, from_stage: str | None, force: bool
 ) -> dict[str, list[str]]:
     """Each stage that would be looked at to why it would run: nothing where it would not."""
-    books = Books(root)
+    repo = DvcRepo(root)
     try:
-        reasons = books.reasons(values)
-        chosen = choose_stages(books, lambda name: bool(reasons[name]), only, from_stage)
+        reasons = repo.reasons(values)
+        chosen = choose_stages(repo, lambda name: bool(reasons[name]), only, from_stage)
     finally:
-        books.close()
+        repo.close()
     return {name: reasons[name] or ["--force"] * force for name in chosen}
 
 

@@ -15,7 +15,7 @@ from thaw.project import find_root, forget_experiment, forget_finished, home_dir
 if TYPE_CHECKING:
     from thaw.params import Params
     from thaw.tracking.outbox import Outbox
-    from thaw.versioning import Books, Snapshot, StageSpec
+    from thaw.versioning import DvcRepo, Snapshot, StageSpec
 
 
 @app.command()
@@ -36,20 +36,20 @@ def stage(
     from thaw.stages import configure_logging
     from thaw.tracking.recording import PIPELINE
     from thaw.tracking.shipment import Shipment
-    from thaw.versioning import Books, require_same
+    from thaw.versioning import DvcRepo, require_same
 
     root = find_root()
     configure_logging()
     shipment = Shipment(home_dir(root))
-    books = Books(root)
-    spec = books.stage(name)
+    repo = DvcRepo(root)
+    spec = repo.stage(name)
     spec.require_inputs(root)
-    snapshot, params = books.snapshot(name), load_params(root / "params.yaml")
-    outbox = _open_runs(root, books, spec, params)
+    snapshot, params = repo.snapshot(name), load_params(root / "params.yaml")
+    outbox = _open_runs(root, repo, spec, params)
     shipment.begin(outbox)
     status = ""  # a stage that is killed stays open: the next one goes on with it
     try:
-        _work(root, books, spec, snapshot, params, outbox)
+        _work(root, repo, spec, snapshot, params, outbox)
         status = "FINISHED"
     except Exception:
         status = "FAILED"
@@ -63,34 +63,34 @@ def stage(
             if problem:
                 typer.echo(problem, err=True)
     # DVC books what it finds once this process is gone: nothing that takes time comes after this look.
-    require_same(name, snapshot, books.snapshot(name))
-    books.close()
+    require_same(name, snapshot, repo.snapshot(name))
+    repo.close()
 
 
-def _open_runs(root: Path, books: "Books", spec: "StageSpec", params: "Params") -> "Outbox":
+def _open_runs(root: Path, repo: "DvcRepo", spec: "StageSpec", params: "Params") -> "Outbox":
     """Open the pipeline's run, which the stages of one DVC process share, and the stage's below it.
 
     Raises:
         ThawError: a parameter of the stage is not what the pipeline's run was opened with.
     """
-    from thaw.tracking import records
+    from thaw.tracking import run_data
     from thaw.tracking.grouping import group_key, group_outbox, is_under_dvc
     from thaw.tracking.recording import PIPELINE, record_data
 
     name = spec.name
-    if books.is_booked(name):
+    if repo.is_booked(name):
         forget_finished(root, name)
-    versions = books.data_version()
-    mark = records.fingerprint(root, versions)
+    versions = repo.data_version()
+    mark = run_data.fingerprint(root, versions)
     outbox = group_outbox(home_dir(root), group_key(root), PIPELINE, mark)
     if not outbox.opened(name):
         (scratch_dir(root, name) / "journal.jsonl").unlink(missing_ok=True)
     experiment = os.environ.get("DVC_EXP_NAME", "")
-    tags = records.describe_run(root) | ({"dvc.experiment": experiment} if experiment else {})
+    tags = run_data.describe_run(root) | ({"dvc.experiment": experiment} if experiment else {})
     title = experiment or ("dvc repro" if is_under_dvc() else f"thaw stage {name}")
     own = params.flat(spec.keys)
     _require_opened_with(outbox, own)
-    outbox.open_run(PIPELINE, title, tags=tags, params=_known_params(books, name, params) | own, fingerprint=mark)
+    outbox.open_run(PIPELINE, title, tags=tags, params=_known_params(repo, name, params) | own, fingerprint=mark)
     outbox.open_run(name, name, PIPELINE, params=params.flat([name]))
     record_data(outbox, versions)
     return outbox
@@ -108,36 +108,36 @@ def _require_opened_with(outbox: "Outbox", own: dict[str, Any]) -> None:
         )
 
 
-def _known_params(books: "Books", name: str, params: "Params") -> dict[str, Any]:
+def _known_params(repo: "DvcRepo", name: str, params: "Params") -> dict[str, Any]:
     """The parameters, less those of stages before this one that are out of date: other values made what this one reads."""
-    dirty = [other for other in books.upstream(name) if books.changed(other)]
-    unknown = {key for other in dirty for key in books.stage(other).keys}
+    dirty = [other for other in repo.upstream(name) if repo.changed(other)]
+    unknown = {key for other in dirty for key in repo.stage(other).keys}
     return params.flat(key for key in params.sections() if key not in unknown)
 
 
 def _work(
-    root: Path, books: "Books", spec: "StageSpec", snapshot: "Snapshot", params: "Params", outbox: "Outbox"
+    root: Path, repo: "DvcRepo", spec: "StageSpec", snapshot: "Snapshot", params: "Params", outbox: "Outbox"
 ) -> None:
     """Run the stage, and log what it made to both runs."""
     from thaw.stages import call_stage
     from thaw.tracking.address import model_name
     from thaw.tracking.follower import JournalFollower
     from thaw.tracking.recording import PIPELINE, StageFacts, record_child, record_gate, record_stage
-    from thaw.tracking.records import epochs_before
+    from thaw.tracking.run_data import epochs_before
     from thaw.versioning import require_same
 
     name = spec.name
     for output in spec.outputs.values():
         output.parent.mkdir(parents=True, exist_ok=True)
-    first_step = epochs_before(books.stages(), name)
+    first_step = epochs_before(repo.stages(), name)
     try:
         with JournalFollower(outbox, (name, PIPELINE), scratch_dir(root, name) / "journal.jsonl", first_step):
             call_stage(spec, root, params)
     finally:
         record_gate(outbox, spec)
-    require_same(name, snapshot, books.snapshot(name))  # refused here, or DVC would book it
+    require_same(name, snapshot, repo.snapshot(name))  # refused here, or DVC would book it
     record_child(outbox, spec)
-    hashes = books.hashes_of_outputs(name) | books.made_inputs(snapshot)
+    hashes = repo.present_output_hashes(name) | repo.made_inputs(snapshot)
     record_stage(outbox, StageFacts(spec, "ran", first_step, hashes), model_name(home_dir(root)))
-    if books.downstream(name) == [name]:
+    if repo.downstream(name) == [name]:
         forget_experiment(root)

@@ -85,13 +85,13 @@ def _run_on_thawed(work: Callable[[Any, Any], Any]) -> Any:
     from thaw.stages.fine_tune import thaw_network
     from thaw.training.devices import training_on
     from thaw.training.guard import guarded
-    from thaw.versioning import Books
+    from thaw.versioning import DvcRepo
 
     root = find_root()
     params = load_params(root / "params.yaml")
-    books = Books(root)
-    inputs = books.stage("fine_tune").inputs
-    books.close()
+    repo = DvcRepo(root)
+    inputs = repo.stage("fine_tune").inputs
+    repo.close()
     for path in inputs.values():
         if not path.exists():
             raise ThawError(f"{path.relative_to(root)}: fine_tune needs it, and it is not there", "Run `thaw run` first.")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thaw.engines.compiled import CompiledNetwork
 from thaw.engines.engine import Engine, Run
-from thaw.engines.keep import Kept
-from thaw.engines.rule import Choice, choices
+from thaw.engines.selection import Choice, choices
 from thaw.errors import ThawError
 from thaw.fingerprint import code_digest, content_key, library_versions
 from thaw.params import ExtractParams
@@ -21,7 +21,7 @@ from thaw.params import ExtractParams
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Engine", "compile", "compile_kept"]
+__all__ = ["Engine", "compile", "compile_cached"]
 
 _log = logging.getLogger("thaw.engines")
 
@@ -43,10 +43,10 @@ def compile(  # noqa: A001 - always called as engines.compile
     Raises:
         ThawError: the engine that `params` names cannot run this network within the tolerance.
     """
-    return compile_kept(_model_key(network), lambda: network, params, scratch_dir, sample)
+    return compile_cached(_model_key(network), lambda: network, params, scratch_dir, sample)
 
 
-def compile_kept(
+def compile_cached(
     key: str,
     load: "Callable[[], keras.Model]",
     params: ExtractParams,
@@ -65,10 +65,10 @@ def compile_kept(
     """
     failures: list[str] = []
     for choice in choices(params):
-        kept = Kept(scratch_dir / "engines", _kept_key(key, choice, params.batch_size), load)
+        compiled_network = CompiledNetwork(scratch_dir / "engines", _cache_key(key, choice, params.batch_size), load)
         try:
-            run = _start(choice, kept, params.batch_size)
-            error = None if sample is None else _check(run, choice, kept, sample)
+            run = _start(choice, compiled_network, params.batch_size)
+            error = None if sample is None else _check(run, choice, compiled_network, sample)
         except Exception as failure:  # an engine fails in its own ways; the next one may run the network
             if isinstance(failure, ThawError | MemoryError):
                 raise
@@ -76,7 +76,7 @@ def compile_kept(
             continue
         if error is None or error <= params.tolerance:
             _log.info("engine %s, relative error %s", choice, "unchecked" if error is None else f"{error:.2g}")
-            engine_key = content_key(kept.network_dir.name, choice.precision)
+            engine_key = content_key(compiled_network.network_dir.name, choice.precision)
             return Engine(choice.engine, choice.precision, error, engine_key, run)
         failures.append(f"{choice}: relative error {error:.2g} is over the tolerance of {params.tolerance:g}")
         _log.warning("%s", failures[-1])
@@ -86,37 +86,37 @@ def compile_kept(
     )
 
 
-def _kept_key(key: str, choice: Choice, batch_size: int) -> str:
+def _cache_key(key: str, choice: Choice, batch_size: int) -> str:
     code = code_digest("engines", "models")
     return content_key(
         key, choice.engine, batch_size, code, library_versions("keras", "tensorflow", "numpy", choice.engine)
     )
 
 
-def _start(choice: Choice, kept: Kept, batch_size: int) -> Run:
+def _start(choice: Choice, compiled_network: CompiledNetwork, batch_size: int) -> Run:
     if choice.engine == "openvino":
         from thaw.engines import openvino
 
-        return openvino.start(kept, choice.precision, batch_size)
+        return openvino.start(compiled_network, choice.precision, batch_size)
     from thaw.engines import tensorflow
 
-    return tensorflow.start(kept, batch_size)
+    return tensorflow.start(compiled_network, batch_size)
 
 
-def _check(run: Run, choice: Choice, kept: Kept, sample: np.ndarray) -> float:
+def _check(run: Run, choice: Choice, compiled_network: CompiledNetwork, sample: np.ndarray) -> float:
     """The norm of the difference to Keras over the norm of Keras's output, on `sample`; kept by the sample's digest."""
     if choice.engine == "tensorflow":
         return 0.0
     name = f"{choice.precision}-{content_key(sample.tobytes())}"
-    error = kept.read_error(name)
+    error = compiled_network.read_error(name)
     if error is None:
         from thaw.engines import tensorflow
 
-        reference = tensorflow.start(kept, len(sample))(sample)
+        reference = tensorflow.start(compiled_network, len(sample))(sample)
         error = float(np.linalg.norm(run(sample) - reference) / max(float(np.linalg.norm(reference)), 1e-30))
         if not np.isfinite(error):
             raise FloatingPointError("the engine's output is not finite")
-        kept.write_error(name, error)
+        compiled_network.write_error(name, error)
     return error
 
 

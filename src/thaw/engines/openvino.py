@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thaw.engines.compiled import CompiledNetwork
 from thaw.engines.engine import Run, in_batches
-from thaw.engines.keep import Kept
 
 if TYPE_CHECKING:
     import keras
@@ -21,13 +21,13 @@ def has_bfloat16() -> bool:
     return "BF16" in _library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def start(kept: Kept, precision: str, batch_size: int) -> Run:
-    """Compile the network in `kept`; it is converted from Keras only where it was not before."""
+def start(compiled_network: CompiledNetwork, precision: str, batch_size: int) -> Run:
+    """Compile the network in `compiled_network`; it is converted from Keras only where it was not before."""
 
     def convert(model: "keras.Model", network_dir: Path) -> None:
         _convert(model, network_dir, batch_size)
 
-    path = kept.ensure(convert) / "network.xml"
+    path = compiled_network.ensure(convert) / "network.xml"
     core = _library().Core()
     settings = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],

@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from thaw.engines.compiled import CompiledNetwork
 from thaw.engines.engine import Run, in_batches
-from thaw.engines.keep import Kept
 
 
-def start(kept: Kept, batch_size: int) -> Run:
-    """Run the Keras network in `kept` as it is."""
+def start(compiled_network: CompiledNetwork, batch_size: int) -> Run:
+    """Run the Keras network in `compiled_network` as it is."""
     import tensorflow as tf
 
-    model = kept.model
+    model = compiled_network.model
 
     @tf.function(jit_compile=False)
     def infer(images: Any) -> Any:

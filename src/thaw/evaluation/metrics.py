@@ -5,7 +5,7 @@ Definitions as in scikit-learn (a test holds them equal). Where a metric is not 
 
 import numpy as np
 
-from thaw.evaluation.judgement import Judgement
+from thaw.evaluation.predictions import Predictions
 
 LOWEST_PROBABILITY = 1e-15  # log loss of a sure mistake stays finite
 
@@ -20,7 +20,7 @@ UNDEFINED = {
 """Why a metric is missing."""
 
 
-def measure(judgement: Judgement, weights: np.ndarray) -> dict[str, np.ndarray]:
+def measure(predictions: Predictions, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Each metric by name, float64 `(weightings,)`, NaN where undefined.
 
     `precision`, `recall`, `f1`, `roc_auc`, `average_precision` are of the positive class when there are two;
@@ -31,14 +31,14 @@ def measure(judgement: Judgement, weights: np.ndarray) -> dict[str, np.ndarray]:
         weights: `(weightings, images)`, not negative.
     """
     total = weights.sum(axis=1)
-    measured = {"accuracy": _ratio(weights @ judgement.correct, total)}
-    support, predicted, hits = _class_counts(judgement, weights)
+    measured = {"accuracy": _ratio(weights @ predictions.correct, total)}
+    support, predicted, hits = _class_counts(predictions, weights)
     recall, precision = _ratio(hits, support), _ratio(hits, predicted)
     f1 = _ratio(2 * hits, support + predicted)
     measured["balanced_accuracy"] = _mean(recall)
-    if len(judgement.classes) == 2:
+    if len(predictions.classes) == 2:
         measured |= {"precision": precision[:, 1], "recall": recall[:, 1], "f1": f1[:, 1]}
-        positives, scores = [judgement.labels == 1], [judgement.probabilities[:, 1]]
+        positives, scores = [predictions.labels == 1], [predictions.probabilities[:, 1]]
     else:
         present = np.where(support > 0, 1.0, np.nan)
         measured |= {
@@ -46,37 +46,37 @@ def measure(judgement: Judgement, weights: np.ndarray) -> dict[str, np.ndarray]:
             "recall": _mean(recall),
             "f1": _mean(f1 * present),
         }
-        positives = [judgement.labels == number for number in range(len(judgement.classes))]
-        scores = list(judgement.probabilities.T)
+        positives = [predictions.labels == number for number in range(len(predictions.classes))]
+        scores = list(predictions.probabilities.T)
     ranked = [_rank_metrics(*pair, weights) for pair in zip(positives, scores, strict=True)]
     measured["roc_auc"] = _mean(np.stack([auc for auc, _ in ranked], axis=1))
     measured["average_precision"] = _mean(np.stack([precision for _, precision in ranked], axis=1))
-    surprise = -np.log(np.maximum(judgement.true_probability, LOWEST_PROBABILITY))
+    surprise = -np.log(np.maximum(predictions.true_probability, LOWEST_PROBABILITY))
     measured["log_loss"] = _ratio(weights @ surprise, total)
-    if (judgement.confidence != 1).any():
-        confident = weights * judgement.confidence
+    if (predictions.confidence != 1).any():
+        confident = weights * predictions.confidence
         measured["confidence_weighted_accuracy"] = _ratio(
-            confident @ judgement.correct, confident.sum(axis=1)
+            confident @ predictions.correct, confident.sum(axis=1)
         )
     return measured
 
 
-def shares(judgement: Judgement) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def shares(predictions: Predictions) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The metrics that are weighted shares of the images: those that count, bool `(images,)`, and weights `(images,)`."""
-    each_class = 1 / np.bincount(judgement.labels, minlength=len(judgement.classes))[judgement.labels]
-    found = {"accuracy": np.ones(len(judgement)), "balanced_accuracy": each_class, "recall": each_class}
-    if len(judgement.classes) == 2:
-        found |= {"recall": judgement.labels == 1, "precision": judgement.predicted == 1}
-    if (judgement.confidence != 1).any():
-        found["confidence_weighted_accuracy"] = judgement.confidence
+    each_class = 1 / np.bincount(predictions.labels, minlength=len(predictions.classes))[predictions.labels]
+    found = {"accuracy": np.ones(len(predictions)), "balanced_accuracy": each_class, "recall": each_class}
+    if len(predictions.classes) == 2:
+        found |= {"recall": predictions.labels == 1, "precision": predictions.predicted == 1}
+    if (predictions.confidence != 1).any():
+        found["confidence_weighted_accuracy"] = predictions.confidence
     weighted = {name: weights.astype(np.float64) for name, weights in found.items()}
-    return {name: (judgement.correct, weights) for name, weights in weighted.items() if weights.any()}
+    return {name: (predictions.correct, weights) for name, weights in weighted.items() if weights.any()}
 
 
-def measure_classes(judgement: Judgement) -> list[dict[str, float]]:
+def measure_classes(predictions: Predictions) -> list[dict[str, float]]:
     """Images, precision, recall and F1 of each class, NaN where undefined."""
     support, predicted, hits = (
-        counts[0] for counts in _class_counts(judgement, np.ones((1, len(judgement))))
+        counts[0] for counts in _class_counts(predictions, np.ones((1, len(predictions))))
     )
     columns = {
         "images": support,
@@ -87,19 +87,19 @@ def measure_classes(judgement: Judgement) -> list[dict[str, float]]:
     return [{name: float(column[i]) for name, column in columns.items()} for i in range(len(support))]
 
 
-def confusion(judgement: Judgement) -> np.ndarray:
+def confusion(predictions: Predictions) -> np.ndarray:
     """Counts, int `(classes, classes)`: a row a true class, a column a predicted one."""
-    size = len(judgement.classes)
-    return np.bincount(judgement.labels * size + judgement.predicted, minlength=size * size).reshape(
+    size = len(predictions.classes)
+    return np.bincount(predictions.labels * size + predictions.predicted, minlength=size * size).reshape(
         size, size
     )
 
 
-def _class_counts(judgement: Judgement, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _class_counts(predictions: Predictions, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weight of each class's images, predictions and hits, `(weightings, classes)` each."""
-    each = np.eye(len(judgement.classes))
-    hit = each[judgement.labels] * judgement.correct[:, None]
-    return weights @ each[judgement.labels], weights @ each[judgement.predicted], weights @ hit
+    each = np.eye(len(predictions.classes))
+    hit = each[predictions.labels] * predictions.correct[:, None]
+    return weights @ each[predictions.labels], weights @ each[predictions.predicted], weights @ hit
 
 
 def _rank_metrics(

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from thaw.evaluation.judgement import Judgement
+from thaw.evaluation.predictions import Predictions
 from thaw.files import replacing
 
 _COLUMNS, _ROWS, _TILE, _GAP, _CAPTION, _HEADER = 6, 4, 160, 10, 54, 40  # the last four in pixels
@@ -16,22 +16,22 @@ _PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
 
 
 def draw_mistakes(
-    judgement: Judgement, paths: Sequence[str], decode: Callable[[str], Image.Image], picture_path: Path
+    predictions: Predictions, paths: Sequence[str], decode: Callable[[str], Image.Image], picture_path: Path
 ) -> None:
     """Write a PNG: the wrongly judged images, the surest mistake first.
 
     Args:
-        paths: of the images, in the order of the judgement.
+        paths: of the images, in the order of the predictions.
         decode: opens the picture of a path, in mode RGB.
     """
-    wrong = np.flatnonzero(~judgement.correct)
-    worst = wrong[np.argsort(-judgement.certainty[wrong], kind="stable")][: _COLUMNS * _ROWS]
+    wrong = np.flatnonzero(~predictions.correct)
+    worst = wrong[np.argsort(-predictions.certainty[wrong], kind="stable")][: _COLUMNS * _ROWS]
     rows = max(1, -(-len(worst) // _COLUMNS))
     step = _TILE + _GAP
     size = (_COLUMNS * step + _GAP, _HEADER + rows * (step + _CAPTION))
     sheet = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(sheet)
-    title = f"{len(wrong)} of {len(judgement)} images judged wrongly" + (
+    title = f"{len(wrong)} of {len(predictions)} images judged wrongly" + (
         ", the surest first" if len(wrong) else ""
     )
     pen.text((_GAP, 11), title, _INK, _font(15))
@@ -40,8 +40,8 @@ def draw_mistakes(
         left, top = _GAP + column * step, _HEADER + row * (step + _CAPTION)
         sheet.paste(ImageOps.contain(decode(paths[image]), (_TILE, _TILE)), (left, top))
         lines = (
-            f"is {judgement.classes[judgement.labels[image]]}",
-            judgement.tell(image),
+            f"is {predictions.classes[predictions.labels[image]]}",
+            predictions.tell(image),
             paths[image].split("/")[-1],
         )
         for line, text in enumerate(lines):

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from thaw.evaluation.intervals import Interval, percentile_interval, resample, share_interval
-from thaw.evaluation.judgement import Judgement
 from thaw.evaluation.metrics import UNDEFINED, measure, shares
+from thaw.evaluation.predictions import Predictions
 
 _DIGITS = 6
 
 
 def report_metrics(
-    judgement: Judgement,
+    predictions: Predictions,
     slices: Mapping[str, np.ndarray],
     bootstrap_samples: int,
     coverage: float,
@@ -30,11 +30,11 @@ def report_metrics(
         bootstrap_samples: 0 gives no intervals but those of shares.
         coverage: of the intervals, 0.95 for example.
     """
-    report = _summarize(judgement, bootstrap_samples, coverage, seed)
+    report = _summarize(predictions, bootstrap_samples, coverage, seed)
     report["slices"] = {
         column: {
             str(value) or "(none)": _summarize(
-                judgement.where(values == value), bootstrap_samples, coverage, seed
+                predictions.where(values == value), bootstrap_samples, coverage, seed
             )
             for value in sorted(set(values))
         }
@@ -42,7 +42,7 @@ def report_metrics(
     }
     report["intervals"] = {
         "coverage": coverage,
-        "units": len(np.unique(judgement.units)),
+        "units": len(np.unique(predictions.units)),
         "shares": "Clopper-Pearson with the effective sample size (Korn and Graubard 1998)",
         "others": "expanded percentile bootstrap of units within each class (Hesterberg 2015)",
         "bootstrap_samples": bootstrap_samples,
@@ -50,11 +50,11 @@ def report_metrics(
     return report
 
 
-def _summarize(judgement: Judgement, samples: int, coverage: float, seed: int) -> dict[str, Any]:
-    point = {name: values[0] for name, values in measure(judgement, np.ones((1, len(judgement)))).items()}
-    summary: dict[str, Any] = {"images": len(judgement)}
+def _summarize(predictions: Predictions, samples: int, coverage: float, seed: int) -> dict[str, Any]:
+    point = {name: values[0] for name, values in measure(predictions, np.ones((1, len(predictions)))).items()}
+    summary: dict[str, Any] = {"images": len(predictions)}
     summary |= {name: _plain(value) for name, value in point.items()}
-    found = _intervals(judgement, samples, coverage, seed)
+    found = _intervals(predictions, samples, coverage, seed)
     summary["interval"] = {
         name: {"low": _plain(found[name][0]), "high": _plain(found[name][1])}
         for name, value in point.items()
@@ -64,14 +64,14 @@ def _summarize(judgement: Judgement, samples: int, coverage: float, seed: int) -
     return summary | ({"undefined": undefined} if undefined else {})
 
 
-def _intervals(judgement: Judgement, samples: int, coverage: float, seed: int) -> dict[str, Interval]:
-    units = judgement.units
+def _intervals(predictions: Predictions, samples: int, coverage: float, seed: int) -> dict[str, Interval]:
+    units = predictions.units
     closed = {
-        name: share_interval(hits, weights, units, coverage) for name, (hits, weights) in shares(judgement).items()
+        name: share_interval(hits, weights, units, coverage) for name, (hits, weights) in shares(predictions).items()
     }
     if not samples:
         return closed
-    batches = [measure(judgement, weights) for weights in resample(judgement.labels, units, samples, seed)]
+    batches = [measure(predictions, weights) for weights in resample(predictions.labels, units, samples, seed)]
     count = len(np.unique(units))
     drawn = {
         name: percentile_interval(np.concatenate([batch[name] for batch in batches]), count, coverage)

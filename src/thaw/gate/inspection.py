@@ -10,8 +10,8 @@ import numpy as np
 from thaw.errors import ThawError
 from thaw.gate.checks.class_names import check_class_names
 from thaw.gate.checks.drift import check_reference, check_splits, read_reference
+from thaw.gate.checks.images import check_files, check_formats, check_looks
 from thaw.gate.checks.metadata import Metadata, check_metadata, read_metadata
-from thaw.gate.checks.pictures import check_files, check_formats, check_looks
 from thaw.gate.checks.probabilities import name_probabilities
 from thaw.gate.checks.structure import Counts, check_structure, count_images, usable
 from thaw.gate.duplicates import exact_clusters, first_alike, near_clusters, report_clusters
@@ -20,7 +20,7 @@ from thaw.gate.findings import Finding, Findings, summarize
 from thaw.gate.rows import Rows, gather
 from thaw.gate.scan import store
 from thaw.gate.scan.arrays import skip_pandas
-from thaw.gate.scan.picture import Bounds
+from thaw.gate.scan.image import Bounds
 from thaw.gate.scan.survey import Survey
 from thaw.params.gate import LimitParams, ValidateParams
 

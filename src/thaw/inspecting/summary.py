@@ -43,7 +43,7 @@ def summarize(model: keras.Model) -> list[LayerSummary]:
     makers: dict[int, str] = {}
     layers = []
     for call in calls(model):
-        field = _see(call, [fields[id(tensor)] for tensor in call.inputs])
+        field = _trace(call, [fields[id(tensor)] for tensor in call.inputs])
         fields[id(call.output)] = field
         layers.append(_summarize_call(call, field, tuple(makers[id(tensor)] for tensor in call.inputs)))
         makers[id(call.output)] = call.layer.name
@@ -58,7 +58,7 @@ class _Field:
     step: tuple[float, float] = (1, 1)
 
 
-def _see(call: Call, inputs: list[_Field]) -> _Field:
+def _trace(call: Call, inputs: list[_Field]) -> _Field:
     layer = call.layer
     if not inputs:
         return _Field()

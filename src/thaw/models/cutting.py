@@ -30,14 +30,14 @@ def cut(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
 def _latest_cut(model: keras.Model) -> Any | None:
     latest = None
     for call, pending in fronts(model):
-        if _is_live(call.layer):
+        if _changes_in_training(call.layer):
             break
         if pending == 1:
             latest = call.output
     return latest
 
 
-def _is_live(layer: Any) -> bool:
+def _changes_in_training(layer: Any) -> bool:
     """Whether what the layer gives may change from one training step to the next."""
     if not isinstance(layer, keras.layers.Layer):
         return False

@@ -11,15 +11,15 @@ import pandas as pd
 
 from thaw import images
 from thaw.decision import threshold_of
-from thaw.engines import Engine, compile_kept
+from thaw.engines import Engine, compile_cached
 from thaw.errors import ThawError
-from thaw.evaluation import Judgement, report_metrics
+from thaw.evaluation import Predictions, report_metrics
 from thaw.evaluation.agreement import Comparison, Run
+from thaw.evaluation.examples import caption, choose_examples
 from thaw.evaluation.inference import judge_files
 from thaw.evaluation.mistakes import draw_mistakes
-from thaw.evaluation.pictures import draw_judgement, draw_learning_curves
+from thaw.evaluation.plots import draw_judgement, draw_learning_curves
 from thaw.evaluation.tables import class_table, confusion_table, prediction_table
-from thaw.evaluation.telling import caption, choose_telling
 from thaw.files import read_json, write_json, write_text
 from thaw.fingerprint import content_key
 from thaw.inference import exclude_tensor_float_32, run_in_float32
@@ -99,15 +99,15 @@ def evaluate(
     probabilities, failures = classifier.judge(files, comparison)
     for error in failures.values():
         raise error
-    judgement = Judgement(
+    predictions = Predictions(
         classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), params.threshold,
         rows["group"].to_numpy(str),
     )  # fmt: skip
-    _write_table(predictions_path, prediction_table(rows, judgement))
-    _write_table(class_metrics_path, class_table(judgement, params.confidence))
-    _write_table(confusion_path, confusion_table(judgement))
+    _write_table(predictions_path, prediction_table(rows, predictions))
+    _write_table(class_metrics_path, class_table(predictions, params.confidence))
+    _write_table(confusion_path, confusion_table(predictions))
     slices = {name: rows[name].to_numpy(str) for name in rows.columns if name not in FIXED_COLUMNS}
-    metrics = report_metrics(judgement, slices, params.bootstrap_samples, params.confidence, seed)
+    metrics = report_metrics(predictions, slices, params.bootstrap_samples, params.confidence, seed)
     metrics["served"] = {
         "phase": load_config(fine_tuned_dir).get("phase", "fine_tuned"),
         "engine": classifier.engine.name,
@@ -117,20 +117,20 @@ def evaluate(
     write_json(metrics_path, metrics)
     log.info("accuracy %.4f on %d images", metrics["accuracy"], len(rows))
     draw_learning_curves(frozen_curve_path, fine_tuned_curve_path, pictures_dir / "learning_curves.png")
-    draw_judgement(judgement, pictures_dir)
+    draw_judgement(predictions, pictures_dir)
     draw_mistakes(
-        judgement,
+        predictions,
         list(rows["path"]),
         lambda path: images.decode(images.inside(raw_dir, path), 3, at_least=(160, 160), resize="pad"),
         pictures_dir / "mistakes.png",
     )
-    explain_telling(params.explained_images, judgement, raw_dir, list(rows["path"]), network, classifier, pictures_dir)
+    explain_telling(params.explained_images, predictions, raw_dir, list(rows["path"]), network, classifier, pictures_dir)
     save_evaluated(fine_tuned_dir, evaluated_dir, params.threshold)
 
 
 def explain_telling(
     count: int,
-    judgement: Judgement,
+    predictions: Predictions,
     raw_dir: Path,
     paths: Sequence[str],
     network: "keras.Model",
@@ -138,15 +138,15 @@ def explain_telling(
     pictures_dir: Path,
 ) -> None:
     """Draw where the network looked in the `count` images that tell most, as `explained.png`; none: nothing."""
-    chosen = choose_telling(judgement, count)
+    chosen = choose_examples(predictions, count)
     if not chosen:
         return
     from thaw.explain.sheets import draw_sheet, open_picture, save_picture
 
     files = [images.inside(raw_dir, paths[image]) for image in chosen]
     opened = [open_picture(file, classifier.shape, classifier.resize) for file in files]
-    captions = [caption(judgement, image, paths[image]) for image in chosen]
-    labels = judgement.predicted[chosen].tolist()
+    captions = [caption(predictions, image, paths[image]) for image in chosen]
+    labels = predictions.predicted[chosen].tolist()
     save_picture(draw_sheet(network, opened, labels, captions), pictures_dir / "explained.png")
 
 
@@ -168,7 +168,7 @@ def open_classifier(
     classes = list(config["classes"])
     key = content_key("classifier", config["model"], shape, len(classes), config.get("weights_sha256"))
     in_float32 = extract.model_copy(update={"precision": "float32"})
-    engine = compile_kept(key, lambda: load(model_dir)[0], in_float32, scratch_dir, sample)
+    engine = compile_cached(key, lambda: load(model_dir)[0], in_float32, scratch_dir, sample)
     if engine.name == "tensorflow":
         exclude_tensor_float_32()
     return Classifier(classes, threshold_of(config), shape, resize, engine, extract.batch_size)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thaw.augmentation.views import FreshViews, StoredViews, open_views
-from thaw.engines import Engine, compile_kept
+from thaw.engines import Engine, compile_cached
 from thaw.files import digest_folder, write_json
 from thaw.fingerprint import content_key
 from thaw.models.pretrained import is_pretrained, locate_weights, pretrained_digest
@@ -52,7 +52,7 @@ def extract(
 
     with guarded(scratch_dir) as stop:
         sample = sample_pictures(train)
-        engine = compile_kept(key, load, params, scratch_dir, sample)
+        engine = compile_cached(key, load, params, scratch_dir, sample)
         values = engine(sample)
         shape, dtype = values.shape[1:], storage_dtype(values)
         for name, pictures in (("train", train), ("validation", validation)):

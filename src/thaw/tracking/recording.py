@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thaw.files import read_json
-from thaw.tracking import records
+from thaw.tracking import run_data
 from thaw.tracking.outbox import Outbox
 
 PIPELINE = "pipeline"
@@ -42,12 +42,12 @@ def record_gate(outbox: Outbox, spec: Any) -> None:
     """Log what the gate found, where the stage is the gate; also when it refused the data."""
     path = spec.outputs.get("findings_path")
     if path and path.exists():
-        records.record_findings(outbox, [spec.name, PIPELINE], path)
+        run_data.record_findings(outbox, [spec.name, PIPELINE], path)
 
 
 def record_child(outbox: Outbox, spec: Any) -> None:
     """Log a stage's outputs to its own run."""
-    records.record_outputs(outbox, [spec.name], spec.name, spec.outputs.values(), spec.metrics)
+    run_data.record_outputs(outbox, [spec.name], spec.name, spec.outputs.values(), spec.metrics)
 
 
 def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
@@ -59,8 +59,8 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
     spec = facts.spec
     if facts.outcome != "ran":
         for path in spec.curves:
-            records.record_curve(outbox, PIPELINE, path, facts.first_step)
-    records.record_outputs(outbox, [PIPELINE], spec.name, spec.outputs.values(), spec.metrics)
+            run_data.record_curve(outbox, PIPELINE, path, facts.first_step)
+    run_data.record_outputs(outbox, [PIPELINE], spec.name, spec.outputs.values(), spec.metrics)
     hashes = {f"dvc.{path}": value for path, value in facts.hashes.items()}
     outbox.log_tags(PIPELINE, {f"stage.{spec.name}": facts.outcome, **hashes})
     model_dir = spec.outputs.get(_MODEL)

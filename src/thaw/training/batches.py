@@ -19,7 +19,7 @@ class Examples:
 
     inputs: Inputs
     labels: Labels
-    alter: Callable[[Batch, np.random.Generator], Batch] | None = None
+    transform: Callable[[Batch, np.random.Generator], Batch] | None = None
     """What is done to each batch of training: where a view has other targets than its image."""
 
     def __len__(self) -> int:
@@ -39,8 +39,8 @@ def train_batches(
     for step in range(first_step, order.steps):
         part = slice(step * order.batch_size, (step + 1) * order.batch_size)
         batch = _gather(examples, images[part], views[part])
-        if examples.alter:
-            batch = examples.alter(batch, order.rng("alter", epoch, step))
+        if examples.transform:
+            batch = examples.transform(batch, order.rng("transform", epoch, step))
         yield _mix(batch, mixup, order.rng("mixup", epoch, step)) if mixup else batch
 
 

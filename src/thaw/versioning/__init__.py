@@ -1,12 +1,12 @@
 """Versions of data, models and results: the only package that knows DVC."""
 
-from thaw.versioning.books import Books, preload
 from thaw.versioning.plan import choose_stages
+from thaw.versioning.repo import DvcRepo, preload
 from thaw.versioning.snapshot import Snapshot, require_same
 from thaw.versioning.spec import StageSpec, read_stage_names
 
 __all__ = [
-    "Books",
+    "DvcRepo",
     "Snapshot",
     "StageSpec",
     "choose_stages",

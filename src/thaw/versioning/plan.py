@@ -7,11 +7,11 @@ from thaw.errors import ThawError
 from thaw.params import flatten
 
 if TYPE_CHECKING:
-    from thaw.versioning.books import Books
+    from thaw.versioning.repo import DvcRepo
 
 
 def choose_stages(
-    books: "Books", changed: Callable[[str], bool], only: str | None = None, from_stage: str | None = None
+    repo: "DvcRepo", changed: Callable[[str], bool], only: str | None = None, from_stage: str | None = None
 ) -> list[str]:
     """The names of the stages to look at, in order: all, `only`, or `from_stage` and all that depends on it.
 
@@ -23,11 +23,11 @@ def choose_stages(
             date: what it makes would stand beside parameters, data or code that did not make it.
     """
     if not only and not from_stage:
-        return [spec.name for spec in books.stages()]
+        return [spec.name for spec in repo.stages()]
     option, name = ("--only", only) if only else ("--from", from_stage)
     assert name
-    chosen = [name] if only else books.downstream(name)
-    needed = [other for stage in chosen for other in books.upstream(stage) if other not in chosen]
+    chosen = [name] if only else repo.downstream(name)
+    needed = [other for stage in chosen for other in repo.upstream(stage) if other not in chosen]
     for dirty in dict.fromkeys(needed):
         if changed(dirty):
             raise ThawError(

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import pyarrow as pa
 
-from thaw.gate.scan.picture import Bounds
+from thaw.gate.scan.image import Bounds
 from thaw.gate.scan.scanning import ROW, failed_row, scan_shard
 from thaw.gate.scan.walking import Entry
 from thaw.processes import die_with_parent

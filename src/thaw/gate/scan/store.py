@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from thaw.files import replacing
 from thaw.fingerprint import code_digest, content_key, library_versions
-from thaw.gate.scan.picture import Bounds
+from thaw.gate.scan.image import Bounds
 from thaw.gate.scan.pool import scan_shards
 from thaw.gate.scan.scanning import ROW, key
 from thaw.gate.scan.walking import Entry

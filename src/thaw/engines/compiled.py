@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _KEPT_NETWORKS = 4
 
 
-class Kept:
+class CompiledNetwork:
     """A network that may stand on disk in an engine's own format, and that `load` makes where it does not."""
 
     def __init__(self, home_dir: Path, key: str, load: "Callable[[], keras.Model]") -> None:

@@ -9,7 +9,7 @@ from thaw.decision import DEFAULT_THRESHOLD, predict_labels
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Predictions:
     """A model's probabilities beside the truth."""
 
     classes: list[str]
@@ -69,9 +69,9 @@ class Judgement:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def where(self, chosen: np.ndarray) -> "Judgement":
+    def where(self, chosen: np.ndarray) -> "Predictions":
         """The part of it that a boolean mask chooses."""
-        return Judgement(
+        return Predictions(
             self.classes,
             self.labels[chosen],
             self.probabilities[chosen],

@@ -1,4 +1,4 @@
-"""Pictures of a judgement and of the training before it: PNG files, the same bytes for the same numbers."""
+"""Pictures of a predictions and of the training before it: PNG files, the same bytes for the same numbers."""
 
 import csv
 import logging
@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from thaw.evaluation.judgement import Judgement
 from thaw.evaluation.metrics import confusion
+from thaw.evaluation.predictions import Predictions
 from thaw.files import replacing
 
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
@@ -54,7 +54,7 @@ def draw_learning_curves(frozen_curve_path: Path, fine_tuned_curve_path: Path, p
     _save(figure, picture_path)
 
 
-def draw_judgement(judgement: Judgement, pictures_dir: Path) -> None:
+def draw_judgement(predictions: Predictions, pictures_dir: Path) -> None:
     """Write `roc.png`, `precision_recall.png`, `confusion.png` and `reliability.png`."""
     for name, draw in (
         ("roc", _draw_roc),
@@ -62,15 +62,15 @@ def draw_judgement(judgement: Judgement, pictures_dir: Path) -> None:
         ("confusion", _draw_confusion),
         ("reliability", _draw_reliability),
     ):
-        side = 5.2 if name != "confusion" else float(np.clip(3.4 + 0.45 * len(judgement.classes), 4.6, 14))
+        side = 5.2 if name != "confusion" else float(np.clip(3.4 + 0.45 * len(predictions.classes), 4.6, 14))
         figure = Figure(figsize=(side + 0.6, side), layout="constrained")
-        draw(judgement, figure.subplots())
+        draw(predictions, figure.subplots())
         _save(figure, pictures_dir / f"{name}.png")
 
 
-def _draw_roc(judgement: Judgement, axes: Axes) -> None:
+def _draw_roc(predictions: Predictions, axes: Axes) -> None:
     axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")
-    for name, hits, misses, _ in _rankings(judgement):
+    for name, hits, misses, _ in _rankings(predictions):
         if hits[-1] and misses[-1]:
             rates = misses / misses[-1], hits / hits[-1]
             axes.plot(*rates, label=f"{_literal(name)}: area {np.trapezoid(rates[1], rates[0]):.3f}")
@@ -78,8 +78,8 @@ def _draw_roc(judgement: Judgement, axes: Axes) -> None:
     _finish(axes, "lower right")
 
 
-def _draw_precision_recall(judgement: Judgement, axes: Axes) -> None:
-    for name, hits, misses, share in _rankings(judgement):
+def _draw_precision_recall(predictions: Predictions, axes: Axes) -> None:
+    for name, hits, misses, share in _rankings(predictions):
         if hits[-1]:
             precision, recall = hits[1:] / (hits[1:] + misses[1:]), hits[1:] / hits[-1]
             average = float(np.sum(np.diff(recall, prepend=0) * precision))
@@ -94,12 +94,12 @@ def _draw_precision_recall(judgement: Judgement, axes: Axes) -> None:
     _finish(axes, "lower left")
 
 
-def _draw_confusion(judgement: Judgement, axes: Axes) -> None:
-    counts = confusion(judgement)
+def _draw_confusion(predictions: Predictions, axes: Axes) -> None:
+    counts = confusion(predictions)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    numbers = range(len(judgement.classes))
-    names = [_shortened(name) for name in judgement.classes]
+    numbers = range(len(predictions.classes))
+    names = [_shortened(name) for name in predictions.classes]
     steep = len(names) > 3 or max(map(len, names)) > 14
     axes.set_xticks(numbers, names, rotation=90 if steep else 0, parse_math=False)
     axes.set_yticks(numbers, names, parse_math=False)
@@ -111,15 +111,15 @@ def _draw_confusion(judgement: Judgement, axes: Axes) -> None:
     axes.set(xlabel="predicted", ylabel="true", title="Confusion (shares of the true class)")
 
 
-def _draw_reliability(judgement: Judgement, axes: Axes) -> None:
+def _draw_reliability(predictions: Predictions, axes: Axes) -> None:
     """Predicted probability against observed share, by bins (Niculescu-Mizil and Caruana 2005)."""
-    if len(judgement.classes) == 2:
-        said, true = judgement.probabilities[:, 1], judgement.labels == 1
-        about = f"{_literal(judgement.classes[1])}"
+    if len(predictions.classes) == 2:
+        said, true = predictions.probabilities[:, 1], predictions.labels == 1
+        about = f"{_literal(predictions.classes[1])}"
     else:
         said, true = (
-            judgement.probabilities.max(axis=1),
-            judgement.probabilities.argmax(axis=1) == judgement.labels,
+            predictions.probabilities.max(axis=1),
+            predictions.probabilities.argmax(axis=1) == predictions.labels,
         )
         about = "the likeliest class"
     bins = np.minimum((said * _BINS).astype(int), _BINS - 1)
@@ -135,17 +135,17 @@ def _draw_reliability(judgement: Judgement, axes: Axes) -> None:
     _finish(axes, "upper left")
 
 
-def _rankings(judgement: Judgement) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
+def _rankings(predictions: Predictions) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
     """Of each class drawn: name, hits and misses among the first 0, 1, ... images by score, and share."""
     numbers = (
-        [1] if len(judgement.classes) == 2 else np.argsort(-np.bincount(judgement.labels), kind="stable")
+        [1] if len(predictions.classes) == 2 else np.argsort(-np.bincount(predictions.labels), kind="stable")
     )
     for number in numbers[:_MOST_CURVES]:
-        scores, positive = judgement.probabilities[:, number], judgement.labels == number
+        scores, positive = predictions.probabilities[:, number], predictions.labels == number
         order = np.argsort(-scores, kind="stable")
         ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # equal scores go together
         hits = np.append(0, positive[order].cumsum()[ends])
-        yield judgement.classes[number], hits, np.append(0, ends + 1) - hits, float(positive.mean())
+        yield predictions.classes[number], hits, np.append(0, ends + 1) - hits, float(positive.mean())
 
 
 def _finish(axes: Axes, corner: str) -> None:

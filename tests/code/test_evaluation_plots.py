@@ -3,10 +3,10 @@ import pytest
 from PIL import Image
 
 from thaw.decision import probabilities_of
-from thaw.evaluation import Judgement
+from thaw.evaluation import Predictions
+from thaw.evaluation.examples import caption, choose_examples
 from thaw.evaluation.mistakes import draw_mistakes
-from thaw.evaluation.pictures import draw_judgement, draw_learning_curves
-from thaw.evaluation.telling import caption, choose_telling
+from thaw.evaluation.plots import draw_judgement, draw_learning_curves
 
 HEADER = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n"
 AWKWARD = ["_hidden", "$x^$", "猫", "a name so long that it would not fit anywhere at all", "e", "f"]
@@ -15,7 +15,7 @@ AWKWARD = ["_hidden", "$x^$", "猫", "a name so long that it would not fit anywh
 def judge(classes, count):
     random = np.random.default_rng(0)
     labels = random.integers(0, classes, count)
-    return Judgement(
+    return Predictions(
         AWKWARD[:classes], labels, probabilities_of(random.normal(size=(count, classes))), np.ones(count)
     )
 
@@ -32,9 +32,9 @@ def pictures(folder):
 
 @pytest.mark.parametrize("classes", [2, 3, 6])
 def test_pictures_are_the_same_bytes_again_and_carry_no_metadata(tmp_path, classes):
-    judgement = judge(classes, 100)
+    predictions = judge(classes, 100)
     for name in ("one", "two"):
-        draw_judgement(judgement, tmp_path / name)
+        draw_judgement(predictions, tmp_path / name)
     assert pictures(tmp_path / "one") == pictures(tmp_path / "two")
     assert set(pictures(tmp_path / "one")) == {
         "roc.png", "precision_recall.png", "confusion.png", "reliability.png",
@@ -52,7 +52,7 @@ def test_pictures_are_the_same_bytes_again_and_carry_no_metadata(tmp_path, class
 )
 def test_degenerate_splits_are_drawn_all_the_same(tmp_path, labels):
     shares = np.tile([0.5, 0.5], (len(labels), 1))
-    draw_judgement(Judgement(["a", "b"], labels, shares, np.ones(len(labels))), tmp_path)
+    draw_judgement(Predictions(["a", "b"], labels, shares, np.ones(len(labels))), tmp_path)
     assert len(pictures(tmp_path)) == 4
 
 
@@ -60,7 +60,7 @@ def test_a_hundred_classes_are_drawn(tmp_path):
     random = np.random.default_rng(0)
     shares = probabilities_of(random.normal(size=(300, 100)))
     names = [f"class {i}" for i in range(100)]
-    draw_judgement(Judgement(names, random.integers(0, 100, 300), shares, np.ones(300)), tmp_path)
+    draw_judgement(Predictions(names, random.integers(0, 100, 300), shares, np.ones(300)), tmp_path)
     assert max(Image.open(tmp_path / "confusion.png").size) < 2000
 
 
@@ -92,7 +92,7 @@ def test_learning_curves_of_any_training_are_drawn(tmp_path, frozen, fine_tuned)
 
 
 def test_curves_run_on_over_both_phases(tmp_path, monkeypatch):
-    from thaw.evaluation import pictures as module
+    from thaw.evaluation import plots as module
 
     figures = []
     monkeypatch.setattr(module, "_save", lambda figure, path: figures.append(figure))
@@ -107,46 +107,46 @@ def test_curves_run_on_over_both_phases(tmp_path, monkeypatch):
 
 def test_the_worst_mistake_stands_first(tmp_path):
     shares = np.array([[0.9, 0.1], [0.05, 0.95], [0.4, 0.6], [0.2, 0.8]])
-    judgement = Judgement(["a", "b"], np.array([0, 0, 0, 1]), shares, np.ones(4))
+    predictions = Predictions(["a", "b"], np.array([0, 0, 0, 1]), shares, np.ones(4))
     asked = []
 
     def decode(path):
         asked.append(path)
         return Image.new("RGB", (8, 8), (255, 0, 0))
 
-    draw_mistakes(judgement, ["right", "worst", "bad", "right too"], decode, tmp_path / "mistakes.png")
+    draw_mistakes(predictions, ["right", "worst", "bad", "right too"], decode, tmp_path / "mistakes.png")
     assert asked == ["worst", "bad"]
     pixels = np.asarray(Image.open(tmp_path / "mistakes.png"))
     red = (pixels == (255, 0, 0)).all(axis=2)
     assert red.sum() == 2 * 160 * 160  # small pictures are enlarged
     first = (tmp_path / "mistakes.png").read_bytes()
-    draw_mistakes(judgement, ["right", "worst", "bad", "right too"], decode, tmp_path / "mistakes.png")
+    draw_mistakes(predictions, ["right", "worst", "bad", "right too"], decode, tmp_path / "mistakes.png")
     assert (tmp_path / "mistakes.png").read_bytes() == first
 
 
 def test_a_model_without_mistakes_has_a_sheet(tmp_path):
-    judgement = Judgement(["a", "b"], np.array([0]), np.array([[0.9, 0.1]]), np.ones(1))
-    draw_mistakes(judgement, ["x"], lambda path: Image.new("RGB", (8, 8)), tmp_path / "mistakes.png")
+    predictions = Predictions(["a", "b"], np.array([0]), np.array([[0.9, 0.1]]), np.ones(1))
+    draw_mistakes(predictions, ["x"], lambda path: Image.new("RGB", (8, 8)), tmp_path / "mistakes.png")
     assert Image.open(tmp_path / "mistakes.png").size[0] > 500
 
 
 def test_the_surest_mistakes_and_right_answers_are_explained_class_by_class():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7], [0.95, 0.05], [0.99, 0.01]])
-    judgement = Judgement(["a", "b"], np.array([0, 1, 1, 0, 1, 0]), probabilities, np.ones(6))
-    assert choose_telling(judgement, 4) == [4, 3, 5, 1], "the surest mistakes, then one right answer a class"
-    assert choose_telling(judgement, 0) == []
-    assert sorted(choose_telling(judgement, 99)) == list(range(6))
-    assert caption(judgement, 4, "b/5.png") == "95% a, but it is b: b/5.png"
-    assert caption(judgement, 1, "b/2.png") == "80% b, rightly: b/2.png"
+    predictions = Predictions(["a", "b"], np.array([0, 1, 1, 0, 1, 0]), probabilities, np.ones(6))
+    assert choose_examples(predictions, 4) == [4, 3, 5, 1], "the surest mistakes, then one right answer a class"
+    assert choose_examples(predictions, 0) == []
+    assert sorted(choose_examples(predictions, 99)) == list(range(6))
+    assert caption(predictions, 4, "b/5.png") == "95% a, but it is b: b/5.png"
+    assert caption(predictions, 1, "b/2.png") == "80% b, rightly: b/2.png"
 
 
 def test_surest_is_how_far_beyond_the_threshold():
     """With a threshold of 0.9 a probability of 0.1 is a sure negative, and one of 0.91 a doubtful positive."""
     positive = np.array([0.91, 0.1, 0.89, 0.99])
-    judgement = Judgement(
+    predictions = Predictions(
         ["no", "yes"], np.array([0, 1, 1, 0]), np.column_stack([1 - positive, positive]), np.ones(4), threshold=0.9
     )
-    assert judgement.certainty == pytest.approx([0.1, 8 / 9, 1 / 90, 0.9])
-    assert choose_telling(judgement, 8) == [3, 1, 0, 2]
-    assert caption(judgement, 2, "x.png") == "no: 89% yes, 90% needed, but it is yes: x.png"
-    assert caption(judgement, 3, "y.png") == "yes: 99% yes, 90% needed, but it is no: y.png"
+    assert predictions.certainty == pytest.approx([0.1, 8 / 9, 1 / 90, 0.9])
+    assert choose_examples(predictions, 8) == [3, 1, 0, 2]
+    assert caption(predictions, 2, "x.png") == "no: 89% yes, 90% needed, but it is yes: x.png"
+    assert caption(predictions, 3, "y.png") == "yes: 99% yes, 90% needed, but it is no: y.png"

@@ -1,4 +1,4 @@
-"""The one place that talks to DVC: the graph, what is dirty, and the books in `dvc.lock`."""
+"""The one place that talks to DVC: the graph, what is dirty, and what `dvc.lock` says."""
 
 import contextlib
 import logging
@@ -24,8 +24,8 @@ def preload() -> None:
     import dvc.repo  # noqa: F401
 
 
-class Books:
-    """DVC's books of one project, open for as long as the object is used.
+class DvcRepo:
+    """One project as DVC sees it, open for as long as the object is used.
 
     Args:
         root: the project's folder, with `dvc.yaml` and `.dvc`.
@@ -321,11 +321,11 @@ class Books:
             if (value := _hash(out))
         }
 
-    def output_hashes(self, name: str) -> dict[str, str]:
+    def booked_output_hashes(self, name: str) -> dict[str, str]:
         """Path of each output (relative to the root) to its hash in `dvc.lock`."""
         return {str(Path(out.fs_path).relative_to(self.root)): _hash(out) for out in self._stages[name].outs}
 
-    def hashes_of_outputs(self, name: str) -> dict[str, str]:
+    def present_output_hashes(self, name: str) -> dict[str, str]:
         """Path of each output (relative to the root) to the hash of what lies there now, booked or not."""
         outs = self._stages[name].outs
         with self._locked():
