@@ -89,9 +89,9 @@ class Witness(Project):
         path.write_text("\n".join(lines) + "\n")
 
     def lock(self) -> dict[str, Any]:
-        """The stages of `dvc.lock`."""
+        """The stages of `dvc.lock`; none where `dvc repro` was killed as it wrote the file, which DVC empties first."""
         path = self.root / "dvc.lock"
-        return dict(YAML(typ="safe").load(path.read_text())["stages"]) if path.exists() else {}
+        return dict((YAML(typ="safe").load(path.read_text()) or {"stages": {}})["stages"]) if path.exists() else {}
 
     def cached(self, digest: str) -> bytes:
         """What DVC's cache holds under a digest."""
