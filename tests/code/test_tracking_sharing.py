@@ -157,6 +157,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copyfile(ROOT / "params.yaml", root / "params.yaml")
     head = (ROOT / "dvc.yaml").read_text().split("  augment:\n")[0]
     (root / "dvc.yaml").write_text(head)
+    (root / "data" / "contract").mkdir(parents=True)
+    (root / "data" / "contract" / ".gitkeep").touch()
     (root / ".gitignore").write_text("/.thaw\n/mlruns\n/data/splits\n/data/manifest.parquet\n/reports\n")
     for number in range(60):
         path = root / "data" / "raw" / "ab"[number % 2] / f"{number}.png"
