@@ -12,7 +12,7 @@ import pytest
 
 from tests.data.dirty import clean_folder, picture
 from thaw.gate.inspection import bounds, inspect_folder
-from thaw.gate.scan import picture as pictures
+from thaw.gate.scan import image as pictures
 from thaw.gate.scan import store
 from thaw.gate.scan.pool import scan_shards
 from thaw.gate.scan.scanning import scan_shard
