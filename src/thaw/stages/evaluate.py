@@ -20,12 +20,12 @@ from thaw.evaluation.inference import judge_files
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.plots import draw_judgement, draw_learning_curves
 from thaw.evaluation.tables import class_table, confusion_table, prediction_table
-from thaw.files import read_json, write_json, write_text
+from thaw.files import write_json, write_text
 from thaw.fingerprint import content_key
 from thaw.inference import exclude_tensor_float_32, run_in_float32
 from thaw.models.saving import load, load_config, save_evaluated
 from thaw.params import EvaluateParams, ExtractParams
-from thaw.splitting.files import FIXED_COLUMNS, read_split
+from thaw.splitting.files import FIXED_COLUMNS, read_classes, read_split
 
 if TYPE_CHECKING:
     import keras
@@ -84,7 +84,7 @@ def evaluate(
         ThawError: there are no test images, one cannot be read, the model was trained on other classes, or the engine
             gives other probabilities than the network.
     """
-    rows, classes = read_split(test_path), read_json(classes_path)
+    rows, classes = read_split(test_path), read_classes(classes_path)
     if rows.empty:
         raise ThawError(f"{test_path}: no test images", "Set split.test_fraction above 0.")
     files = [images.inside(raw_dir, path) for path in rows["path"]]
@@ -124,11 +124,11 @@ def evaluate(
         lambda path: images.decode(images.inside(raw_dir, path), 3, at_least=(160, 160), resize="pad"),
         pictures_dir / "mistakes.png",
     )
-    explain_telling(params.explained_images, predictions, raw_dir, list(rows["path"]), network, classifier, pictures_dir)
+    explain_examples(params.explained_images, predictions, raw_dir, list(rows["path"]), network, classifier, pictures_dir)
     save_evaluated(fine_tuned_dir, evaluated_dir, params.threshold)
 
 
-def explain_telling(
+def explain_examples(
     count: int,
     predictions: Predictions,
     raw_dir: Path,

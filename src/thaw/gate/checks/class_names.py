@@ -28,31 +28,23 @@ def check_class_names(rows: Rows, classes: Mapping[str, set[str]], findings: Fin
         classes: split ("" without splits) to its class folders.
     """
     for split, labels in classes.items():
-        prefix = f"{split}/" if split else ""
-        if len(labels) > 1 and all(label.casefold() in _SPLITS for label in labels):
-            names = ", ".join(f"{label}/" for label in sorted(labels))
-            findings.add(
-                "splits_as_classes",
-                prefix or ".",
-                f"{names} hold images directly: they name splits, not classes",
-            )
-        twins = {label for label in labels if label.casefold() in _TWINS}
-        if twins and any(label.casefold() in _IMAGES for label in labels):
-            _report_twins(rows, split, labels, findings)
+        folder = f"{split}/" if split else "."
+        names = ", ".join(f"{label}/" for label in sorted(labels))
+        folded = {label.casefold() for label in labels}
+        if len(labels) > 1 and folded <= _SPLITS:
+            reason = f"{names} hold images directly: they name splits, not classes"
+            findings.add("splits_as_classes", folder, reason)
+        if folded & _TWINS and folded & _IMAGES:
+            paired = _are_paired(rows, split, labels)
+            how = "hold files of the same names" if paired else "by their names"
+            reason = f"{names} {how}: one picture and what belongs to it, not classes"
+            findings.add("twins_as_classes", folder, reason, warn_only=not paired)
 
 
-def _report_twins(rows: Rows, split: str, labels: set[str], findings: Findings) -> None:
-    """Folders of images beside folders of masks: certain where the files' names pair."""
+def _are_paired(rows: Rows, split: str, labels: set[str]) -> bool:
+    """Whether all class folders of a split hold files of the same names, suffixes aside."""
     stems: dict[str, set[str]] = defaultdict(set)
     for path, of_split, label in zip(rows.paths, rows.splits, rows.labels, strict=True):
         if of_split == split and label in labels:
             stems[label].add(PurePosixPath(path).stem)
-    names = ", ".join(f"{label}/" for label in sorted(labels))
-    paired = len(stems) == len(labels) and len({frozenset(found) for found in stems.values()}) == 1
-    how = "hold files of the same names" if paired else "by their names"
-    findings.add(
-        "twins_as_classes",
-        f"{split}/" if split else ".",
-        f"{names} {how}: one picture and what belongs to it, not classes",
-        warn_only=not paired,
-    )
+    return len(stems) == len(labels) and len({frozenset(found) for found in stems.values()}) == 1
