@@ -150,7 +150,7 @@ def _judge(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]]:
     from thaw.decision import predict_labels
     from thaw.gate.scan.layout import printable
 
-    probabilities, failures = classifier.judge(files)
+    probabilities, failures = classifier.predict(files)
     judged = len(failures) < len(files)
     labels = predict_labels(probabilities, classifier.threshold).tolist() if judged else []
     rows = []

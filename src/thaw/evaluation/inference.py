@@ -14,7 +14,7 @@ _BATCH_BYTES = 64 * 2**20
 _READERS = 2
 
 
-def judge_files(
+def predict_files(
     run: Callable[[np.ndarray], np.ndarray],
     files: Sequence[Path],
     shape: tuple[int, int, int],

@@ -1,4 +1,4 @@
-"""Pictures of a predictions and of the training before it: PNG files, the same bytes for the same numbers."""
+"""Pictures of predictions and of the training before them: PNG files, the same bytes for the same numbers."""
 
 import csv
 import logging
@@ -54,7 +54,7 @@ def draw_learning_curves(frozen_curve_path: Path, fine_tuned_curve_path: Path, p
     _save(figure, picture_path)
 
 
-def draw_judgement(predictions: Predictions, pictures_dir: Path) -> None:
+def draw_predictions(predictions: Predictions, pictures_dir: Path) -> None:
     """Write `roc.png`, `precision_recall.png`, `confusion.png` and `reliability.png`."""
     for name, draw in (
         ("roc", _draw_roc),

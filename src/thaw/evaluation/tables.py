@@ -1,4 +1,4 @@
-"""A predictions as tables: what each image was taken for, how well each class is told, which are taken for each other."""
+"""Predictions as tables: what each image was taken for, how well each class is told, which are taken for each other."""
 
 import numpy as np
 import pandas as pd

@@ -33,18 +33,32 @@ _log = logging.getLogger("thaw.fine_tune")
 _PHASE = 1
 
 
+@dataclass(frozen=True)
+class FineTuneInputs:
+    """What `fine_tune` reads."""
+
+    views_dir: Path
+    train_path: Path
+    validation_path: Path
+    classes_path: Path
+    frozen_dir: Path
+
+
+@dataclass(frozen=True)
+class FineTuneOutputs:
+    """What `fine_tune` writes."""
+
+    fine_tuned_dir: Path
+    fine_tuned_curve_path: Path
+
+
 def fine_tune(
     params: FineTuneParams,
     seed: int,
     extract: ExtractParams,
     compute: ComputeParams,
-    views_dir: Path,
-    train_path: Path,
-    validation_path: Path,
-    classes_path: Path,
-    frozen_dir: Path,
-    fine_tuned_dir: Path,
-    fine_tuned_curve_path: Path,
+    inputs: FineTuneInputs,
+    outputs: FineTuneOutputs,
     scratch_dir: Path,
 ) -> None:
     """Train the layers that `params.strategy` thaws, from the activations of those that stay frozen.
@@ -57,14 +71,11 @@ def fine_tune(
         Stopped: on request; a checkpoint holds where it stood.
     """
     key = training_key(
-        "fine_tune", params, seed, extract, digest_folder(views_dir), digest_folder(frozen_dir),
-        *map(digest, (train_path, validation_path, classes_path)),
+        "fine_tune", params, seed, extract, digest_folder(inputs.views_dir), digest_folder(inputs.frozen_dir),
+        *map(digest, (inputs.train_path, inputs.validation_path, inputs.classes_path)),
     )  # fmt: skip
     with guarded(scratch_dir) as stop, training_on(params.devices):
-        thawed = thaw_network(
-            params, seed, extract, compute, views_dir, train_path, validation_path, classes_path, frozen_dir,
-            scratch_dir, stop,
-        )  # fmt: skip
+        thawed = thaw_network(params, seed, extract, compute, inputs, scratch_dir, stop)
         network = thawed.network
         job = Job(seed, _PHASE, key, scratch_dir, stop)
         before = frozen_digest(network)
@@ -75,8 +86,8 @@ def fine_tune(
             raise ThawError("fine_tune: a frozen weight moved", "This is a fault of thaw: please report it.")
         _log.info("frozen weights before and after: %s", before)
         phase = "frozen" if undo.where_worse() else "fine_tuned"
-        save(network, fine_tuned_dir, thawed.config | {"phase": phase})
-        write_curve(fine_tuned_curve_path, rows)
+        save(network, outputs.fine_tuned_dir, thawed.config | {"phase": phase})
+        write_curve(outputs.fine_tuned_curve_path, rows)
         job.checkpoints.finish()
 
 
@@ -125,11 +136,7 @@ def thaw_network(
     seed: int,
     extract: ExtractParams,
     compute: ComputeParams,
-    views_dir: Path,
-    train_path: Path,
-    validation_path: Path,
-    classes_path: Path,
-    frozen_dir: Path,
+    inputs: FineTuneInputs,
     scratch_dir: Path,
     stop: Stop,
 ) -> Thawed:
@@ -138,14 +145,16 @@ def thaw_network(
     Raises:
         ThawError: the data do not fit, or the disk is full.
     """
-    num_classes = len(read_classes(classes_path))
-    network, config = _load(frozen_dir, params, seed)
+    num_classes = len(read_classes(inputs.classes_path))
+    network, config = _load(inputs.frozen_dir, params, seed)
     prefix, suffix = cut(network)
-    inputs: dict[str, Inputs] = {name: open_views(views_dir, name) for name in ("train", "validation")}
+    seen: dict[str, Inputs] = {name: open_views(inputs.views_dir, name) for name in ("train", "validation")}
     if prefix is not None:
-        inputs = _activations(prefix, inputs, extract, compute.cache_gb, digest_folder(views_dir), scratch_dir, stop)
-    train = Examples(inputs["train"], make_labels(read_split(train_path), num_classes, params, balance=True))
-    validation = Examples(inputs["validation"], make_labels(read_split(validation_path), num_classes, params))
+        views_digest = digest_folder(inputs.views_dir)
+        seen = _activations(prefix, seen, extract, compute.cache_gb, views_digest, scratch_dir, stop)
+    train_rows, validation_rows = read_split(inputs.train_path), read_split(inputs.validation_path)
+    train = Examples(seen["train"], make_labels(train_rows, num_classes, params, balance=True))
+    validation = Examples(seen["validation"], make_labels(validation_rows, num_classes, params))
     return Thawed(network, config, suffix, train, validation)
 
 
