@@ -17,7 +17,6 @@ from thaw.explain.occlusion import occlude
 from thaw.explain.tracing import find_spatial_layer, layer_outputs, spatial_layers
 from thaw.files import replacing
 
-HEAT_METHODS = ("grad_cam", "grad_cam++", "occlusion")
 _MOST_FILTERS = 64
 _TILE, _CAPTION, _MARGIN = 200, 22, 10  # of a sheet, in pixels
 
