@@ -22,8 +22,8 @@ def prediction_table(images: pd.DataFrame, predictions: Predictions) -> pd.DataF
     names = np.array(predictions.classes, object)
     probabilities = np.round(predictions.probabilities, _DIGITS).T
     shares = {_PROBABILITY + name: column for name, column in zip(names, probabilities, strict=True)}
-    said = {"path": images["path"], "class": images["class"], "predicted": names[predictions.predicted]}
-    return pd.DataFrame({**said, **shares})
+    columns = {"path": images["path"], "class": images["class"], "predicted": names[predictions.predicted]}
+    return pd.DataFrame({**columns, **shares})
 
 
 def class_table(predictions: Predictions, coverage: float) -> pd.DataFrame:

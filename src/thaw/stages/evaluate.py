@@ -126,7 +126,7 @@ def evaluate(
     _write_table(outputs.class_metrics_path, class_table(predictions, params.confidence))
     _write_table(outputs.confusion_path, confusion_table(predictions))
     _draw_plots(predictions, list(rows["path"]), inputs, outputs.pictures_dir)
-    _draw_explained(params.explained_images, predictions, list(rows["path"]), files, network, classifier, outputs.pictures_dir)
+    _draw_grad_cam(params.explained_images, predictions, list(rows["path"]), files, network, classifier, outputs.pictures_dir)
     save_evaluated(inputs.fine_tuned_dir, outputs.evaluated_dir, params.threshold)
 
 
@@ -159,7 +159,7 @@ def _draw_plots(predictions: Predictions, paths: Sequence[str], inputs: Evaluate
     )
 
 
-def _draw_explained(
+def _draw_grad_cam(
     count: int,
     predictions: Predictions,
     paths: Sequence[str],
@@ -172,12 +172,12 @@ def _draw_explained(
     chosen = choose_examples(predictions, count)
     if not chosen:
         return
-    from thaw.explain.sheets import draw_sheet, open_picture, save_picture
+    from thaw.explain.sheets import draw_sheet, open_image, save_png
 
-    opened = [open_picture(files[image], classifier.shape, classifier.resize) for image in chosen]
+    opened = [open_image(files[image], classifier.shape, classifier.resize) for image in chosen]
     captions = [caption(predictions, image, paths[image]) for image in chosen]
     labels = predictions.predicted[chosen].tolist()
-    save_picture(draw_sheet(network, opened, labels, captions), pictures_dir / "explained.png")
+    save_png(draw_sheet(network, opened, labels, captions), pictures_dir / "explained.png")
 
 
 def open_classifier(

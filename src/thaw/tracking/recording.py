@@ -68,10 +68,10 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
         version = next(
             (facts.hashes[path] for path in facts.hashes if str(model_dir).endswith(f"/{path}")), ""
         )
-        outbox.log_model(PIPELINE, model_dir, model_name, version, _judgement(spec.metrics))
+        outbox.log_model(PIPELINE, model_dir, model_name, version, _test_accuracy(spec.metrics))
 
 
-def _judgement(metric_paths: Iterable[Path]) -> dict[str, str]:
+def _test_accuracy(metric_paths: Iterable[Path]) -> dict[str, str]:
     """The test accuracy, as a tag."""
     for path in metric_paths:
         accuracy = read_json(path).get("accuracy")
