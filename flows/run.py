@@ -105,7 +105,7 @@ class Run:
         self._name, self._flow_run_id = name, flow_run_id
         self._outcomes: dict[str, str] = {}
         self.outdated: list[str] = []
-        """At the end, the stages that are out of date: where there are any, `reports` hold another run's result."""
+        """At the end, the stages out of date that the metrics come from: where there are any, these are another run's."""
         self.outbox = find_unfinished(root, "pipeline", self._fingerprint()) or create_outbox(root)
         self._shipment = shipment_of(root)
         self._open()
@@ -227,8 +227,9 @@ class Run:
                 The shipper, which outlives this process, marks it as killed in MLflow.
         """
         if status == "FINISHED":
-            left = [spec.name for spec in self.repo.stages() if spec.name not in self._outcomes]
-            self.outdated = [name for name in left if self.repo.changed(name)]
+            judges = [spec.name for spec in self.repo.stages() if spec.metrics]
+            behind = {name for judge in judges for name in (*self.repo.upstream(judge), judge)} - set(self._outcomes)
+            self.outdated = [spec.name for spec in self.repo.stages() if spec.name in behind and self.repo.changed(spec.name)]
         self.repo.close()
         if status is None:
             return

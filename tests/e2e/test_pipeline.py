@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.e2e.conftest import SMALL, Project
 
-STAGES = ["validate", "split", "augment", "extract", "train_frozen", "fine_tune", "evaluate"]
+STAGES = ["validate", "split", "augment", "extract", "train_frozen", "fine_tune", "evaluate", "report"]
 
 
 def overrides(*assignments: str) -> list[str]:
@@ -27,6 +27,8 @@ def test_a_first_run_runs_every_stage_and_records_it(project: Project) -> None:
     assert run["params"]["augment.image_size"] == "96"
     assert run["tags"]["data.data/raw"].endswith(".dir")
     assert (project.root / "reports" / "pictures" / "learning_curves.png").stat().st_size > 5_000
+    page = (project.root / "reports" / "index.html").read_text(encoding="utf-8")
+    assert f"{100 * result['metrics']['accuracy']:.1f}\u00a0%" in page and "целый" in page
 
 
 def test_mlflow_holds_children_curves_and_a_model(project: Project) -> None:
@@ -56,11 +58,11 @@ def test_dvc_repro_force_gives_the_same_bytes(project: Project) -> None:
     assert sha256(project.root / "dvc.lock") == before
 
 
-def test_a_changed_rate_runs_the_last_two_stages_only(project: Project) -> None:
+def test_a_changed_rate_runs_what_depends_on_it_only(project: Project) -> None:
     project.thaw("run", *overrides("fine_tune.learning_rate=5e-6"))
     run = project.runs()[0]
     ran = [name for name, outcome in project.outcomes(run).items() if outcome == "ran"]
-    assert ran == ["fine_tune", "evaluate"]
+    assert ran == ["fine_tune", "evaluate", "report"]
     assert run["params"]["fine_tune.learning_rate"] == "5e-06"
 
 
@@ -68,7 +70,7 @@ def test_going_back_restores_instead_of_training(project: Project) -> None:
     original = project.runs()[1]["params"]["fine_tune.learning_rate"]
     project.thaw("run", *overrides(f"fine_tune.learning_rate={original}"))
     outcomes = project.outcomes(project.runs()[0])
-    assert (outcomes["fine_tune"], outcomes["evaluate"]) == ("restored", "restored")
+    assert [outcomes[name] for name in ("fine_tune", "evaluate", "report")] == ["restored"] * 3
 
 
 def test_a_hidden_folder_stops_the_run_before_it_trains(project: Project) -> None:

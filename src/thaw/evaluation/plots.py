@@ -3,7 +3,6 @@
 import csv
 import logging
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from thaw.evaluation.curves import BINS, rankings, reliability
 from thaw.evaluation.metrics import confusion
 from thaw.evaluation.predictions import Predictions
 from thaw.files import replacing
 
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
-_MOST_CURVES = 12
 _MOST_NUMBERED_CLASSES = 20
-_BINS = 10
 _TRAIN, _VALIDATION, _FAINT = "#2166ac", "#d6604d", "#999999"
 
 
@@ -70,7 +68,7 @@ def draw_predictions(predictions: Predictions, pictures_dir: Path) -> None:
 
 def _draw_roc(predictions: Predictions, axes: Axes) -> None:
     axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")
-    for name, hits, misses, _ in _rankings(predictions):
+    for name, hits, misses, _ in rankings(predictions):
         if hits[-1] and misses[-1]:
             rates = misses / misses[-1], hits / hits[-1]
             axes.plot(*rates, label=f"{_literal(name)}: area {np.trapezoid(rates[1], rates[0]):.3f}")
@@ -79,7 +77,7 @@ def _draw_roc(predictions: Predictions, axes: Axes) -> None:
 
 
 def _draw_precision_recall(predictions: Predictions, axes: Axes) -> None:
-    for name, hits, misses, share in _rankings(predictions):
+    for name, hits, misses, share in rankings(predictions):
         if hits[-1]:
             precision, recall = hits[1:] / (hits[1:] + misses[1:]), hits[1:] / hits[-1]
             average = float(np.sum(np.diff(recall, prepend=0) * precision))
@@ -112,40 +110,14 @@ def _draw_confusion(predictions: Predictions, axes: Axes) -> None:
 
 
 def _draw_reliability(predictions: Predictions, axes: Axes) -> None:
-    """Predicted probability against observed share, by bins (Niculescu-Mizil and Caruana 2005)."""
-    if len(predictions.classes) == 2:
-        scores, true = predictions.probabilities[:, 1], predictions.labels == 1
-        about = f"{_literal(predictions.classes[1])}"
-    else:
-        scores, true = (
-            predictions.probabilities.max(axis=1),
-            predictions.probabilities.argmax(axis=1) == predictions.labels,
-        )
-        about = "the likeliest class"
-    bins = np.minimum((scores * _BINS).astype(int), _BINS - 1)
-    sizes = np.bincount(bins, minlength=_BINS)
-    filled = sizes > 0
-    observed = np.bincount(bins, true, minlength=_BINS)[filled] / sizes[filled]
-    middle = np.bincount(bins, scores, minlength=_BINS)[filled] / sizes[filled]
-    axes.bar((np.arange(_BINS) + 0.5) / _BINS, sizes / sizes.sum(), width=0.95 / _BINS, color="#dddddd",
+    found = reliability(predictions)
+    about = _literal(found.about) if found.about else "the likeliest class"
+    axes.bar((np.arange(BINS) + 0.5) / BINS, found.sizes / found.sizes.sum(), width=0.95 / BINS, color="#dddddd",
              label="share of the images")  # fmt: skip
     axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")
-    axes.plot(middle, observed, marker="o", color=_TRAIN, label="observed")
+    axes.plot(found.predicted, found.observed, marker="o", color=_TRAIN, label="observed")
     axes.set(xlabel=f"predicted probability of {about}", ylabel="observed share", title="Reliability")
     _finish(axes, "upper left")
-
-
-def _rankings(predictions: Predictions) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
-    """Of each class drawn: name, hits and misses among the first 0, 1, ... images by score, and share."""
-    numbers = (
-        [1] if len(predictions.classes) == 2 else np.argsort(-np.bincount(predictions.labels), kind="stable")
-    )
-    for number in numbers[:_MOST_CURVES]:
-        scores, positive = predictions.probabilities[:, number], predictions.labels == number
-        order = np.argsort(-scores, kind="stable")
-        ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # equal scores go together
-        hits = np.append(0, positive[order].cumsum()[ends])
-        yield predictions.classes[number], hits, np.append(0, ends + 1) - hits, float(positive.mean())
 
 
 def _finish(axes: Axes, corner: str) -> None:

@@ -14,6 +14,7 @@ from thaw.params.data import AugmentParams, SplitParams
 from thaw.params.evaluation import EvaluateParams
 from thaw.params.gate import ValidateParams
 from thaw.params.model import ModelParams
+from thaw.params.report import ReportParams
 from thaw.params.training import ExtractParams, FineTuneParams, FitParams
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "FitParams",
     "ModelParams",
     "Params",
+    "ReportParams",
     "SplitParams",
     "ValidateParams",
     "flatten",
@@ -49,6 +51,7 @@ class Params(Section):
     train_frozen: FitParams = FitParams()
     fine_tune: FineTuneParams = FineTuneParams()
     evaluate: EvaluateParams = EvaluateParams()
+    report: ReportParams = ReportParams()
     compute: ComputeParams = ComputeParams()
 
     def section(self, name: str) -> Any:

@@ -1,0 +1,89 @@
+"""The page's pictures: what the model was sure of and wrong, what it could not tell, and those of each confusion."""
+
+from collections.abc import Iterable
+from html import escape
+from itertools import zip_longest
+
+import numpy as np
+
+from thaw.reporting.charts import percent
+from thaw.reporting.result import Result
+
+_MOST_CELLS = 40
+_MOST_PICTURES = 200
+"""Of all confusions together: the page stays small however large the test split is."""
+_PICTURES_A_CELL = 24
+
+
+def galleries(result: Result, count: int) -> str:
+    """The surest mistakes, the least sure verdicts and the surest right answers of every class, `count` pictures each."""
+    surest = np.argsort(-result.certainty, kind="stable")
+    wrong, right = surest[~result.correct[surest]], surest[result.correct[surest]]
+    of_class = [right[result.predicted[right] == label].tolist() for label in range(len(result.classes))]
+    in_turn = [image for turn in zip_longest(*of_class) for image in turn if image is not None]
+    rows = (
+        ("mistakes", "Surest mistakes", wrong, "Look here first: is the label right, and could you tell yourself?"),
+        ("unsure", "Least sure", surest[::-1], "What the model could hardly decide; more images like these help it most."),
+        ("right", "Surest right answers", in_turn, "What it takes for typical of each class."),
+    )
+    return "".join(
+        f'<h3 id="{key}">{title}</h3><p>{text}</p>{_pictures(result, list(images)[:count])}'
+        for key, title, images, text in rows
+        if len(images)
+    )
+
+
+def linked_cells(result: Result) -> list[tuple[int, int]]:
+    """The cells (true, predicted) of the confusion that have pictures: mistakes first, the most frequent first."""
+    counts = result.confusion
+    cells = [(int(true), int(taken)) for true, taken in np.argwhere(counts > 0)]
+    return sorted(cells, key=lambda cell: (cell[0] == cell[1], -counts[cell], cell))[:_MOST_CELLS]
+
+
+def cell_galleries(result: Result) -> str:
+    """The pictures of each cell of the confusion, the surest verdict first, so many as the page has room for."""
+    cells = linked_cells(result)
+    room = int(np.clip(_MOST_PICTURES // max(len(cells), 1), 4, _PICTURES_A_CELL))
+    surest, parts = np.argsort(-result.certainty, kind="stable"), []
+    for true, taken in cells:
+        images = surest[(result.labels[surest] == true) & (result.predicted[surest] == taken)]
+        title = f"{result.classes[true]}, " + ("rightly told" if true == taken else f"taken for {result.classes[taken]}")
+        shown = f", {room} of them shown" if len(images) > room else ""
+        parts.append(
+            f'<section id="cell-{true}-{taken}"><h3>{escape(title)}: {len(images):,}{shown}</h3>'
+            f"{_pictures(result, images[:room])}</section>"
+        )
+    return "".join(parts)
+
+
+def _pictures(result: Result, images: Iterable[int]) -> str:
+    return f'<div class="pictures">{"".join(_picture(result, int(image)) for image in images)}</div>'
+
+
+def _picture(result: Result, image: int) -> str:
+    path, true, taken = result.paths[image], result.labels[image], result.predicted[image]
+    name, verdict = escape(result.classes[true]), escape(result.classes[taken])
+    sure = percent(float(result.probabilities[image, taken]))
+    said = f"is {name}" if true == taken else f"is <b>{name}</b>"
+    file = path.rsplit("/", 1)[-1]
+    return (
+        f'<figure class="{"good" if true == taken else "bad"}"><img loading="lazy" src="{result.thumbnail(path)}" '
+        f'alt="{escape(file)}: is {name}, judged {verdict}" title="{escape(path)}">'
+        f"<figcaption>{said}<br>judged {verdict}, {sure}<br><small>{escape(file)}</small></figcaption></figure>"
+    )
+
+
+def crossings(result: Result, count: int) -> str:
+    """Test images beside what they look like among the images trained on, the first `count` pairs."""
+    pairs = "".join(
+        f'<div class="pair">{_side(result, pair.tested, "test")}{_side(result, pair.seen, pair.split)}</div>'
+        for pair in result.crossings[:count]
+    )
+    return f'<div class="pictures">{pairs}</div>' if pairs else ""
+
+
+def _side(result: Result, path: str, split: str) -> str:
+    return (
+        f'<figure><img loading="lazy" src="{result.thumbnail(path)}" alt="{escape(path)}, in {split}">'
+        f"<figcaption>{split}<br><small>{escape(path)}</small></figcaption></figure>"
+    )

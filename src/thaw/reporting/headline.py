@@ -1,0 +1,83 @@
+"""The top of the page: how good the model is, how sure that is, and what to do next."""
+
+from html import escape
+
+import numpy as np
+
+from thaw.reporting.charts import interval_bar, percent
+from thaw.reporting.gallery import linked_cells
+from thaw.reporting.result import Measure, Result
+
+_NAMES = {"f1": "F1", "roc_auc": "ROC-AUC"}
+_NO_SHARE = ("log_loss",)
+
+
+def headline(result: Result) -> str:
+    """The accuracy with its interval, what it means in plain words, and the other metrics."""
+    accuracy, images = result.metrics["accuracy"], len(result.labels)
+    commonest = int(np.bincount(result.labels).argmax())
+    chance = float(np.mean(result.labels == commonest))
+    ends = "" if accuracy.low is None else f"{100 * accuracy.low:.1f} to {percent(accuracy.high)}"
+    interval = f"{100 * result.coverage:g} % interval: <b>{ends}</b>" if ends else ""
+    bar = interval_bar(accuracy, chance, f"accuracy {percent(accuracy.value)}, interval {ends}, by chance {percent(chance)}")
+    return (
+        f'<h1><span class="number">{percent(accuracy.value)}</span> of the test images told rightly</h1>'
+        f'<p class="lead">Accuracy on {images:,} images that the model has never seen: {int(result.correct.sum()):,} right, '
+        f'{int((~result.correct).sum()):,} wrong. {interval}</p>{bar}'
+        f'<p class="ends"><span>0&nbsp;%</span><span class="chanced">dashed: {percent(chance)}, always saying '
+        f'“{escape(result.classes[commonest])}”</span><span>100&nbsp;%</span></p>'
+        f'{_positive(result)}<div class="tiles">{_tiles(result)}</div>'
+    )
+
+
+def _positive(result: Result) -> str:
+    if len(result.classes) != 2:
+        return ""
+    threshold = 100 * float(result.model.get("threshold", 0.5))
+    return (
+        f"<p>Precision, recall and F1 are of “{escape(result.classes[1])}”, which is said from a probability of "
+        f"{threshold:g} % on.</p>"
+    )
+
+
+def _tiles(result: Result) -> str:
+    return "".join(
+        f"<div><b>{_shown(name, measure)}</b>{escape(_NAMES.get(name, name.replace('_', ' ')))}{_range(name, measure)}</div>"
+        for name, measure in result.metrics.items()
+        if name != "accuracy"
+    )
+
+
+def _shown(name: str, measure: Measure) -> str:
+    return percent(measure.value) if name not in _NO_SHARE or measure.value is None else f"{measure.value:.3f}"
+
+
+def _range(name: str, measure: Measure) -> str:
+    if measure.low is None or measure.high is None:
+        return ""
+    low, high = (f"{end:.3f}" if name in _NO_SHARE else f"{100 * end:.1f}" for end in (measure.low, measure.high))
+    return f"<small>{low} to {high}</small>"
+
+
+def next_steps(result: Result) -> str:
+    """What the numbers ask for, the most telling first; then how to use the model."""
+    steps = []
+    if result.crossings:
+        steps.append(
+            f'<a href="#gate">{len(result.crossings):,} test images look like ones it was trained on</a>: the accuracy may be '
+            "too good. Give such images one <code>group</code> in <code>metadata.csv</code>."
+        )
+    worst = next(((true, taken) for true, taken in linked_cells(result) if true != taken), None)
+    if worst:
+        true, taken = worst
+        steps.append(
+            f'<a href="#cell-{true}-{taken}">Look at the {result.confusion[worst]:,} images of '
+            f"“{escape(result.classes[true])}” taken for “{escape(result.classes[taken])}”</a>, its most frequent mistake; and "
+            'at the <a href="#mistakes">surest mistakes</a>: where the label is wrong, move the image and run again.'
+        )
+    if result.model.get("phase") == "frozen":
+        steps.append(
+            "Thawing the upper layers did not help, and was undone: a lower <code>fine_tune.learning_rate</code> may do better."
+        )
+    steps.append("Try it on images of your own: <code>thaw predict IMAGES…</code>")
+    return f'<h2>What to do next</h2><ol>{"".join(f"<li>{step}</li>" for step in steps)}</ol>'

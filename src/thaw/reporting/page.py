@@ -1,0 +1,158 @@
+"""The page: one file that asks for nothing else; every name in it is escaped."""
+
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from thaw.files import write_text
+from thaw.reporting.charts import line_chart
+from thaw.reporting.gallery import cell_galleries, crossings, galleries
+from thaw.reporting.headline import headline, next_steps
+from thaw.reporting.result import Curve, Result
+from thaw.reporting.style import style
+from thaw.reporting.tables import class_table, confusion, slice_tables
+
+_UNIT = (0.0, 1.0)
+_SHOWN_PAIRS = 8
+_VERDICTS = {"pass": "Passed", "warn": "Passed, with warnings", "block": "Blocked"}
+_PARTS = (("classes", "Classes"), ("confusion", "Confusion"), ("pictures", "Pictures"), ("training", "Training"),
+          ("probabilities", "Probabilities"), ("gate", "Data"), ("again", "Reproduce"))  # fmt: skip
+
+
+def write_page(path: Path, result: Result, count: int) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        count: pictures in each of the galleries.
+    """
+    write_text(path, page(result, count))
+
+
+def page(result: Result, count: int) -> str:
+    """The page as HTML: the same text for the same result."""
+    sections = "".join(
+        (
+            _headed("classes", class_table(result) + slice_tables(result)),
+            _headed("confusion", confusion(result)),
+            _headed("pictures", galleries(result, count) + _heatmaps(result) + cell_galleries(result)),
+            _headed("training", _training(result)),
+            _headed("probabilities", _plots(result)),
+            _headed("gate", _gate(result)),
+            _headed("again", _again(result)),
+        )
+    )
+    links = "".join(f'<a href="#{key}">{title}</a>' for key, title in _PARTS)
+    return _PAGE.format(
+        style=style(), headline=headline(result), links=links, next_steps=next_steps(result), sections=sections
+    )
+
+
+def _headed(key: str, content: str) -> str:
+    return f'<h2 id="{key}">{dict(_PARTS)[key]}</h2>{content}'
+
+
+def _heatmaps(result: Result) -> str:
+    if not result.heatmaps:
+        return ""
+    return (
+        "<h3>Where the model looked</h3><p>Grad-CAM: warm is what spoke most for the verdict.</p>"
+        '<details><summary>heat maps of the surest mistakes and right answers</summary>'
+        f'<img class="heat" loading="lazy" alt="Test images, each beside its heat maps" src="{result.heatmaps}"></details>'
+    )
+
+
+def _training(result: Result) -> str:
+    """Loss and accuracy over both phases, a line where the network was thawed."""
+    epochs = [len(phase.columns["loss"]) for phase in result.phases]
+    last = max(sum(epochs), 2)
+    mark = (epochs[0] + 0.5, "thawed") if 0 < epochs[0] < sum(epochs) else None
+    charts = []
+    for metric in ("loss", "accuracy"):
+        curves = []
+        for name, column in (("training", metric), ("validation", f"validation_{metric}")):
+            values = np.concatenate([phase.columns[column] for phase in result.phases])
+            if np.isfinite(values).any():
+                curves.append(Curve(name, np.arange(1, len(values) + 1, dtype=np.float64), values))
+        known = np.concatenate([curve.y[np.isfinite(curve.y)] for curve in curves] or [np.array([0.0])])
+        top = 1.0 if metric == "accuracy" else float(known.max()) * 1.05 or 1.0
+        bottom = float(np.floor(known.min() * 10) / 10) if metric == "accuracy" else 0.0
+        charts.append(line_chart(metric.title(), curves, ("epoch", metric), ((1.0, float(last)), (bottom, top)), mark=mark))
+    note = "The head alone first, on a frozen network; then, from the dashed line on, the upper layers with it." if mark else ""
+    return f'<p>{note}</p><div class="plots">{"".join(charts)}</div>'
+
+
+def _plots(result: Result) -> str:
+    charts = "".join(
+        line_chart(
+            plot.title,
+            plot.curves,
+            (plot.x_label, plot.y_label),
+            (_UNIT, _UNIT),
+            has_diagonal=plot.has_diagonal,
+            counts=plot.counts,
+        )
+        for plot in result.plots
+    )
+    return f'<div class="plots">{charts}</div>'
+
+
+def _gate(result: Result) -> str:
+    """What the gate found in brief, and first of all whether the test is an honest one."""
+    findings, names = result.findings, list(result.split_counts)
+    totals, found = findings["totals"], len(result.crossings)
+    honest = (
+        f"<p><b>{found:,} test images look like images that the model saw in training.</b> What it scores on them says little; "
+        f"the first {min(found, _SHOWN_PAIRS)}:</p>{crossings(result, _SHOWN_PAIRS)}"
+        if found
+        else "<p>No test image looks like one that the model saw in training, as far as the gate can tell.</p>"
+    )
+    cures = {row["check"]: row for row in reversed(findings["findings"])}
+    checks = "".join(
+        f"<tr><th scope='row'>{escape(name.replace('_', ' '))}</th><td>{count:,}</td><td>{escape(cures[name]['severity'])}</td>"
+        f"<td>{escape(cures[name]['cure'])}</td></tr>"
+        for name, count in findings["checks"].items()
+    )
+    table = _table(("finding", "times", "severity", "cure"), checks) if checks else ""
+    counts = "".join(
+        f"<tr><th scope='row'>{escape(label)}</th>"
+        + "".join(f"<td>{result.split_counts[split][number]:,}</td>" for split in names)
+        + "</tr>"
+        for number, label in enumerate(result.classes)
+    )
+    return (
+        f'<p><b class="is-{escape(findings["status"])}">{_VERDICTS[findings["status"]]}.</b> {totals["images"]:,} images, '
+        f'{totals["fit"]:,} fit to use.</p>{honest}{table}<h3>Images of each class in each split</h3>'
+        f'{_table(("class", *names), counts)}<p>All of it: <code>reports/gate.html</code>.</p>'
+    )
+
+
+def _again(result: Result) -> str:
+    """How to get the same numbers, and by which hashes to see that they are."""
+    network = result.model.get("model", {}).get("architecture", "")
+    size = " × ".join(str(side) for side in result.model.get("input_shape", ()))
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(name)}</th><td><code>{escape(digest)}</code></td></tr>"
+        for name, digest in result.digests.items()
+    )
+    return (
+        f"<p>Network <code>{escape(str(network))}</code> on {escape(size)} pixels. In the commit that holds this run’s "
+        f"<code>dvc.lock</code>, which names the hash of every input, parameter, source file and output:</p>"
+        f"<pre>dvc checkout   # the data and results as they were\ndvc repro      # the same bytes again</pre>"
+        f"{_table(('what', 'SHA-256'), rows)}"
+    )
+
+
+def _table(head: tuple[str, ...], rows: str) -> str:
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    return f'<div class="wide"><table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Result: how well the model does</title>
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<link rel="icon" href="data:,"><style>{style}</style></head><body><main>
+{headline}<nav aria-label="Sections">{links}</nav>{next_steps}
+{sections}</main></body></html>
+"""

@@ -1,0 +1,103 @@
+"""What the report tells, as plain values: whoever writes the page knows nothing of where they come from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Measure(NamedTuple):
+    """A metric with its interval; None where it is not defined, or has none."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Curve(NamedTuple):
+    """A line of a chart."""
+
+    name: str
+    x: np.ndarray
+    """float64 `(points,)`, as `y`; NaN is left out."""
+    y: np.ndarray
+
+
+class Plot(NamedTuple):
+    """A chart with both axes from 0 to 1."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: Sequence[Curve]
+    has_diagonal: bool
+    """Whether what chance gives is the diagonal."""
+    counts: Sequence[int] = ()
+    """Images in bins of equal width along x, drawn as bars."""
+
+
+class Phase(NamedTuple):
+    """A phase of training, a value an epoch."""
+
+    columns: Mapping[str, np.ndarray]
+    """`loss`, `validation_loss`, `accuracy`, `validation_accuracy`: float64 `(epochs,)`, NaN where not measured."""
+
+
+class Crossing(NamedTuple):
+    """A test image that looks like one that the model has seen in training."""
+
+    tested: str
+    seen: str
+    split: str
+    """Of the one seen: `train` or `validation`."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that the page shows. Images are in one order throughout."""
+
+    classes: Sequence[str]
+    paths: Sequence[str]
+    labels: np.ndarray
+    """int `(images,)`, as `predicted`."""
+    predicted: np.ndarray
+    probabilities: np.ndarray
+    """float64 `(images, classes)`."""
+    certainty: np.ndarray
+    """float64 `(images,)`: how sure each verdict is."""
+    metrics: Mapping[str, Measure]
+    coverage: float
+    """Of the intervals, 0.95 for example."""
+    class_measures: Sequence[Mapping[str, Measure]]
+    """`recall` and `precision` of each class."""
+    slices: Mapping[str, Mapping[str, tuple[int, Measure]]]
+    """Slice column to its values' numbers of images and accuracy."""
+    phases: Sequence[Phase]
+    """Frozen, then thawed."""
+    plots: Sequence[Plot]
+    crossings: Sequence[Crossing]
+    split_counts: Mapping[str, Sequence[int]]
+    """Split to images of each class."""
+    findings: Mapping[str, Any]
+    """The content of `findings.json`."""
+    model: Mapping[str, Any]
+    """The content of the judged model's `model.json`."""
+    digests: Mapping[str, str]
+    """What a digest is of to SHA-256, hexadecimal."""
+    heatmaps: str
+    """A picture of where the model looked, as a `data:` address; empty: none."""
+    thumbnail: Callable[[str], str]
+    """From an image's path to a small picture, as a `data:` address."""
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        """Where the model is right, bool `(images,)`."""
+        return self.predicted == self.labels
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """Counts, int `(classes, classes)`: a row a true class, a column a predicted one."""
+        size = len(self.classes)
+        return np.bincount(self.labels * size + self.predicted, minlength=size * size).reshape(size, size)
