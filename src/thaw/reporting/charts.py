@@ -38,7 +38,7 @@ def dot(measure: Measure) -> str:
         return ""
     low, high = _ends(measure)
     return (
-        '<svg class="dot" viewBox="0 0 200 16" preserveAspectRatio="none" aria-hidden="true">'
+        '<svg class="dot" viewBox="-6 0 212 16" preserveAspectRatio="none" aria-hidden="true">'
         '<line class="axis" x1="0" x2="200" y1="8" y2="8"/>'
         f'<line class="whisker" x1="{200 * low:.1f}" x2="{200 * high:.1f}" y1="8" y2="8"/>'
         f'<path class="mark" d="M{200 * measure.value:.1f} 8h.01"/></svg>'

@@ -59,13 +59,19 @@ def _range(name: str, measure: Measure) -> str:
     return f"<small>{low} to {high}</small>"
 
 
+def count_alike(result: Result) -> str:
+    """How many test images look like one that training saw, in words."""
+    count = len(result.crossings)
+    return f"{count:,} test images look like" if count != 1 else "1 test image looks like"
+
+
 def next_steps(result: Result) -> str:
     """What the numbers ask for, the most telling first; then how to use the model."""
     steps = []
     if result.crossings:
         steps.append(
-            f'<a href="#gate">{len(result.crossings):,} test images look like ones it was trained on</a>: the accuracy may be '
-            "too good. Give such images one <code>group</code> in <code>metadata.csv</code>."
+            f'<a href="#gate">{count_alike(result)} one that it saw in training</a>: the accuracy may be too good. '
+            "Give such images one <code>group</code> in <code>metadata.csv</code>."
         )
     worst = next(((true, taken) for true, taken in linked_cells(result) if true != taken), None)
     if worst:

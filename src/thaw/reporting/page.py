@@ -8,7 +8,7 @@ import numpy as np
 from thaw.files import write_text
 from thaw.reporting.charts import line_chart
 from thaw.reporting.gallery import cell_galleries, crossings, galleries
-from thaw.reporting.headline import headline, next_steps
+from thaw.reporting.headline import count_alike, headline, next_steps
 from thaw.reporting.result import Curve, Result
 from thaw.reporting.style import style
 from thaw.reporting.tables import class_table, confusion, slice_tables
@@ -100,11 +100,11 @@ def _plots(result: Result) -> str:
 def _gate(result: Result) -> str:
     """What the gate found in brief, and first of all whether the test is an honest one."""
     findings, names = result.findings, list(result.split_counts)
-    totals, found = findings["totals"], len(result.crossings)
+    totals = findings["totals"]
     honest = (
-        f"<p><b>{found:,} test images look like images that the model saw in training.</b> What it scores on them says little; "
-        f"the first {min(found, _SHOWN_PAIRS)}:</p>{crossings(result, _SHOWN_PAIRS)}"
-        if found
+        f"<p><b>{count_alike(result)} one that the model saw in training.</b> What it scores there says little"
+        f"{f'; the first {_SHOWN_PAIRS}' * (len(result.crossings) > _SHOWN_PAIRS)}:</p>{crossings(result, _SHOWN_PAIRS)}"
+        if result.crossings
         else "<p>No test image looks like one that the model saw in training, as far as the gate can tell.</p>"
     )
     cures = {row["check"]: row for row in reversed(findings["findings"])}

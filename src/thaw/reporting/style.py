@@ -38,9 +38,12 @@ svg{display:block;width:100%}svg text{font-size:12px;fill:var(--soft)}
 .tiles b{display:block;font-size:21px;color:var(--ink)}.tiles small{display:block}
 li{margin:6px 0}
 .wide{overflow-x:auto}
-table{border-collapse:collapse;font-size:15px;margin-top:8px}caption{text-align:left;color:var(--soft);font-size:14px;padding-bottom:6px;white-space:nowrap}
+table{border-collapse:collapse;font-size:15px;margin-top:8px}
+caption{text-align:left;color:var(--soft);font-size:14px;padding-bottom:6px;
+white-space:nowrap}
 td,th{text-align:left;padding:6px 18px 6px 0;border-bottom:1px solid var(--line);vertical-align:top;font-weight:400}
-thead th{color:var(--soft);font-size:13px;vertical-align:bottom}tbody th{font-weight:600;max-width:260px;overflow-wrap:break-word}
+thead th{color:var(--soft);font-size:13px;vertical-align:bottom;overflow-wrap:break-word}
+tbody th{font-weight:600;max-width:260px;overflow-wrap:break-word}
 .dots{width:100%}.dots th,.dots td{min-width:76px}.dots td:nth-child(2){width:90px}
 .dots td:nth-child(n+3){min-width:170px;width:36%}
 .dot{height:16px;max-width:340px;margin-top:2px}.dot line,.dot path{vector-effect:non-scaling-stroke}.axis{stroke:var(--line)}
@@ -68,7 +71,7 @@ section{content-visibility:auto;contain-intrinsic-size:auto 320px}:target h3{tex
 summary{cursor:pointer;color:var(--link);margin:10px 0}
 .is-pass{color:var(--good)}.is-block{color:var(--bad)}
 @media(max-width:520px){body{padding:16px 14px 40px}h1{font-size:20px}.number{font-size:44px;display:block}
-.tiles{grid-template-columns:1fr 1fr}.pictures figure,.pictures img{width:112px}.pictures img{height:112px}
+.tiles{grid-template-columns:1fr 1fr}.pictures{gap:10px}.pictures figure,.pictures img{width:108px}.pictures img{height:108px}
 .dots th,.dots td{padding-right:8px;min-width:50px;font-size:14px}
 .dots td:nth-child(2){width:50px}.dots td:nth-child(n+3){min-width:100px}.dots small{display:block}caption{white-space:normal}}
 @media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}

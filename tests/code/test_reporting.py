@@ -1,0 +1,226 @@
+"""The page of the stage `report`: what a browser shows of it, and what a reader who cannot see needs."""
+
+import base64
+import io
+import json
+import re
+import shutil
+from html import escape
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.code.browser import CHROMIUM, browsing
+from thaw.decision import probabilities_of
+from thaw.evaluation import Predictions, report_metrics
+from thaw.evaluation.tables import class_table, prediction_table
+from thaw.params import ReportParams
+from thaw.reporting.charts import ticks
+from thaw.reporting.style import DARK, LIGHT
+from thaw.stages.report import ReportInputs, ReportOutputs, report
+
+CURVE = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n1,0.7,0.5,0.8,0.5,0.1\n2,0.6,0.7,,,0.1\n"
+AWKWARD = ["<script>alert(1)</script>", "NA", "猫 \"&'", "a name so long that it would not fit anywhere at all"]
+
+
+def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
+    """What the stages before leave, of a model that is right four times in five, on random pictures."""
+    random = np.random.default_rng(0)
+    labels = np.arange(images) % len(classes)
+    logits = random.normal(size=(images, len(classes)))
+    logits[np.arange(images), labels] += 2.5
+    paths = [f"class {label:03d}/Bild {number:03d} <é>.png" for number, label in enumerate(labels)]
+    rows = pd.DataFrame({"path": paths, "class": [classes[label] for label in labels], "label": labels,
+                         "target": "", "weight": 1, "confidence": 1.0, "grey": 1, "group": "", "type": ["mono", "poly"] * (images // 2)})  # fmt: skip
+    rows.loc[3, "group"] = "seen.png"
+    predictions = Predictions(classes, labels, probabilities_of(logits), np.ones(images))
+    metrics = report_metrics(predictions, {"type": rows["type"].to_numpy(str)}, 50, 0.95, 1)
+    inputs = ReportInputs(
+        root / "raw", root / "manifest.parquet", root / "findings.json", root / "train.csv", root / "validation.csv",
+        root / "test.csv", root / "classes.json", root / "evaluated", root / "frozen.csv", root / "fine.csv",
+        root / "metrics.json", root / "predictions.csv", root / "class_metrics.csv", root / "pictures",
+    )  # fmt: skip
+    for path in [*paths, "seen.png"]:
+        (inputs.raw_dir / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (40, 60), np.uint8)).save(inputs.raw_dir / path)
+    seen = rows[:1].assign(path="seen.png", group="seen.png")
+    for path, table in ((inputs.test_path, rows), (inputs.train_path, seen), (inputs.validation_path, rows[:0])):
+        table.to_csv(path, index=False)
+    inputs.manifest_path.write_bytes(b"rows")
+    findings = {"status": "warn", "totals": {"images": images + 1, "fit": images + 1}, "checks": {"near_duplicate": 1},
+                "findings": [{"check": "near_duplicate", "severity": "warn", "cure": "Look at <them>."}]}  # fmt: skip
+    model = {"model": {"architecture": "lenet5"}, "input_shape": [28, 28, 1], "phase": "fine_tuned", "weights_sha256": "ab12"}
+    inputs.evaluated_dir.mkdir()
+    for path, value in ((inputs.findings_path, findings), (inputs.classes_path, classes), (inputs.metrics_path, metrics),
+                        (inputs.evaluated_dir / "model.json", model)):  # fmt: skip
+        path.write_text(json.dumps(value))
+    inputs.frozen_curve_path.write_text(CURVE)
+    inputs.fine_tuned_curve_path.write_text(CURVE)
+    prediction_table(rows, predictions).to_csv(inputs.predictions_path, index=False)
+    class_table(predictions, 0.95).to_csv(inputs.class_metrics_path, index=False)
+    inputs.pictures_dir.mkdir()
+    Image.new("RGB", (300, 200)).save(inputs.pictures_dir / "explained.png")
+    return inputs
+
+
+def write(inputs: ReportInputs, path: Path) -> str:
+    report(ReportParams(), inputs, ReportOutputs(path))
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module", params=[2, 4, 20, 150])
+def made(request, tmp_path_factory) -> tuple[ReportInputs, Path]:
+    """The inputs and the page, of 2 to 150 classes."""
+    folder = tmp_path_factory.mktemp("report")
+    names = AWKWARD if request.param == 4 else [f"class {number}" for number in range(request.param)]
+    inputs = lay_out(folder, names, max(60, 2 * request.param))
+    write(inputs, folder / "index.html")
+    return inputs, folder / "index.html"
+
+
+class Reader(HTMLParser):
+    """Start tags in their order, with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def of(self, *names: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag in names]
+
+
+def test_a_browser_shows_the_result_at_once_and_asks_for_nothing(made, tmp_path):
+    inputs, path = made
+    if not CHROMIUM:
+        pytest.skip("no chromium")
+    metrics = json.loads(inputs.metrics_path.read_text())
+    interval = metrics["interval"]["accuracy"]
+    with browsing(tmp_path / "profile") as page:
+        page.open(path.as_uri())
+        page.wait("document.readyState === 'complete'")
+        assert page.in_view(f"{100 * metrics['accuracy']:.1f}\u00a0%")
+        assert page.in_view(f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}\u00a0%")
+        assert page.in_view("What to do next")
+        size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        page.send("Emulation.setDeviceMetricsOverride", **size)
+        assert page.run("document.documentElement.scrollWidth") <= 390
+        assert page.in_view(f"{100 * metrics['accuracy']:.1f}\u00a0%")
+        page.run("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
+        page.wait("[...document.images].every(image => image.complete && image.naturalWidth)")
+        page.settle(0.2)
+        assert {url for url in page.requests.values() if not url.startswith("data:")} == {path.as_uri()}
+        assert page.errors == []
+
+
+def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(made, tmp_path):
+    inputs, path = made
+    folder = inputs.metrics_path.parent
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    moved = ReportInputs(
+        **{name: tmp_path / "elsewhere" / getattr(inputs, name).relative_to(folder) for name in inputs.__dataclass_fields__}
+    )
+    text = write(moved, tmp_path / "index.html")
+    assert text == path.read_text(encoding="utf-8")
+    assert str(folder) not in text and len(text) < 2_000_000
+
+
+def test_every_name_is_escaped_and_every_class_is_named(made):
+    inputs, path = made
+    text = path.read_text(encoding="utf-8")
+    assert "<script" not in text and "<é>" not in text and "<them>" not in text
+    classes = json.loads(inputs.classes_path.read_text())
+    assert [name for name in classes if escape(name) not in text] == []
+
+
+def test_a_confusion_leads_to_its_pictures(made):
+    inputs, path = made
+    reader = Reader(path.read_text(encoding="utf-8"))
+    ids = [attributes["id"] for _, attributes in reader.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    leads = {attributes["href"].removeprefix("#") for attributes in reader.of("a")}
+    assert leads <= set(ids)
+    rows = pd.read_csv(inputs.predictions_path, dtype=str, keep_default_na=False)
+    (most, *_) = rows[rows["class"] != rows["predicted"]].groupby(["class", "predicted"]).size().sort_values(ascending=False)
+    classes = json.loads(inputs.classes_path.read_text())
+    first = next(lead for lead in re.findall(r'href="#(cell-\d+-\d+)"', path.read_text(encoding="utf-8")))
+    true, taken = (classes[int(number)] for number in first.split("-")[1:])
+    assert len(rows[(rows["class"] == true) & (rows["predicted"] == taken)]) == most
+
+
+def test_the_first_picture_is_the_surest_mistake(made):
+    inputs, path = made
+    rows = pd.read_csv(inputs.predictions_path, dtype={"class": str, "predicted": str}, keep_default_na=False)
+    wrong = rows[rows["class"] != rows["predicted"]]
+    surest = wrong.loc[wrong.iloc[:, 3:].max(axis=1).idxmax(), "path"]
+    shown = next(image for image in Reader(path.read_text(encoding="utf-8")).of("img") if image.get("title"))
+    assert shown["title"] == surest
+    with Image.open(io.BytesIO(base64.b64decode(shown["src"].split(",")[1]))) as small, \
+            Image.open(inputs.raw_dir / surest) as whole:  # fmt: skip
+        assert small.size == whole.size, "a small picture is not blown up"
+        assert np.abs(np.asarray(small.convert("L"), float) - np.asarray(whole, float)).mean() < 20
+
+
+def test_a_test_image_like_one_trained_on_is_told_before_all_else(made):
+    text = made[1].read_text(encoding="utf-8")
+    assert "1 test images look like" not in text
+    assert text.index("1 test image looks like") < text.index("taken for")
+    assert 'alt="seen.png, in train"' in text
+
+
+def test_a_reader_who_cannot_see_finds_the_way(made):
+    """What axe-core calls serious: language, title, alternative texts, order of headings, heads of tables."""
+    reader = Reader(made[1].read_text(encoding="utf-8"))
+    assert reader.of("html") == [{"lang": "en"}]
+    assert len(reader.of("title")) == len(reader.of("main")) == len(reader.of("h1")) == 1
+    assert all(image.get("alt") for image in reader.of("img"))
+    assert all(("aria-label" in svg and svg["role"] == "img") or svg.get("aria-hidden") == "true" for svg in reader.of("svg"))
+    levels = [int(tag[1]) for tag, _ in reader.tags if re.fullmatch("h[1-6]", tag)]
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert all(head.get("scope") in ("col", "row") for head in reader.of("th"))
+    tables = [tag for tag, _ in reader.tags if tag in ("table", "thead")]
+    assert tables == ["table", "thead"] * (len(tables) // 2)
+    assert not [tag for tag, attributes in reader.tags if "tabindex" in attributes or "onclick" in attributes]
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2, relative luminance."""
+    levels = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = (level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4 for level in levels)
+    return sum(weight * level for weight, level in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
+def test_colours_stand_out_as_wcag_asks(colours):
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    for ground in ("paper", "card"):
+        for text in ("ink", "soft", "link", "good", "bad"):
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+        for line in ("c0", "c1", "c2", "c3"):
+            assert contrast(colours[line], colours[ground]) >= 3, (line, ground)
+    for tint in ("hit", "miss"):  # at most 60 % of it lies on the paper
+        parts = [(int(colours[tint][at : at + 2], 16), int(colours["paper"][at : at + 2], 16)) for at in (1, 3, 5)]
+        mixed = "#" + "".join(f"{round(0.6 * over + 0.4 * under):02x}" for over, under in parts)
+        assert contrast(colours["ink"], mixed) >= 4.5, tint
+
+
+@pytest.mark.parametrize("low, high", [(0, 1), (1, 29), (0, 0.66), (0.3, 1), (1, 2), (0, 1234.5)])
+def test_ticks_are_round_few_and_within(low, high):
+    found = ticks(low, high)
+    assert 3 <= len(found) <= 9 and low <= found[0] and found[-1] <= high
+    steps = np.diff(found)
+    assert steps == pytest.approx(steps[0])
+    assert f"{steps[0]:.0e}"[0] in "125"
