@@ -12,6 +12,7 @@ from flows.processes import StageFailed, StageKilled
 from flows.results import Outcome, describe_outdated, result_rows
 from flows.run import find_standing_run, shipment_of
 from flows.server import Server, use_named_server
+from flows.summary import Standing, summarize_run
 from thaw import telemetry
 from thaw.errors import exiting_with_message
 from thaw.project import find_root
@@ -55,6 +56,7 @@ def _end(_signal: int, _frame: Any) -> None:
 
 def _run(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
     root = find_root()
+    before = Standing.of(root)
     if not values.pop("wait"):
         os.environ["THAW_NO_WAIT"] = "1"
     if not any(values.values()):
@@ -72,7 +74,10 @@ def _run(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
     preload()
     if server:
         server.wait_until_up()
-    _show(root, run_pipeline(**values), as_json, quiet)
+    outcome = run_pipeline(**values)
+    _show(root, outcome, as_json, quiet)
+    if not as_json and not quiet and not outcome.outdated:
+        print("\n".join(summarize_run(root, before, outcome)))
 
 
 def _show(root: Path, outcome: Outcome, as_json: bool, quiet: bool) -> None:
@@ -93,12 +98,7 @@ def _show(root: Path, outcome: Outcome, as_json: bool, quiet: bool) -> None:
     table = Table("metric", "test", "interval", title="Result on the held-out test split")
     for row in result_rows(root):
         table.add_row(*row)
-    console = Console()
-    console.print(table)
-    if not quiet:
-        console.print(
-            "Look further: [bold]thaw ui[/bold] (MLflow and Prefect), [bold]reports/[/bold], [bold]thaw runs[/bold]"
-        )
+    Console().print(table)
 
 
 if __name__ == "__main__":

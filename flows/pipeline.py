@@ -62,7 +62,7 @@ def pipeline(
     link = run_link(root, ids)
     data = [f"Data version of {name}: {version}" for name, version in versions.items()]
     result = describe_outdated(run.outdated) or result_table(root)
-    outcome = Outcome(ids.get("pipeline", ""), run.outdated)
+    outcome = Outcome(ids.get("pipeline", ""), run.outdated, run.outcomes, link)
     ending.remember(outcome)
     _show("result", "\n\n".join([result, *data, link]), "Test metrics")
     logger.info("%s", link)

@@ -1,8 +1,8 @@
 """What a run shows at its end: a table of test metrics, and where to look further."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,10 @@ class Outcome:
     """MLflow's; empty while tracking is down."""
     outdated: Sequence[str] = ()
     """The stages that are out of date all the same: what `reports` hold is then no result of this run."""
+    stages: Mapping[str, str] = field(default_factory=dict)
+    """What each stage that was looked at came to: `ran`, `restored` or `unchanged`."""
+    link: str = ""
+    """Where MLflow's UI shows the run."""
 
 
 def describe_outdated(stages: Sequence[str]) -> str:

@@ -103,7 +103,8 @@ class Run:
         self.params = load_params(root / "params.yaml")
         self.repo = DvcRepo(root)
         self._name, self._flow_run_id = name, flow_run_id
-        self._outcomes: dict[str, str] = {}
+        self.outcomes: dict[str, str] = {}
+        """What each stage came to that was looked at: `ran`, `restored` or `unchanged`."""
         self.outdated: list[str] = []
         """At the end, the stages out of date that the metrics come from: where there are any, these are another run's."""
         self.outbox = find_unfinished(root, "pipeline", self._fingerprint()) or create_outbox(root)
@@ -158,7 +159,7 @@ class Run:
                 self._work(spec, snapshot)
                 outcome = "ran"
             self._record(spec, snapshot, outcome)
-        self._outcomes[spec.name] = outcome
+        self.outcomes[spec.name] = outcome
         return outcome
 
     def _require_own_params(self, spec: StageSpec, snapshot: Snapshot) -> None:
@@ -228,7 +229,7 @@ class Run:
         """
         if status == "FINISHED":
             judges = [spec.name for spec in self.repo.stages() if spec.metrics]
-            behind = {name for judge in judges for name in (*self.repo.upstream(judge), judge)} - set(self._outcomes)
+            behind = {name for judge in judges for name in (*self.repo.upstream(judge), judge)} - set(self.outcomes)
             self.outdated = [spec.name for spec in self.repo.stages() if spec.name in behind and self.repo.changed(spec.name)]
         self.repo.close()
         if status is None:

@@ -36,7 +36,8 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     logits[np.arange(images), labels] += 2.5
     paths = [f"class {label:03d}/Bild {number:03d} <é>.png" for number, label in enumerate(labels)]
     rows = pd.DataFrame({"path": paths, "class": [classes[label] for label in labels], "label": labels,
-                         "target": "", "weight": 1, "confidence": 1.0, "grey": 1, "group": "", "type": ["mono", "poly"] * (images // 2)})  # fmt: skip
+                         "target": "", "weight": 1,
+                         "confidence": 1.0, "grey": 1, "group": "", "type": ["mono", "poly"] * (images // 2)})  # fmt: skip
     rows.loc[3, "group"] = "seen.png"
     predictions = Predictions(classes, labels, probabilities_of(logits), np.ones(images))
     metrics = report_metrics(predictions, {"type": rows["type"].to_numpy(str)}, 50, 0.95, 1)

@@ -24,6 +24,6 @@ def test_a_run_from_a_stage_on_is_told_first_and_says_no_more_than_the_result(wi
     assert len(witness.runs()) == 1
     done = witness.thaw("run", "--from", "split", "--force", "--quiet")
     assert witness.outcomes(witness.runs()[0]) == {"split": "ran", "evaluate": "ran"}
-    assert "Result on the held-out test" in done.stdout and "Look further" not in done.stdout
+    assert "Result on the held-out test" in done.stdout and "Compare" not in done.stdout
     assert done.stderr == ""
     witness.check_books()
