@@ -10,7 +10,9 @@ from thaw.redaction import redact
 _ended: list[Outcome | Exception] = []
 # What Prefect logs, with tracebacks, of a server that is gone.
 _OF_A_LOST_SERVER = ("ConnectError(", "Unable to connect to ", "Service 'EventsWorker' failed")
-_LOGGERS = ("prefect.flow_runs", "prefect.events.clients", "prefect._internal.concurrency")
+_OF_A_FAILURE = ("Finished in state Failed(",)
+"""What Prefect logs of each task and flow that failed: the error's own words, which stand at the end once more."""
+_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.events.clients", "prefect._internal.concurrency")
 
 
 def remember(outcome: Outcome | Exception) -> None:
@@ -48,4 +50,4 @@ def run_pipeline(**parameters: Any) -> Outcome:
 
 def _is_of_interest(record: logging.LogRecord) -> bool:
     message = record.getMessage()
-    return not any(part in message for part in _OF_A_LOST_SERVER)
+    return not any(part in message for part in (*_OF_A_LOST_SERVER, *_OF_A_FAILURE))

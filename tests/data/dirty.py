@@ -80,15 +80,10 @@ class Planter:
 
     def plant_junk(self) -> None:
         image = self.picture()
-        for path in (
-            "train/cat/.ipynb_checkpoints/a.png",
-            "train/cat/.hidden.png",
-            "train/cat/._a.jpg",
-            ".git/b.png",
-            "train/.cache/deep/er/c.png",
-            "train/cat/.DS_Store",
-        ):
+        for path in ("train/cat/.hidden.png", "train/cat/._a.jpg", "train/cat/.DS_Store"):
             image.save(self.path(path, "hidden"), "PNG")
+        for path in ("train/cat/.ipynb_checkpoints/a.png", ".git/b.png", "train/.cache/deep/er/c.png"):
+            image.save(self.path(path, "unfit"), "PNG")
         for folder in ("train/cat/.ipynb_checkpoints/", ".git/", "train/.cache/"):
             self.expect("hidden", folder)
         for path in (
@@ -102,8 +97,10 @@ class Planter:
             "train/dog/~$d.png",
         ):
             image.save(self.path(path), "PNG")
-        for path in ("__MACOSX/train/x.png", "__MACOSX/", "train/dog/@eaDir/", "train/dog/@eaDir/thumb.jpg"):
+        for path in ("__MACOSX/", "train/dog/@eaDir/"):
             self.expect("junk", path)
+        for path in ("__MACOSX/train/x.png", "train/dog/@eaDir/thumb.jpg"):
+            self.expect("unfit", path)
         for name in ("Thumbs.db", "desktop.ini", "a.png~", "b.jpg.part", "c.png.crdownload", "~$d.png"):
             self.expect("junk", f"train/dog/{name}")
         self.path("train/dog/notes.txt", "foreign_file").write_text("hello")

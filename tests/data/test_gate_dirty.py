@@ -31,6 +31,8 @@ def test_finds_every_planted_defect(dirty):
     unfit = {path for check, path in planter.expected if check == "unfit"}
     assert unfit <= set(inspection.findings.verdicts)
     assert {pair for pair in planter.expected if pair[0] != "unfit"} - found == set()
+    below = {"train/cat/.ipynb_checkpoints/a.png", ".git/b.png", "train/.cache/deep/er/c.png", "__MACOSX/train/x.png"}
+    assert below <= unfit and not below & {path for _, path in found}, "a hidden folder is one finding"
 
 
 def test_blocks_nothing_that_was_not_planted(dirty):

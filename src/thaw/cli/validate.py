@@ -251,6 +251,7 @@ def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> 
     from rich.table import Table
 
     from thaw.gate.checks import CHECKS
+    from thaw.gate.findings import describe_block
 
     console = Console()
     status, totals = summary["status"], summary["totals"]
@@ -270,6 +271,8 @@ def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> 
             example = escape(f"{row['path']}: {row['reason'].split(';')[0]}")
             table.add_row(severity, check, f"{summary['checks'][check]:,}", CHECKS[check].title, example)
         console.print(table)
+        if blocked := describe_block(summary["findings"]):
+            console.print(escape(blocked), highlight=False)
         cures = dict.fromkeys(row["cure"] for row in first.values() if row["severity"] != "warn")
         for cure in cures:
             console.print(f"  {escape(cure)}", highlight=False)

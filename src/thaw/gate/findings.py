@@ -1,7 +1,7 @@
 """What the gate found: rows, their severity, and the summary that decides."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +11,10 @@ from thaw.params.gate import SeverityParams
 
 Scalar = str | float | int | None
 Status = Literal["pass", "warn", "block"]
+_SHELTERS = {"hidden": "hidden", "junk": "leftover"}
+"""Checks of files and folders that nobody put there, and the word for these."""
+_NAMED = 5
+"""Paths that a refusal names of each check."""
 _RANK = {"block": 0, "quarantine": 1, "warn": 2, "off": 3}
 
 
@@ -103,20 +107,46 @@ def summarize(rows: list[Finding], totals: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def raise_if_blocked(rows: list[Finding], report_path: str) -> None:
+def describe_block(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What blocks the data in one sentence, as `thaw validate` and a refused run say it; empty where nothing does.
+
+    Args:
+        rows: the findings, as `findings.json` has them.
+    """
+    by_check: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["severity"] == "block":
+            by_check.setdefault(row["check"], []).append(row)
+    parts = [_describe_check(check, found) for check, found in by_check.items()]
+    return f"Blocked: {'; '.join(parts)}" if parts else ""
+
+
+def _describe_check(check: str, rows: list[Mapping[str, Any]]) -> str:
+    shown, more = rows[:_NAMED], f" and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else ""
+    if check not in _SHELTERS:
+        faults = (row["reason"] if row["path"] == "." else f"{row['path']} ({row['reason']})" for row in shown)
+        return f"{CHECKS[check].title}: {', '.join(faults)}{more}"
+    folders = [row for row in rows if row["path"].endswith("/")]
+    images, files, word = sum(row["value"] for row in folders), len(rows) - len(folders), _SHELTERS[check]
+    counts = [f"{_counted(len(folders), f'{word} folder')} with {_counted(images, 'image')}"] if folders else []
+    counts += [_counted(files, f"{word} file")] if files else []
+    return f"{' and '.join(counts)}: {', '.join(row['path'] for row in shown)}{more}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def raise_if_blocked(summary: Mapping[str, Any], report_path: str) -> None:
     """Refuse the data.
 
+    Args:
+        summary: the content of `findings.json`.
+
     Raises:
-        GateError: there is a blocking finding; names the first of them, their cures and the report.
+        GateError: there is a blocking finding; says which, their cures and where the report is.
     """
-    blocking = [row for row in rows if row.severity == "block"]
-    if not blocking:
-        return
-    shown = "\n".join(f"  {row.path}: {row.reason}" for row in blocking[:5])
-    more = f"\n  and {len(blocking) - 5} more" if len(blocking) > 5 else ""
-    noun = "finding blocks" if len(blocking) == 1 else "findings block"
-    cures = dict.fromkeys(row.cure for row in blocking)
-    raise GateError(
-        f"{len(blocking)} {noun} the data:\n{shown}{more}",
-        f"{' '.join(list(cures)[:3])} The whole report: {report_path}",
-    )
+    reason = describe_block(summary["findings"])
+    if reason:
+        cures = dict.fromkeys(row["cure"] for row in summary["findings"] if row["severity"] == "block")
+        raise GateError(reason, f"{' '.join(list(cures)[:3])} The whole report: {report_path}")

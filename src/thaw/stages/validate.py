@@ -71,4 +71,4 @@ def validate(
     totals = summary["totals"]
     _log.info("%s images, %s of them fit, %s findings", totals["images"], totals["fit"], len(summary["findings"]))
     _log.info("%s expectations, %s not met: %s", verdict.expectations, len(verdict.failed), verdict.docs_path)
-    raise_if_blocked(inspection.found, str(page_path))
+    raise_if_blocked(summary, str(page_path))

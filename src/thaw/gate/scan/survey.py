@@ -1,7 +1,6 @@
 """What the tree alone shows: layout, classes, junk and links. Nothing is opened."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,15 @@ from thaw.gate.findings import Findings
 from thaw.gate.scan import layout as names
 from thaw.gate.scan.layout import Layout
 from thaw.gate.scan.walking import Entry, walk
+
+
+@dataclass
+class Shelter:
+    """What lies below a hidden or junk folder."""
+
+    files: int = 0
+    images: list[str] = field(default_factory=list)
+    """Paths, as the system has them."""
 
 
 @dataclass
@@ -28,9 +36,8 @@ class Survey:
     """split ("" without splits) -> its class folders."""
     unread: dict[str, Entry] = field(default_factory=dict)
     """Images that are not opened, for their name or their kind; path -> entry."""
-    sheltered: Counter[str] = field(default_factory=Counter)
-    """Hidden or junk folder -> files below it."""
-
+    sheltered: dict[str, Shelter] = field(default_factory=dict)
+    """Hidden or junk folder -> what is below it: the folder is one finding, however much that is."""
     raw_names: dict[str, str] = field(default_factory=dict)
     """Path as reported -> its bytes in hexadecimal, where it is not UTF-8."""
     nested: set[str] = field(default_factory=set)
@@ -47,8 +54,7 @@ class Survey:
                 self.raw_names[names.printable(entry.path)] = os.fsencode(entry.path).hex()
             if shelter and entry.path.startswith(shelter):
                 if entry.kind not in ("folder", "empty_folder"):
-                    self.sheltered[shelter] += 1
-                    self._refuse_image(entry)
+                    self._shelter(self.sheltered[shelter], entry)
                 continue
             shelter = ""
             if entry.kind in ("folder", "empty_folder"):
@@ -72,7 +78,7 @@ class Survey:
         if check == "name_not_utf8":
             self.findings.add(check, names.printable(path), "its name is not UTF-8")
         elif check:
-            self.sheltered[path] = 0
+            self.sheltered[path] = Shelter()
             return path
         parts = entry.path.split("/")
         split = names.SPLITS.get(parts[0].casefold(), "") if self.layout.has_splits else ""
@@ -93,9 +99,8 @@ class Survey:
         place = self.layout.place(entry.path)
         if place.check in ("hidden", "junk", "name_not_utf8"):
             if is_image:
-                self._refuse_image(entry)
-            else:
-                self._refuse_file(entry, place)
+                self.unread[names.printable(entry.path)] = entry
+            self._refuse_file(entry, place, is_image)
             return False
         if not is_image:
             if "/" in entry.path:
@@ -120,14 +125,16 @@ class Survey:
             self.unread[path] = entry
         self.findings.add(entry.kind, path, entry.reason, is_image=is_image)
 
-    def _refuse_image(self, entry: Entry) -> None:
-        """An image that its name rules out: it has a row of its own, and a line that says what loaders make of it."""
+    def _shelter(self, shelter: Shelter, entry: Entry) -> None:
+        """Count what is below a hidden or junk folder; an image there has a row of its own, and may not train."""
+        shelter.files += 1
         if names.is_image_name(entry.path):
-            path = names.printable(entry.path)
+            place, path = self.layout.place(entry.path), names.printable(entry.path)
+            shelter.images.append(entry.path)
             self.unread[path] = entry
-            self._refuse_file(entry, self.layout.place(entry.path), is_image=True)
+            self.findings.mark(place.check, path, names.printable(place.reason))
 
-    def _refuse_file(self, entry: Entry, place: names.Place, is_image: bool = False) -> None:
+    def _refuse_file(self, entry: Entry, place: names.Place, is_image: bool) -> None:
         path = names.printable(entry.path)
         says = "" if place.check == "name_not_utf8" else f"; {self._loaders_say(path)}"
         self.findings.add(place.check, path, f"{names.printable(place.reason)}{says}", is_image=is_image)
@@ -138,11 +145,20 @@ class Survey:
         return names.loaders_say(path.split("/", 1)[1] if in_split else path)
 
     def _report_shelters(self) -> None:
-        for folder, count in sorted(self.sheltered.items()):
+        """A finding a folder; what loaders make of it is told of its first image, which they would take or not."""
+        for folder, below in sorted(self.sheltered.items()):
             check, reason = names.name_fault(folder.rstrip("/"))
-            noun = "1 file" if count == 1 else f"{count} files"
-            says = self._loaders_say(names.printable(folder))
-            self.findings.add(check, names.printable(folder), f"{reason}, with {noun} below; {says}", count)
+            first = below.images[0] if below.images else folder
+            says = self._loaders_say(names.printable(first))
+            about = f"{names.printable(first.removeprefix(folder))}: " if below.images else ""
+            others = below.files - len(below.images)
+            counts = [_counted(len(below.images), "image")] + [_counted(others, "other file")] * (others > 0)
+            text = f"{reason}, with {' and '.join(counts)} below; {about}{says}"
+            self.findings.add(check, names.printable(folder), names.printable(text), len(below.images))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def read_layout(root: Path) -> Layout:
