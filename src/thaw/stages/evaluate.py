@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from thaw import images
-from thaw.decision import threshold_of
+from thaw.decision import DEFAULT_THRESHOLD, threshold_of
 from thaw.engines import Engine, compile_cached
 from thaw.errors import ThawError
 from thaw.evaluation import Predictions, report_metrics
@@ -103,6 +103,8 @@ def evaluate(
     rows, classes = read_split(inputs.test_path), read_classes(inputs.classes_path)
     if rows.empty:
         raise ThawError(f"{inputs.test_path}: no test images", "Set split.test_fraction above 0.")
+    if len(classes) > 2 and params.threshold != DEFAULT_THRESHOLD:
+        log.warning("evaluate.threshold: %g has no effect on %d classes: it is of two", params.threshold, len(classes))
     files = [images.inside(inputs.raw_dir, path) for path in rows["path"]]
     network, config = load(inputs.fine_tuned_dir)
     if list(config["classes"]) != classes:
