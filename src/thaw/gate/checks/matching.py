@@ -1,10 +1,12 @@
 """Which image a path in a table means, written as it may be: on Windows, on a Mac, from another folder."""
 
-from collections import defaultdict
+import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 from unicodedata import normalize
+
+_ODD_PARTS = re.compile(r"\\|(^|/)\.?(/|$)")
 
 
 class Match(NamedTuple):
@@ -38,7 +40,7 @@ class Images:
         plain = _plain(written)
         for how, key, full, ends in (
             ("", plain, lambda: self._full, lambda: self._ends),
-            ("case", _fold(plain), lambda: self._folded, lambda: self._folded_ends),
+            ("case", _fold(written), lambda: self._folded, lambda: self._folded_ends),
         ):
             found = full().get(key)
             if found:
@@ -49,47 +51,66 @@ class Images:
         return Match(())
 
     @cached_property
-    def _full(self) -> dict[str, tuple[str, ...]]:
-        return _index(self._paths, _plain, lambda key: [key])
+    def _full(self) -> "_Index":
+        return _Index(self._paths, _plain, lambda key: [key])
 
     @cached_property
-    def _ends(self) -> dict[str, tuple[str, ...]]:
-        return _index(self._paths, _plain, _proper_ends)
+    def _ends(self) -> "_Index":
+        return _Index(self._paths, _plain, _proper_ends)
 
     @cached_property
-    def _folded(self) -> dict[str, tuple[str, ...]]:
-        return _index(self._paths, _fold, lambda key: [key])
+    def _folded(self) -> "_Index":
+        return _Index(self._paths, _fold, lambda key: [key])
 
     @cached_property
-    def _folded_ends(self) -> dict[str, tuple[str, ...]]:
-        return _index(self._paths, _fold, _proper_ends)
+    def _folded_ends(self) -> "_Index":
+        return _Index(self._paths, _fold, _proper_ends)
+
+
+class _Index:
+    """Paths by their keys; most keys have one, and a list for each of a million would cost more than all else."""
+
+    def __init__(
+        self, paths: Sequence[str], key_of: Callable[[str], str], keys: Callable[[str], Sequence[str]]
+    ) -> None:
+        self._first: dict[str, str] = {}
+        self._several: dict[str, list[str]] = {}
+        for path in paths:
+            for key in keys(key_of(path)):
+                first = self._first.setdefault(key, path)
+                if first is not path:
+                    self._several.setdefault(key, [first]).append(path)
+
+    def get(self, key: str) -> tuple[str, ...]:
+        """All paths that have the key."""
+        if key in self._several:
+            return tuple(self._several[key])
+        return (self._first[key],) if key in self._first else ()
 
 
 def _plain(path: str) -> str:
-    parts = normalize("NFC", path.strip()).replace("\\", "/").split("/")
-    return "/".join(part for part in parts if part not in ("", "."))
+    path = path.strip()
+    if not path.isascii():
+        path = normalize("NFC", path)
+    if _ODD_PARTS.search(path):
+        path = "/".join(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
+    return path
 
 
 def _fold(path: str) -> str:
-    return normalize("NFC", _plain(path).casefold())
+    folded = _plain(path).casefold()
+    return folded if folded.isascii() else normalize("NFC", folded)
 
 
 def _proper_ends(path: str) -> list[str]:
-    """What is left of a path when its first folders are taken off."""
-    parts = path.split("/")
-    return ["/".join(parts[cut:]) for cut in range(1, len(parts))]
+    """What is left of a path when its first folders are taken off, the longest first."""
+    ends, at = [], path.find("/")
+    while at >= 0:
+        ends.append(path[at + 1 :])
+        at = path.find("/", at + 1)
+    return ends
 
 
-def _behind_folders(path: str, full: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _behind_folders(path: str, full: _Index) -> tuple[str, ...]:
     """The images that the longest end of `path` names in full."""
-    return next((full[end] for end in _proper_ends(path) if end in full), ())
-
-
-def _index(
-    paths: Sequence[str], key_of: Callable[[str], str], keys: Callable[[str], list[str]]
-) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        for key in keys(key_of(path)):
-            found[key].append(path)
-    return {key: tuple(images) for key, images in found.items()}
+    return next((found for end in _proper_ends(path) if (found := full.get(end))), ())
