@@ -28,7 +28,8 @@ class SeverityParams(Section):
     class_sets_differ: Severity = "block"
     """A split lacks a class that another split has."""
     class_name_collision: Severity = "block"
-    """Class names that differ by case or outer spaces alone, in a split or from split to split; in a split also by Unicode form."""
+    """Class names that differ by case or outer spaces alone, in a split or from split to split; within a split also by
+    Unicode form alone."""
     splits_as_classes: Severity = "block"
     """`train/*.jpg` beside `test/*.jpg`: a classifier would learn to tell the splits apart."""
     twins_as_classes: Severity = "block"
@@ -92,7 +93,8 @@ class SeverityParams(Section):
     blurred: Severity = "warn"
     grey_among_color: Severity = "warn"
     duplicate: Severity = "quarantine"
-    """Equal bytes or pixels within a class and a split: the one that metadata.csv tells most of stays, else the shortest name."""
+    """Equal bytes or pixels within a class and a split: the one that metadata.csv tells most of stays, then the shortest
+    name."""
     duplicate_across_classes: Severity = "block"
     duplicate_across_splits: Severity = "block"
     near_duplicate: Severity = "warn"
