@@ -207,6 +207,13 @@ def run_at_another_threshold(project):
     return threshold, rows
 
 
+def test_a_threshold_without_effect_is_said(project, caplog):
+    with caplog.at_level("WARNING", "thaw"):
+        run(project, params=EvaluateParams(bootstrap_samples=0, explained_images=0, threshold=0.7))
+    of_two = len(json.loads((project / "classes.json").read_text())) == 2
+    assert ("evaluate.threshold: 0.7 has no effect on 3 classes" in caplog.text) is not of_two
+
+
 def test_the_threshold_belongs_to_the_model(project, monkeypatch):
     """All decide by the threshold that the model was evaluated with, never by that of today's params.yaml."""
     threshold, rows = run_at_another_threshold(project)

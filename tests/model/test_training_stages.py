@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from functools import partial
 
 import keras
 import numpy as np
@@ -174,6 +175,17 @@ def test_a_weight_that_moves_though_frozen_fails_the_run(project, trained, tmp_p
     with pytest.raises(ThawError, match="a frozen weight moved"):
         tune(project, trained / "frozen", tmp_path, TUNED)
     assert not (tmp_path / "tuned").exists()
+
+
+@pytest.mark.parametrize(("key", "value"), [("strategy", "head"), ("from_layer", "block1")])
+def test_what_a_network_from_random_weights_has_no_use_for_is_refused(tmp_path, key, value):
+    make_project(tmp_path, images=8, side=32, views=1)
+    lenet = ModelParams(architecture="lenet5", weights="none")
+    run = partial(run_stages, tmp_path, tmp_path / "out", lenet, FitParams(epochs=1))
+    with pytest.raises(ThawError, match=rf"fine_tune\.{key}: {value} has no effect on lenet5 with random weights") as raised:
+        run(FineTuneParams(epochs=1, **{key: value}))
+    assert raised.value.cure.startswith(f"Set fine_tune.{key} to {getattr(FineTuneParams(), key)}, or take a backbone")
+    run(FineTuneParams(epochs=1, min_steps=0, strategy="full"))
 
 
 def test_views_made_on_the_fly_train_too(tmp_path):

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from thaw import images
-from thaw.decision import threshold_of
+from thaw.decision import DEFAULT_THRESHOLD, threshold_of
 from thaw.engines import Engine, compile_cached
 from thaw.errors import ThawError
 from thaw.evaluation import Predictions, report_metrics
@@ -20,7 +19,7 @@ from thaw.evaluation.inference import predict_files
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.plots import draw_learning_curves, draw_predictions
 from thaw.evaluation.tables import class_table, confusion_table, prediction_table
-from thaw.files import write_json, write_text
+from thaw.files import write_csv, write_json
 from thaw.fingerprint import content_key
 from thaw.inference import exclude_tensor_float_32, run_in_float32
 from thaw.models.saving import load, load_config, save_evaluated
@@ -103,6 +102,8 @@ def evaluate(
     rows, classes = read_split(inputs.test_path), read_classes(inputs.classes_path)
     if rows.empty:
         raise ThawError(f"{inputs.test_path}: no test images", "Set split.test_fraction above 0.")
+    if len(classes) > 2 and params.threshold != DEFAULT_THRESHOLD:
+        log.warning("evaluate.threshold: %g has no effect on %d classes: it is of two", params.threshold, len(classes))
     files = [images.inside(inputs.raw_dir, path) for path in rows["path"]]
     network, config = load(inputs.fine_tuned_dir)
     if list(config["classes"]) != classes:
@@ -122,9 +123,9 @@ def evaluate(
     metrics["served"] = {"phase": config.get("phase", "fine_tuned")} | engine | agreement
     write_json(outputs.metrics_path, metrics)
     log.info("accuracy %.4f on %d images", metrics["accuracy"], len(rows))
-    _write_table(outputs.predictions_path, prediction_table(rows, predictions))
-    _write_table(outputs.class_metrics_path, class_table(predictions, params.confidence))
-    _write_table(outputs.confusion_path, confusion_table(predictions))
+    write_csv(outputs.predictions_path, prediction_table(rows, predictions))
+    write_csv(outputs.class_metrics_path, class_table(predictions, params.confidence))
+    write_csv(outputs.confusion_path, confusion_table(predictions))
     _draw_plots(predictions, list(rows["path"]), inputs, outputs.pictures_dir)
     _draw_grad_cam(params.explained_images, predictions, list(rows["path"]), files, network, classifier, outputs.pictures_dir)
     save_evaluated(inputs.fine_tuned_dir, outputs.evaluated_dir, params.threshold)
@@ -211,7 +212,3 @@ def open_classifier(
     if engine.name == "tensorflow":
         exclude_tensor_float_32()
     return Classifier(classes, threshold_of(config), shape, resize, engine, extract.batch_size)
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))

@@ -18,6 +18,7 @@ from thaw.models.network import build, set_statistics
 from thaw.models.pretrained import is_pretrained
 from thaw.models.saving import load, save
 from thaw.params import ComputeParams, ExtractParams, FineTuneParams, ModelParams
+from thaw.params.effects import no_effect
 from thaw.splitting.files import read_classes, read_split
 from thaw.training.activations import Cache, activations_key, sample_pictures, storage_dtype
 from thaw.training.batches import Examples
@@ -161,7 +162,7 @@ def thaw_network(
 def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Model, dict[str, Any]]:
     """The network of `train_frozen`, thawed; with strategy `scratch` its structure with random weights.
 
-    A network that started from random weights is trained whole, whatever the strategy.
+    A network that started from random weights is trained whole.
     """
     keras.utils.set_random_seed(seed)
     network, config = load(frozen_dir)
@@ -172,9 +173,22 @@ def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Mo
         network = build(structure, tuple(config["input_shape"]), len(config["classes"]), seed, pretrained=False)
         for mean_and_variance in statistics:
             set_statistics(network, *mean_and_variance)
-    strategy = params.strategy if is_pretrained(structure) else "scratch"
+    strategy = params.strategy
+    if not is_pretrained(structure):
+        _refuse_unused(params, structure)
+        strategy = "scratch"
     freeze(network, strategy, params.from_layer, params.batch_norm)
     return network, config
+
+
+def _refuse_unused(params: FineTuneParams, structure: ModelParams) -> None:
+    """A network that starts from random weights has nothing to keep frozen; what `params.yaml` says by default may stand."""
+    usual = FineTuneParams()
+    for key, set_otherwise in (("strategy", params.strategy == "head"), ("from_layer", params.from_layer != usual.from_layer)):
+        if set_otherwise:
+            why = f"on {structure.architecture} with random weights, which is trained whole"
+            cure = "take a backbone with weights; `thaw model list` names them"
+            raise no_effect(f"fine_tune.{key}", getattr(params, key), why, getattr(usual, key), cure)
 
 
 def _activations(
