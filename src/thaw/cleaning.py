@@ -17,7 +17,7 @@ from thaw.files import read_json, write_json
 from thaw.gate.checks import CHECKS
 from thaw.gate.findings import Finding
 from thaw.gate.inspection import Inspection
-from thaw.gate.scan.layout import printable
+from thaw.layout import printable
 
 _MANIFEST = "manifest.json"
 _HAND_MADE = {"duplicate_across_classes", "duplicate_across_splits"}

@@ -15,8 +15,8 @@ from thaw.gate.checks import CHECKS
 from thaw.gate.checks.drift import critical_distance, distribution_distance
 from thaw.gate.inspection import Inspection, inspect_folder
 from thaw.gate.report.manifest import write_manifest
-from thaw.gate.scan.layout import Layout
 from thaw.gate.scan.survey import read_layout
+from thaw.layout import Layout
 from thaw.params import ValidateParams
 from thaw.params.gate import LimitParams, SeverityParams
 

@@ -60,7 +60,7 @@ def predict(
 
 
 def _files(sources: list[Path]) -> Iterator[Path]:
-    from thaw.gate.scan.layout import is_image_name
+    from thaw.layout import is_image_name
 
     for source in sources:
         if not source.is_dir():
@@ -148,7 +148,7 @@ def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
 
 def _judge(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]]:
     from thaw.decision import predict_labels
-    from thaw.gate.scan.layout import printable
+    from thaw.layout import printable
 
     probabilities, failures = classifier.judge(files)
     judged = len(failures) < len(files)

@@ -7,7 +7,7 @@ import numpy as np
 
 from thaw.gate.findings import Findings, Scalar
 from thaw.gate.rows import Rows
-from thaw.gate.scan.layout import promised_format
+from thaw.layout import promised_format
 from thaw.params.gate import LimitParams
 
 

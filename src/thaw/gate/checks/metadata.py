@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from thaw.gate.findings import Findings
 from thaw.gate.rows import Rows
-from thaw.gate.scan.layout import METADATA
 from thaw.gate.scan.links import may_lead_to
+from thaw.layout import METADATA
 
 PROBABILITY = "probability"
 """The column, or what its name begins with: `probability_<class>`."""

@@ -12,10 +12,10 @@ import pyarrow as pa
 from thaw.gate.scan.arrays import skip_pandas
 from thaw.gate.scan.fingerprint import BYTES
 from thaw.gate.scan.image import Bounds, inspect
-from thaw.gate.scan.layout import UNSUPPORTED_SUFFIXES
 from thaw.gate.scan.links import may_lead_to
 from thaw.gate.scan.statistics import complete
 from thaw.gate.scan.walking import Entry
+from thaw.layout import UNSUPPORTED_SUFFIXES
 
 ROW = pa.schema(
     [

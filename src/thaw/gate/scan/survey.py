@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from thaw import layout as names
 from thaw.gate.findings import Findings
-from thaw.gate.scan import layout as names
-from thaw.gate.scan.layout import Layout
 from thaw.gate.scan.walking import Entry, walk
+from thaw.layout import Layout
 
 
 @dataclass
