@@ -1,0 +1,163 @@
+"""What folders say of the images in them: split and class, whatever is wrapped around."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from posixpath import dirname
+from typing import NamedTuple
+
+from thaw.roles import holds_pictures, is_twin, read_siblings, split_word
+
+
+class Spot(NamedTuple):
+    """Split of a folder, empty without one, and its folders that say more: none, the class, or more than a class."""
+
+    split: str
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The folders that hold images directly.
+
+    Args:
+        spots: folder -> what it says.
+        split_names: the folders' own words for the splits.
+        clash: two names of one split, where there are such.
+    """
+
+    spots: dict[str, Spot]
+    split_names: tuple[str, ...]
+    clash: tuple[str, ...] = ()
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether a folder names a split."""
+        return any(spot.split for spot in self.spots.values())
+
+    @property
+    def classes(self) -> set[str]:
+        """The classes of all splits."""
+        return {spot.parts[0] for spot in self.spots.values() if len(spot.parts) == 1}
+
+    def split(self, image: str) -> str:
+        """The split of an image."""
+        return self.spots[dirname(image)].split
+
+    def label(self, image: str) -> str:
+        """The class of an image; empty where its folders name none, or more than one."""
+        parts = self.spots[dirname(image)].parts
+        return parts[0] if len(parts) == 1 else ""
+
+
+def read_folders(images: Iterable[str]) -> Folders:
+    """Tell splits from classes and from what only wraps them."""
+    reader = _Reader({dirname(image) for image in images})
+    reader.enter("", "", ())
+    return Folders(_unwrap(reader.spots), tuple(sorted(reader.names)), reader.clash)
+
+
+class _Reader:
+    def __init__(self, folders: set[str]) -> None:
+        self._folders = folders
+        self._children: dict[str, set[str]] = defaultdict(set)
+        for folder in folders:
+            while folder:
+                above, _, name = folder.rpartition("/")
+                self._children[above].add(name)
+                folder = above
+        self.spots: dict[str, Spot] = {}
+        self.names: set[str] = set()
+        self.clash: tuple[str, ...] = ()
+
+    def enter(self, folder: str, split: str, parts: tuple[str, ...]) -> None:
+        if folder in self._folders:
+            self.spots[folder] = Spot(split, parts)
+        children = self._children.get(folder, set())
+        roles = {} if split else read_siblings(children)
+        self._note(roles)
+        for name in sorted(children):
+            path = f"{folder}/{name}" if folder else name
+            if name in roles:
+                self.enter(path, roles[name], parts)
+            elif split and len(children) == 1 and _repeats(name, folder):
+                self.enter(path, split, parts)
+            else:
+                self.enter(path, split, (*parts, name))
+
+    def _note(self, roles: dict[str, str]) -> None:
+        self.names |= set(roles)
+        words: dict[str, set[str]] = defaultdict(set)
+        for name, split in roles.items():
+            words[split].add(re.sub(r"[\W\d_]+", "", name).casefold())
+        for split, found in words.items():
+            if len(found) > 1:
+                self.clash = tuple(sorted(name for name in roles if roles[name] == split))
+
+
+def _repeats(name: str, folder: str) -> bool:
+    """Whether the only folder in a split's folder says the split again, as archives do: `train/train`."""
+    above = PurePosixPath(folder).name
+    return name.casefold() == above.casefold() or (
+        split_word(name) != "" and split_word(name) == split_word(above)
+    )
+
+
+def _unwrap(spots: dict[str, Spot]) -> dict[str, Spot]:
+    """Leave out the folders that all images of a split have around them: above the classes, or below."""
+    unwrapped: dict[str, Spot] = {}
+    for split in {spot.split for spot in spots.values()}:
+        own = {folder: spot.parts for folder, spot in spots.items() if spot.split == split}
+        while _is_deep(own) and _is_constant([parts[-1] for parts in own.values()]):
+            own = {folder: parts[:-1] for folder, parts in own.items()}
+        while _is_deep(own) and len({parts[0] for parts in own.values()}) == 1:
+            own = {folder: parts[1:] for folder, parts in own.items()}
+        names = set(own.values())
+        if len(names) == 1 and all(len(parts) == 1 and holds_pictures(parts[0]) for parts in names):
+            own = dict.fromkeys(own, ())
+        unwrapped |= {folder: Spot(split, parts) for folder, parts in own.items()}
+    return {folder: unwrapped[folder] for folder in sorted(spots)}
+
+
+def _is_deep(own: dict[str, tuple[str, ...]]) -> bool:
+    return all(len(parts) > 1 for parts in own.values())
+
+
+def _is_constant(names: list[str]) -> bool:
+    """Whether the lowest folders are the same in every class, or only say that there are pictures in them."""
+    return len(names) > 1 and len(set(names)) == 1 or all(holds_pictures(name) for name in names)
+
+
+def paired_twins(images: Iterable[str]) -> tuple[str, str] | None:
+    """Two folders side by side, pictures and what belongs to them one to one by name (`images/`, `masks/`); None without."""
+    stems: dict[str, set[str]] = defaultdict(set)
+    siblings: dict[str, set[str]] = defaultdict(set)
+    for image in images:
+        parts = image.split("/")
+        for depth in range(len(parts) - 1):
+            above, name = "/".join(parts[:depth]), parts[depth]
+            if is_twin(name) or holds_pictures(name):
+                folder = f"{above}/{name}" if above else name
+                siblings[above].add(folder)
+                stems[folder].add(bare_stem("/".join(parts[depth + 1 :])))
+    for folders in siblings.values():
+        twins = sorted(folder for folder in folders if is_twin(PurePosixPath(folder).name))
+        for pictures in sorted(folders - set(twins)):
+            for twin in twins:
+                smaller = min(len(stems[pictures]), len(stems[twin]))
+                if len(stems[pictures] & stems[twin]) > 0.9 * smaller:
+                    return pictures, twin
+    return None
+
+
+def bare_stem(path: str) -> str:
+    """A path without its suffix and without what tells a mask or preview from its picture (`_mask`, `-thumb`)."""
+    stem = str(PurePosixPath(path).with_suffix(""))
+    return re.sub(
+        r"[-_. ]+(mask|seg|segmentation|label|gt|groundtruth|thumb|thumbnail|preview|small)s?$",
+        "",
+        stem,
+        flags=re.IGNORECASE,
+    )
