@@ -39,7 +39,9 @@ def table(root: Path, path: str, *rows: Iterable[object], delimiter: str = ",") 
 
 def classes(root: Path, prefix: str, names: Iterable[str], count: int = 10, inner: str = "") -> None:
     for name in names:
-        put(root, *(f"{prefix}{name}/{inner}{prefix.count('/')}{name}{number}.jpg" for number in range(count)))
+        put(
+            root, *(f"{prefix}{name}/{inner}{prefix.count('/')}{name}{number}.jpg" for number in range(count))
+        )
 
 
 @dataclass(frozen=True)
@@ -126,14 +128,25 @@ def _competition(
         put(root, *(test.format(number) for number in range(90, 95)))
         rows = [(cell.format(number), labels[number % 2]) for number in range(20)]
         table(root, name, header, *rows, delimiter=delimiter)
-        table(root, "sample_submission.csv", header, *((test.format(number).split("/")[-1], labels[0]) for number in range(90, 95)))
+        table(
+            root,
+            "sample_submission.csv",
+            header,
+            *((test.format(number).split("/")[-1], labels[0]) for number in range(90, 95)),
+        )
 
     return build
 
 
 def _one_hot(root: Path) -> None:
-    put(root, *(f"images/Train_{number}.jpg" for number in range(20)), *(f"images/Test_{number}.jpg" for number in range(5)))
-    table(root, "train.csv", ("image_id", "cat", "dog"), *((f"Train_{n}", 1 - n % 2, n % 2) for n in range(20)))
+    put(
+        root,
+        *(f"images/Train_{number}.jpg" for number in range(20)),
+        *(f"images/Test_{number}.jpg" for number in range(5)),
+    )
+    table(
+        root, "train.csv", ("image_id", "cat", "dog"), *((f"Train_{n}", 1 - n % 2, n % 2) for n in range(20))
+    )
     table(root, "test.csv", ("image_id",), *((f"Test_{n}",) for n in range(5)))
 
 
@@ -152,7 +165,12 @@ def _numbers(root: Path) -> None:
 def _two_tables(root: Path) -> None:
     for split in ("train", "test"):
         put(root, *(f"{split}/{number}.jpg" for number in range(20)))
-        table(root, f"{split}_labels.csv", ("file", "label"), *((f"{n}.jpg", ("cat", "dog")[n % 2]) for n in range(20)))
+        table(
+            root,
+            f"{split}_labels.csv",
+            ("file", "label"),
+            *((f"{n}.jpg", ("cat", "dog")[n % 2]) for n in range(20)),
+        )
 
 
 def _lists(root: Path) -> None:
@@ -173,8 +191,16 @@ def _food(root: Path) -> None:
 def _tiny_imagenet(root: Path) -> None:
     for name in TWO:
         put(root, *(f"train/{name}/images/{name}_{number}.jpg" for number in range(10)))
-    put(root, *(f"val/images/val_{number}.jpg" for number in range(20)), *(f"test/images/test_{number}.jpg" for number in range(5)))
-    text(root, "val/val_annotations.txt", (f"val_{n}.jpg\t{('cat', 'dog')[n % 2]}\t0\t0\t9\t9" for n in range(20)))
+    put(
+        root,
+        *(f"val/images/val_{number}.jpg" for number in range(20)),
+        *(f"test/images/test_{number}.jpg" for number in range(5)),
+    )
+    text(
+        root,
+        "val/val_annotations.txt",
+        (f"val_{n}.jpg\t{('cat', 'dog')[n % 2]}\t0\t0\t9\t9" for n in range(20)),
+    )
 
 
 def _imagefolder(where: str, lines: bool = False, label: str = "label") -> Callable[[Path], None]:
@@ -185,7 +211,11 @@ def _imagefolder(where: str, lines: bool = False, label: str = "label") -> Calla
             rows = [(name, ("cat", "dog")[n % 2], f"text {n}") for n, name in enumerate(names)]
             if lines:
                 keys = ("file_name", label, "text")
-                text(root, f"{split}/metadata.jsonl", (json.dumps(dict(zip(keys, row, strict=True))) for row in rows))
+                text(
+                    root,
+                    f"{split}/metadata.jsonl",
+                    (json.dumps(dict(zip(keys, row, strict=True))) for row in rows),
+                )
             elif where:
                 table(root, f"{split}/metadata.csv", ("file_name", label, "text"), *rows)
             else:
@@ -200,13 +230,25 @@ def _metadata_in_splits(root: Path) -> None:
     for split in ("train", "test"):
         classes(root, f"{split}/", TWO)
         paths = sorted(path.relative_to(root / split) for path in (root / split).rglob("*.jpg"))
-        table(root, f"{split}/metadata.csv", ("path", "group"), *((path, f"{split}{n}") for n, path in enumerate(paths)))
+        table(
+            root,
+            f"{split}/metadata.csv",
+            ("path", "group"),
+            *((path, f"{split}{n}") for n, path in enumerate(paths)),
+        )
 
 
 def _by_name(*patterns: str, test: str = "test/{}.jpg") -> Callable[[Path], None]:
     def build(root: Path) -> None:
         for name in TWO:
-            put(root, *(pattern.format(name, number) for pattern in patterns for number in range(10 // len(patterns))))
+            put(
+                root,
+                *(
+                    pattern.format(name, number)
+                    for pattern in patterns
+                    for number in range(10 // len(patterns))
+                ),
+            )
         if test:
             put(root, *(test.format(number) for number in range(5)))
 
@@ -238,33 +280,58 @@ CASES = {
     "pred_only": Case(_unlabelled_test("pred/more/"), FLAT, 5),
     # labels in tables
     "competition": Case(_competition(), FLAT, 5, guessed=True, says="train.csv"),
-    "competition_stems": Case(_competition(cell="{:05d}", header=("image_id", "breed")), FLAT, 5, guessed=True, says="breed"),
-    "competition_paths": Case(_competition(cell="train\\{:05d}.jpg"), FLAT, 5, guessed=True, says="train.csv"),
-    "competition_absolute": Case(_competition(cell="/kaggle/input/x/train/{:05d}.jpg"), FLAT, 5, guessed=True, says="train.csv"),
-    "competition_excel": Case(_competition(delimiter=";", name="labels.csv"), FLAT, 5, guessed=True, says="labels.csv"),
+    "competition_stems": Case(
+        _competition(cell="{:05d}", header=("image_id", "breed")), FLAT, 5, guessed=True, says="breed"
+    ),
+    "competition_paths": Case(
+        _competition(cell="train\\{:05d}.jpg"), FLAT, 5, guessed=True, says="train.csv"
+    ),
+    "competition_absolute": Case(
+        _competition(cell="/kaggle/input/x/train/{:05d}.jpg"), FLAT, 5, guessed=True, says="train.csv"
+    ),
+    "competition_excel": Case(
+        _competition(delimiter=";", name="labels.csv"), FLAT, 5, guessed=True, says="labels.csv"
+    ),
     "competition_same_names": Case(
-        _competition(path="train/{}.jpg", cell="{}", test="test/{}.jpg"), FLAT, 5, guessed=True, says="train.csv"
+        _competition(path="train/{}.jpg", cell="{}", test="test/{}.jpg"),
+        FLAT,
+        5,
+        guessed=True,
+        says="train.csv",
     ),
     "one_hot": Case(_one_hot, FLAT, 5, guessed=True, says="one-hot labels in cat, dog"),
     "split_column": Case(_split_column, SPLIT, guessed=True, says="splits in split", columns=("patient",)),
     "numbers": Case(_numbers, FLAT, guessed=True, says="train.csv"),
     "two_tables": Case(_two_tables, SPLIT, guessed=True, says="test_labels.csv"),
-    "tiny_imagenet": Case(_tiny_imagenet, {"train": TWO, "validation": TWO}, 5, guessed=True, says="a folder a class"),
+    "tiny_imagenet": Case(
+        _tiny_imagenet, {"train": TWO, "validation": TWO}, 5, guessed=True, says="a folder a class"
+    ),
     # lists in text
     "lists": Case(_lists, SPLIT, guessed=True, says="train.txt"),
     "food": Case(_food, SPLIT, guessed=True, says="splits in meta/test.txt, meta/train.txt"),
     # Hugging Face's imagefolder
     "imagefolder": Case(_imagefolder(""), SPLIT, says="metadata.csv", columns=("text",)),
     "imagefolder_in_splits": Case(_imagefolder("in"), SPLIT, says="test/metadata.csv", columns=("text",)),
-    "imagefolder_lines": Case(_imagefolder("in", lines=True), SPLIT, says="metadata.jsonl", columns=("text",)),
-    "imagefolder_other": Case(_imagefolder("in", label="breed"), SPLIT, guessed=True, says="breed", columns=("text",)),
+    "imagefolder_lines": Case(
+        _imagefolder("in", lines=True), SPLIT, says="metadata.jsonl", columns=("text",)
+    ),
+    "imagefolder_other": Case(
+        _imagefolder("in", label="breed"), SPLIT, guessed=True, says="breed", columns=("text",)
+    ),
     "metadata_in_split": Case(_metadata_in_splits, SPLIT, columns=("group",)),
     # labels in names
     "flat_by_name": Case(_by_name("train/{}.{}.jpg"), FLAT, 5, guessed=True, says="in the names"),
     "by_name_top": Case(_by_name("{}_{:03d}.png", test=""), FLAT, guessed=True, says="in the names"),
-    "by_name_number_first": Case(_by_name("imgs/{1:04d}-{0}.jpg", test=""), FLAT, guessed=True, says="in the names"),
+    "by_name_number_first": Case(
+        _by_name("imgs/{1:04d}-{0}.jpg", test=""), FLAT, guessed=True, says="in the names"
+    ),
     "by_name_brackets": Case(_by_name("{} ({}).jpg", test=""), FLAT, guessed=True, says="in the names"),
-    "by_name_words": Case(_by_name("all/{}_front_{}b.jpg", "all/{}-side-{}a.jpg", test=""), FLAT, guessed=True, says="in the names"),
+    "by_name_words": Case(
+        _by_name("all/{}_front_{}b.jpg", "all/{}-side-{}a.jpg", test=""),
+        FLAT,
+        guessed=True,
+        says="in the names",
+    ),
     # laid out as data/raw is
     "classes": Case(lambda root: classes(root, "", TWO), FLAT),
     "splits": Case(_both("train/", "val/", "test/"), {"test": TWO, "train": TWO, "val": TWO}),

@@ -62,7 +62,11 @@ def test_the_printed_command_reads_the_same_without_a_guess(case: tuple[str, Cas
     folder, options = options_of(take_in(reading, root))
     again = recognise(Path(folder), options)
     assert again.placed == reading.placed
-    assert (again.unlabelled, again.rows, again.columns) == (reading.unlabelled, reading.rows, reading.columns)
+    assert (again.unlabelled, again.rows, again.columns) == (
+        reading.unlabelled,
+        reading.rows,
+        reading.columns,
+    )
     assert not again.guessed or not reading.arguments
 
 

@@ -112,13 +112,21 @@ def _unwrap(spots: dict[str, Spot]) -> dict[str, Spot]:
         own = {folder: spot.parts for folder, spot in spots.items() if spot.split == split}
         while _is_deep(own) and _is_constant([parts[-1] for parts in own.values()]):
             own = {folder: parts[:-1] for folder, parts in own.items()}
-        while _is_deep(own) and len({parts[0] for parts in own.values()}) == 1:
+        while _is_wrapped(split, own):
             own = {folder: parts[1:] for folder, parts in own.items()}
         names = set(own.values())
         if len(names) == 1 and all(len(parts) == 1 and holds_pictures(parts[0]) for parts in names):
             own = dict.fromkeys(own, ())
         unwrapped |= {folder: Spot(split, parts) for folder, parts in own.items()}
     return {folder: unwrapped[folder] for folder in sorted(spots)}
+
+
+def _is_wrapped(split: str, own: dict[str, tuple[str, ...]]) -> bool:
+    """Whether all lie in one folder that is no class; pictures beside the classes may lie in it, where there are no splits."""
+    deep = _is_deep(own) or (
+        not split and all(own.values()) and any(len(parts) > 1 for parts in own.values())
+    )
+    return deep and len({parts[0] for parts in own.values()}) == 1
 
 
 def _is_deep(own: dict[str, tuple[str, ...]]) -> bool:

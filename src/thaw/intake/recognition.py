@@ -11,7 +11,7 @@ from thaw.intake.finishing import finish
 from thaw.intake.folders import Folders, paired_twins, read_folders
 from thaw.intake.listing import Listing, list_folder
 from thaw.intake.reading import Reading, Undecided, Unreadable, command
-from thaw.roles import holds_pictures, is_twin
+from thaw.roles import holds_pictures, is_twin, split_word
 
 _LAYOUTS: tuple[Callable[[Clues], Draft | None], ...] = (
     by_table.read,
@@ -85,8 +85,10 @@ def _require_no_twins(listing: Listing) -> None:
     pictures, others = twins
     reason = f"{pictures}/ and {others}/ pair one to one by name: pictures and their masks, labels or previews, not classes"
     own = PurePosixPath(pictures)
-    inner = {PurePosixPath(image).parts[-2] for image in listing.images if "/" in image}
-    if own.parent != PurePosixPath() and all(holds_pictures(name) or is_twin(name) for name in inner):
+    folders = {PurePosixPath(image).parent for image in listing.images}
+    above = {folder.parent.name for folder in folders}
+    inside_classes = len(above) > 1 and "" not in above and not any(map(split_word, above))
+    if inside_classes and all(holds_pictures(folder.name) or is_twin(folder.name) for folder in folders):
         raise Undecided(reason, ("--label-pattern", rf"(?P<label>[^/]+)/{own.name}/[^/]+$"))
     try:
         recognise(listing.root / pictures)
