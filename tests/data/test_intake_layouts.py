@@ -1,4 +1,4 @@
-"""Layouts that people have: what each is read as, that no image is lost, and that the printed commands bring about what was shown."""
+"""Layouts that people have: what each is read as, that no image is lost, and that the printed command reads the same."""
 
 import shlex
 from pathlib import Path

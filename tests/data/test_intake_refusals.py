@@ -168,7 +168,7 @@ def test_one_hot_rows_with_several_classes_are_refused(tmp_path: Path) -> None:
     rows = [(n, n % 2, 1 - n % 2) for n in range(19)]
     one_table(*rows, (19, 1, 1), header=("file", "cat", "dog"))(tmp_path)
     options = Options(("labels.csv",), "file", ("cat", "dog"))
-    with pytest.raises(Unreadable, match="labels.csv gives images/19.jpg several labels"):
+    with pytest.raises(Unreadable, match=r"labels\.csv gives images/19\.jpg several labels"):
         recognise(tmp_path, options)
 
 

@@ -135,7 +135,7 @@ def _is_deep(own: dict[str, tuple[str, ...]]) -> bool:
 
 def _is_constant(names: list[str]) -> bool:
     """Whether the lowest folders are the same in every class, or only say that there are pictures in them."""
-    return len(names) > 1 and len(set(names)) == 1 or all(holds_pictures(name) for name in names)
+    return (len(names) > 1 and len(set(names)) == 1) or all(holds_pictures(name) for name in names)
 
 
 def paired_twins(images: Iterable[str]) -> tuple[str, str] | None:
