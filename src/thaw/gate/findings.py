@@ -48,18 +48,20 @@ class Findings:
         *,
         is_image: bool = False,
         warn_only: bool = False,
+        cure: str = "",
     ) -> None:
         """Note that `path` failed `check`.
 
         Args:
             is_image: the path is a row of the manifest.
             warn_only: the severity is `warn`, unless the check is off.
+            cure: what to do about this one, where it is not the check's.
         """
         severity = getattr(self.severities, check)
         if warn_only and severity != "off":
             severity = "warn"
         if severity != "off":
-            cure = CHECKS[check].cure.replace(CLEAN, self.clean)
+            cure = cure or CHECKS[check].cure.replace(CLEAN, self.clean)
             self.rows.append(Finding(path, check, severity, value, threshold, reason, cure))
         if is_image:
             self.mark(check, path, reason)
@@ -101,6 +103,11 @@ def summarize(rows: list[Finding], totals: dict[str, Any]) -> dict[str, Any]:
         "checks": {name: checks[name] for name in CHECKS if name in checks},
         "findings": [{name: getattr(row, name) for name in Finding.__slots__} for row in rows],
     }
+
+
+def cures(rows: Iterable[dict[str, Any]]) -> str:
+    """What to do about findings of one check, as `summarize` has them: the first three cures that differ."""
+    return " ".join(list(dict.fromkeys(row["cure"] for row in rows))[:3])
 
 
 def raise_if_blocked(rows: list[Finding], report_path: str) -> None:
