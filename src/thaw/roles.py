@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable
+from pathlib import PurePosixPath
 
 TRAIN, VALIDATION, TEST, UNLABELLED = "train", "validation", "test", "unlabelled"
 _HELD_OUT = "held out"
@@ -43,6 +44,17 @@ def is_twin(name: str) -> bool:
     """Whether a folder's name says that it holds masks, previews or other files that belong to pictures."""
     words = set(_tokens(name))
     return name.casefold() in TWINS or bool(words & TWINS and words <= TWINS | _FILLERS)
+
+
+def bare_stem(path: str) -> str:
+    """A path without its suffix and without what tells a mask or preview from its picture (`_mask`, `-thumb`)."""
+    stem = str(PurePosixPath(path).with_suffix(""))
+    return re.sub(
+        r"[-_. ]+(mask|seg|segmentation|label|gt|groundtruth|thumb|thumbnail|preview|small)s?$",
+        "",
+        stem,
+        flags=re.IGNORECASE,
+    )
 
 
 def split_word(name: str) -> str:

@@ -67,7 +67,7 @@ def _is_laid_out(listing: Listing, folders: Folders, evidence: Evidence) -> bool
     if not all(name.casefold() in SPLITS for name in folders.split_names):
         return False
     if any(
-        one.table.is_metadata and (one.table.path, one.path) != (METADATA, "path") for one in evidence.tables
+        one.table.is_metadata and one.table.path != METADATA for one in evidence.tables
     ):
         return False
     places = (layout.place(image) for image in listing.images)

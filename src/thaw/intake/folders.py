@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from posixpath import dirname
 from typing import NamedTuple
 
-from thaw.roles import holds_pictures, is_twin, read_siblings, split_word
+from thaw.roles import bare_stem, holds_pictures, is_twin, read_siblings, split_word
 
 
 class Spot(NamedTuple):
@@ -158,14 +158,3 @@ def paired_twins(images: Iterable[str]) -> tuple[str, str] | None:
                 if len(stems[pictures] & stems[twin]) > 0.9 * smaller:
                     return pictures, twin
     return None
-
-
-def bare_stem(path: str) -> str:
-    """A path without its suffix and without what tells a mask or preview from its picture (`_mask`, `-thumb`)."""
-    stem = str(PurePosixPath(path).with_suffix(""))
-    return re.sub(
-        r"[-_. ]+(mask|seg|segmentation|label|gt|groundtruth|thumb|thumbnail|preview|small)s?$",
-        "",
-        stem,
-        flags=re.IGNORECASE,
-    )

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from posixpath import dirname
 
 from thaw.errors import ThawError
-from thaw.intake.folders import bare_stem
+from thaw.roles import bare_stem
 
 _SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".lst", ".list")
 _LINES = (".jsonl", ".ndjson")
