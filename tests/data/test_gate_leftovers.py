@@ -204,3 +204,17 @@ def test_other_files_are_no_pictures(data: bytes) -> None:
 )  # fmt: skip
 def test_the_marks_of_copies_are_known(name: str, original: str) -> None:
     assert copy_of(name) == original
+
+
+def test_copies_by_name_are_the_ones_that_go(tmp_path: Path) -> None:
+    root = clean_folder(tmp_path / "raw", images=11)
+    cat = root / "train" / "cat"
+    marked = ("train000 (1).png", "train001 - Copy.png", "train002 (conflicted copy).png", "Copy of train003.png", "c (2).png")
+    for number, name in enumerate(marked):
+        (cat / name).write_bytes((cat / f"train00{number}.png").read_bytes())
+    found = inspect(root).found
+    assert {(row.check, row.severity, row.path) for row in found if row.check == "duplicate"} == {
+        ("duplicate", "quarantine", f"train/cat/{name}") for name in marked
+    }
+    first = next(row for row in found if row.path == "train/cat/train000 (1).png")
+    assert first.reason == "equals train/cat/train000.png; a copy of train000.png by its name"

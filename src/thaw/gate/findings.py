@@ -3,14 +3,17 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any, Literal
 
 from thaw.errors import ThawError
-from thaw.gate.checks import CHECKS, CLEAN, GRAVITY
+from thaw.gate.checks import CHECKS, CLEAN, GRAVITY, TAKE_IN
 from thaw.params.gate import SeverityParams
 
 Scalar = str | float | int | None
 Status = Literal["pass", "warn", "block"]
+PROJECT_CLEAN = "thaw clean"
+"""What one types to clean the project's own data/raw."""
 _RANK = {"block": 0, "quarantine": 1, "warn": 2, "off": 3}
 
 
@@ -32,8 +35,10 @@ class Findings:
     """Collects findings; a check that is off leaves none, but an unfit image stays unfit."""
 
     severities: SeverityParams
-    clean: str = "thaw clean"
+    clean: str = PROJECT_CLEAN
     """The command that cleans the folder."""
+    folder: str = "data/raw"
+    """The folder as one types it."""
     rows: list[Finding] = field(default_factory=list)
     verdicts: dict[str, tuple[str, str]] = field(default_factory=dict)
     """path -> (check, reason) of each image that may not train."""
@@ -61,10 +66,16 @@ class Findings:
         if warn_only and severity != "off":
             severity = "warn"
         if severity != "off":
-            cure = cure or CHECKS[check].cure.replace(CLEAN, self.clean)
-            self.rows.append(Finding(path, check, severity, value, threshold, reason, cure))
+            own = cure or CHECKS[check].cure.replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
+            self.rows.append(Finding(path, check, severity, value, threshold, reason, own))
         if is_image:
             self.mark(check, path, reason)
+
+    def _take_in(self) -> str:
+        """The project's own folder makes room first: `thaw data add` takes none that lies where it should go."""
+        if self.clean != PROJECT_CLEAN:
+            return f"thaw data add {quote(self.folder)}"
+        return "mv data/raw data/raw.apart && thaw data add data/raw.apart"
 
     def mark(self, check: str, path: str, reason: str) -> None:
         """Give the image `path` the verdict `check`, unless the check only warns or a graver verdict stands."""

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from thaw import layout as names
 from thaw.gate.findings import Findings
@@ -31,6 +32,13 @@ class Shelter:
     """The first picture, by name."""
 
 
+class Spelling(NamedTuple):
+    """A class folder: its split, and its path as the disk has it."""
+
+    split: str
+    path: str
+
+
 @dataclass
 class Survey:
     """The tree of an image folder, in one pass of `files`.
@@ -44,7 +52,11 @@ class Survey:
     findings: Findings
     layout: Layout = field(init=False)
     classes: dict[str, set[str]] = field(default_factory=dict)
-    """split ("" without splits) -> its class folders."""
+    """split ("" without splits) -> its classes."""
+    spellings: list[Spelling] = field(default_factory=list)
+    """Every class folder."""
+    tables: list[str] = field(default_factory=list)
+    """Files that are metadata by name."""
     unread: dict[str, Entry] = field(default_factory=dict)
     """Images that are not opened, for their name or their kind; path -> entry."""
     shelters: dict[str, Shelter] = field(default_factory=dict)
@@ -99,7 +111,8 @@ class Survey:
                     "mixed_layout", names.printable(path), f"{parts[0]}/ stands beside the splits"
                 )
         elif len(parts) == self.layout.depth:
-            self.classes.setdefault(split, set()).add(names.printable(name))
+            self.classes.setdefault(split, set()).add(names.class_name(name))
+            self.spellings.append(Spelling(split, names.printable(entry.path)))
         elif len(parts) < self.layout.depth:
             self.classes.setdefault(split, set())
         return ""
@@ -117,7 +130,9 @@ class Survey:
                 self._refuse_file(entry, place)
             return False
         if not is_image and not self._holds_picture(entry):
-            if "/" in entry.path:
+            if names.is_metadata_name(entry.path):
+                self.tables.append(entry.path)
+            elif "/" in entry.path:
                 self._refuse_foreign(entry.path)
             return False
         if place.check == "image_outside_class":
