@@ -2,7 +2,9 @@
 
 import re
 
-HEAD_BYTES = 64
+from thaw.pixels import foreign
+
+HEAD_BYTES = 512
 """How much of a file tells."""
 _MAGIC = (
     (b"\xff\xd8\xff", ".jpg"),
@@ -16,7 +18,7 @@ _MAGIC = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", ".jp2"),
     (b"\xff\x4f\xff\x51", ".j2k"),
 )
-_PPM = re.compile(rb"P[1-6][\s#]")
+_PPM = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+\d+\s")
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
 
 
@@ -31,3 +33,11 @@ def picture_suffix(head: bytes) -> str:
     if _PPM.match(head):
         return ".ppm"
     return next((suffix for magic, suffix in _MAGIC if head.startswith(magic)), "")
+
+
+def shows_picture(head: bytes) -> bool:
+    """Whether a file's first `HEAD_BYTES` are a picture's, be its format one that thaw reads or not."""
+    if picture_suffix(head):
+        return True
+    kind = foreign.identify(head)
+    return kind is not None and kind.check == "unsupported_format"

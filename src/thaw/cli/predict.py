@@ -60,19 +60,10 @@ def predict(
 
 
 def _files(sources: list[Path]) -> Iterator[Path]:
-    from thaw.layout import is_image_name
+    from thaw.pictures import pictures_below
 
     for source in sources:
-        if not source.is_dir():
-            yield source
-            continue
-        found = [
-            path
-            for path in sorted(source.rglob("*"))
-            if is_image_name(path.name)
-            and path.is_file()
-            and not any(part.startswith(".") for part in path.relative_to(source).parts)
-        ]
+        found = pictures_below(source) if source.is_dir() else [source]
         if not found:
             raise ThawError(
                 f"{source}: no images in this folder", "Name images, or a folder that holds some."

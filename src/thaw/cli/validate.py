@@ -112,6 +112,9 @@ def clean(
         bool, typer.Option("--apply", help="Move the files; without it nothing is touched.")
     ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Bring the last batch back.")] = False,
+    rename: Annotated[
+        bool, typer.Option("--rename", help="Give pictures the suffix of their format; move nothing out.")
+    ] = False,
     check: Annotated[
         list[str] | None,
         typer.Option(help="Move what fails this check alone; may be repeated.", show_default=False),
@@ -132,9 +135,11 @@ def clean(
 
       thaw clean photos --check near_duplicate --apply
 
+      thaw clean photos --rename --apply
+
       thaw clean photos --undo
     """
-    from thaw.cleaning import apply_moves, plan_moves, undo_last
+    from thaw.cleaning import apply_moves, plan_moves, plan_renames, undo_last
 
     if folder is None:
         folder, params = _of_project(params)
@@ -143,12 +148,13 @@ def clean(
         return
     with _scratch(folder) as scratch_dir:
         inspection = _inspect(_settings(params, None), folder, scratch_dir, quiet)
-    moves = plan_moves(inspection, check or [])
+    moves = plan_renames(inspection) if rename else plan_moves(inspection, check or [])
     if apply and moves:
         batch_dir = apply_moves(folder, moves)
-        _print_moves(f"moved to {batch_dir}", moves, as_json)
+        _print_moves("renamed" if rename else f"moved to {batch_dir}", moves, as_json)
     else:
-        _print_moves("would be moved; --apply moves them", moves, as_json)
+        what = "would be renamed; --apply renames them" if rename else "would be moved; --apply moves them"
+        _print_moves(what, moves, as_json)
 
 
 def _of_project(params_path: Path | None) -> tuple[Path, Path]:
@@ -304,15 +310,14 @@ def _print_layout(reading: "Reading | Unreadable | None", folder: Path, as_json:
 
 def _print_moves(what: str, moves: "list[Move]", as_json: bool) -> None:
     if as_json:
-        typer.echo(
-            json.dumps(
-                [{"path": one.path, "check": one.check, "reason": one.reason} for one in moves],
-                indent=2,
-                ensure_ascii=False,
-            )
-        )
+        rows = [
+            {"path": one.path, "check": one.check, "reason": one.reason}
+            | ({"target": one.target} if one.target else {})
+            for one in moves
+        ]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for one in moves:
-        typer.echo(f"{one.path}  {one.check}")
+        typer.echo(f"{one.path} -> {one.target}" if one.target else f"{one.path}  {one.check}")
     noun = "path" if len(moves) == 1 else "paths"
     sys.stdout.write(f"{len(moves)} {noun} {what}\n")

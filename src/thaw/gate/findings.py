@@ -60,7 +60,7 @@ class Findings:
         Args:
             is_image: the path is a row of the manifest.
             warn_only: the severity is `warn`, unless the check is off.
-            cure: in place of the check's own.
+            cure: what to do about this one, where it is not the check's.
         """
         severity = getattr(self.severities, check)
         if warn_only and severity != "off":

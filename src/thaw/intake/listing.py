@@ -1,11 +1,12 @@
-"""The names in a folder: read once, nothing opened."""
+"""The names in a folder, read once; of files whose names tell nothing the first bytes."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from thaw.errors import ThawError
-from thaw.layout import is_image_name, is_utf8, name_fault, printable
+from thaw.layout import is_utf8, name_fault, printable
+from thaw.pictures import is_picture
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Listing:
 
     Args:
         root: the folder.
-        images: files whose names promise an image.
+        images: by their names, or by their first bytes where a name has no known suffix, as the gate has it.
         others: the other files.
         junk: hidden files, leftovers of systems and editors; a folder of such ends in `/` and is not entered.
         broken: path -> why it cannot be taken in: a link that leads nowhere or in a circle, a pipe, a name that is not UTF-8.
@@ -67,7 +68,7 @@ class _Walk:
         is_folder = _is(entry.is_dir)
         if not is_utf8(entry.name):
             self.broken[printable(path)] = "its name is not UTF-8"
-        elif name_fault(entry.name)[0]:
+        elif name_fault(entry.name)[0] and (is_folder or not is_picture(Path(entry.path))):
             self.junk.append(f"{path}/" if is_folder else path)
         elif is_folder:
             self.enter(entry.path, f"{path}/", above)
@@ -75,7 +76,7 @@ class _Walk:
             self.broken[path] = (
                 "a link that leads nowhere" if entry.is_symlink() else "a pipe, socket or device"
             )
-        elif is_image_name(entry.name):
+        elif is_picture(Path(entry.path)):
             self.images.append(path)
         else:
             self.others.append(path)

@@ -34,7 +34,7 @@ _CLEAN = f"Run `{CLEAN}` to see what it would move out, then `{CLEAN} --apply`."
 CHECKS: dict[str, Check] = {
     "hidden": Check("hidden file or folder", _CLEAN, unfit=True, movable=True),
     "junk": Check("system or editor leftover", _CLEAN, unfit=True, movable=True),
-    "name_not_utf8": Check("name is not UTF-8", "Rename the file in UTF-8.", unfit=True, movable=True),
+    "name_not_utf8": Check("name is not UTF-8", f"Rename it in UTF-8. {_CLEAN}", unfit=True, movable=True),
     "special_file": Check("pipe, socket or device", "Remove it from the folder.", unfit=True),
     "link_leaves_root": Check(
         "link leads out of the folder", "Put the file itself in its place.", unfit=True
@@ -77,7 +77,8 @@ CHECKS: dict[str, Check] = {
     "constant": Check("one single colour", "Leave it out.", movable=True),
     "duplicate_across_splits": Check(
         "the same picture in several splits",
-        "Keep it in one split: the test would know its answers.",
+        "Keep it in one split: the test would know its answers. "
+        f"`{CLEAN} --check duplicate_across_splits --apply` keeps the copy in the test split.",
         movable=True,
     ),
     "duplicate_across_classes": Check(
@@ -85,8 +86,16 @@ CHECKS: dict[str, Check] = {
         "Decide its class and remove it from the others.",
         movable=True,
     ),
-    "duplicate": Check("the same picture again", "Keep one of them.", movable=True),
-    "wrong_suffix": Check("name says another format", "Rename it to the suffix of its format.", movable=True),
+    "duplicate": Check(
+        "the same picture again",
+        f"Nothing: it is left out. `{CLEAN} --check duplicate --apply` moves it out of the folder, too.",
+        movable=True,
+    ),
+    "wrong_suffix": Check(
+        "name has another suffix than the format's",
+        f"Run `{CLEAN} --rename` to see the new names, then `{CLEAN} --rename --apply`.",
+        movable=True,
+    ),
     "cmyk": Check("CMYK colours", "Convert it to RGB.", movable=True),
     "color_profile": Check(
         "colours of another space than sRGB", "Nothing, or save it in sRGB for other programs.", movable=True
@@ -105,15 +114,21 @@ CHECKS: dict[str, Check] = {
     "blurred": Check("blurred", "Look at it.", movable=True),
     "grey_among_color": Check("grey among colour pictures", "Look at it.", movable=True),
     "near_duplicate_across_splits": Check(
-        "nearly the same picture in several splits", "Keep it in one split.", movable=True
+        "nearly the same picture in several splits",
+        f"Keep it in one split. `{CLEAN} --check near_duplicate_across_splits --apply` keeps the one in the test split.",
+        movable=True,
     ),
     "near_duplicate_across_classes": Check(
         "nearly the same picture with several labels", "Decide its class.", movable=True
     ),
     "near_duplicate": Check(
-        "nearly the same picture again", "Keep one, or give both one group.", movable=True
+        "nearly the same picture again",
+        f"Keep one, `{CLEAN} --check near_duplicate --apply`, or give both one group.",
+        movable=True,
     ),
-    "foreign_file": Check("not an image", "Move it out of the folder.", movable=True),
+    "foreign_file": Check(
+        "not an image", f"Run `{CLEAN} --check foreign_file --apply` to move it out of the folder.", movable=True
+    ),
     "metadata_not_read": Check(
         "table that is not read",
         f"Only metadata.csv beside the classes or splits is read. Run `{TAKE_IN}`: it joins such tables into that one.",
