@@ -21,7 +21,9 @@ _PICTURES = frozenset((
     "image", "images", "img", "imgs", "picture", "pictures", "pic", "pics", "photo", "photos", "jpg", "jpeg", "jpegs",
     "png", "original", "originals", "input", "inputs", "rgb",
 ))
-_FILLERS = _PICTURES | {"set", "sets", "data", "dataset", "split", "folder", "resized", "samples", "files", "batch", "part"}
+_FILLERS = _PICTURES | {
+    "set", "sets", "data", "dataset", "split", "folder", "resized", "samples", "files", "batch", "part", "single",
+}
 TWINS = frozenset((
     "mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "ground_truth",
     "groundtruth", "gt", "trimap", "trimaps", "thumb", "thumbs", "thumbnail", "thumbnails", "preview", "previews", "depth",
