@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from posixpath import dirname
+from posixpath import basename, dirname
 
 from thaw.errors import ThawError
 from thaw.roles import bare_stem
@@ -59,7 +59,7 @@ class Table:
 
 def likely_tables(others: Iterable[str], images: Iterable[str]) -> list[str]:
     """The files that may be tables: none that answers are to be filled in, none that belongs to a single image."""
-    stems = {bare_stem(PurePosixPath(image).name) for image in images}
+    stems = {bare_stem(basename(image)) for image in images}
     files = [path for path in map(PurePosixPath, others) if path.suffix.casefold() in _SUFFIXES]
     crowd = Counter(path.parent for path in files)
     return [
