@@ -96,6 +96,8 @@ def test_a_download_of_hugging_face_becomes_splits_and_classes(tmp_path: Path) -
         {"image": images(3, 100), "label": pa.array([0, 1, 2], pa.int64())},
         LABELLED,
     )
+    (root / "assets").mkdir()
+    (root / "assets/example.png").write_bytes(picture(0, "PNG"))
     (root / "README.md").write_text("---\nlicense: mit\n---")
     (root / ".cache/huggingface").mkdir(parents=True)
     folders = ("cat", "hot_cold", "_.hidden")
@@ -389,7 +391,7 @@ def test_the_split_is_read_from_the_name(name: str, split: str) -> None:
     assert split_of(name) == split
 
 
-def test_a_folder_with_an_image_beside_is_no_folder_of_shards(tmp_path: Path) -> None:
+def test_an_image_folder_with_a_table_is_no_folder_of_shards(tmp_path: Path) -> None:
     parquet(tmp_path / "set/manifest.parquet", {"path": pa.array(["cat/1.jpg"])})
     assert is_packed(tmp_path / "set")
     (tmp_path / "set/cat").mkdir()

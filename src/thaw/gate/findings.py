@@ -7,7 +7,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from thaw.errors import ThawError
-from thaw.gate.checks import CHECKS, CLEAN, GRAVITY, TAKE_IN
+from thaw.gate.checks import CHECKS, CLEAN, FOLDER, GRAVITY, TAKE_IN
 from thaw.params.gate import SeverityParams
 
 Scalar = str | float | int | None
@@ -67,6 +67,7 @@ class Findings:
             severity = "warn"
         if severity != "off":
             own = (cure or CHECKS[check].cure).replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
+            own = own.replace(FOLDER, quote(self.folder))
             self.rows.append(Finding(path, check, severity, value, threshold, reason, own))
         if is_image:
             self.mark(check, path, reason)

@@ -37,6 +37,7 @@ _MAGIC = {
     **_COMPRESSIONS,
 }
 _SHARD_SUFFIXES = (".parquet", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
+_MOST_ILLUSTRATIONS, _OUTWEIGHS = 20, 10
 _UNREAD = ("7-Zip", "RAR", "compress", "lzip")
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -53,7 +54,7 @@ _DAMAGE = (
 
 
 def is_packed(path: Path) -> bool:
-    """Whether `path` is an archive, whatever its name, or a folder that holds its images in shards and none as a file."""
+    """Whether `path` is an archive, whatever its name, or a folder that holds its images in shards."""
     return bool(_kind(path)) if path.is_file() else path.is_dir() and bool(_shards(path))
 
 
@@ -159,18 +160,27 @@ def _kind(path: Path) -> str:
 
 
 def _shards(root: Path) -> list[str]:
-    """The shards of a folder, by path; empty where it holds an image as a file."""
-    found = []
+    """The shards of a folder, by path; empty where its images are files.
+
+    A few pictures beside shards that outweigh them by far are those of a description, as of `README.md`.
+    """
+    found: list[str] = []
+    images: list[Path] = []
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name_fault(name)[0])
         for name in sorted(files):
             if name_fault(name)[0]:
                 continue
-            if name.casefold().endswith(_SHARD_SUFFIXES):
-                found.append(Path(folder, name).relative_to(root).as_posix())
+            path = Path(folder, name)
+            if name.casefold().endswith(_SHARD_SUFFIXES) and path.is_file():
+                found.append(path.relative_to(root).as_posix())
             elif is_image_name(name):
-                return []
-    return [shard for shard in sorted(found) if _kind(root / shard) not in ("", "zip", *_UNREAD)]
+                images.append(path)
+        if len(images) > _MOST_ILLUSTRATIONS:
+            return []
+    shards = [shard for shard in sorted(found) if _kind(root / shard) not in ("", "zip", *_UNREAD)]
+    image_bytes = sum(path.lstat().st_size for path in images)
+    return shards if sum((root / shard).stat().st_size for shard in shards) > _OUTWEIGHS * image_bytes else []
 
 
 @contextmanager
