@@ -5,10 +5,10 @@ from posixpath import dirname
 
 from thaw.intake.by_table import BY_FOLDER
 from thaw.intake.drafts import Clues, Draft
-from thaw.intake.evidence import shown
+from thaw.intake.evidence import MOST_MISSING, shown
 from thaw.intake.folders import Folders
 from thaw.intake.reading import Undecided
-from thaw.roles import TRAIN, UNLABELLED
+from thaw.roles import TRAIN, UNLABELLED, holds_pictures
 
 _BY_TOP_FOLDER = r"^(?P<label>[^/]+)/"
 
@@ -40,7 +40,7 @@ def _read(clues: Clues) -> Draft:
     _require_one_level(folders)
     labels = {image: folders.label(image) for image in images if folders.label(image)}
     more = {image: label for image, label in clues.evidence.labels.items() if image not in labels}
-    more = more if set(more.values()) <= set(labels.values()) else {}
+    more = more if _is_of_one_split(more, clues) and set(more.values()) <= set(labels.values()) else {}
     labels |= more  # of a split whose folder has no classes
     labels = _without_unlabelled(labels, splits)
     strays = [image for image in images if image not in labels and splits[image] in ("", TRAIN)]
@@ -55,7 +55,20 @@ def _read(clues: Clues) -> Draft:
     says = "a folder a class" + (", by split" if folders.has_splits else "")
     says += f", splits in {shown(sorted(lists))}" if listed else ""
     says += f", labels of the others in {clues.evidence.labelling[0].table.path}" if more else ""
+    if len(folders.classes) > 1 and all(map(holds_pictures, folders.classes)):
+        says += ", though their names say only that there are pictures in them"
+        return Draft(says, labels, splits, guessed=True)
     return Draft(says, labels, splits, guessed=listed or bool(more))
+
+
+def _is_of_one_split(labels: dict[str, str], clues: Clues) -> bool:
+    """Whether a table labels whole splits: nearly every image that is in no class folder, of those splits."""
+    folders = clues.folders
+    splits = {folders.split(image) for image in labels}
+    bare = [
+        image for image in clues.listing.images if folders.split(image) in splits and not folders.label(image)
+    ]
+    return len(labels) >= (1 - MOST_MISSING) * len(bare)
 
 
 def _require_one_level(folders: Folders) -> None:

@@ -1,5 +1,8 @@
 """Labels in tables: a competition's `train.csv`, Hugging Face's `metadata.csv`, lists of paths and numbers."""
 
+import re
+from collections.abc import Collection
+
 from thaw.intake.drafts import Clues, Draft
 from thaw.intake.evidence import require_whole, shown
 from thaw.intake.reading import Undecided
@@ -34,21 +37,25 @@ def read(clues: Clues) -> Draft | None:
 def _folders_agree(clues: Clues) -> bool:
     """Whether the folders hold the classes of the tables, or those of images that no table labels."""
     folders, labels = clues.folders, clues.evidence.labels
-    if (
-        len(folders.classes) < 2
-        or all(holds_pictures(name) for name in folders.classes)
-        or clues.options.labels
-    ):
+    if len(folders.classes) < 2 or clues.options.labels:
         return False
     pairs = {(folders.label(image), label) for image, label in labels.items() if folders.label(image)}
     if len(pairs) == len({folder for folder, _ in pairs}) == len({label for _, label in pairs}):
         return True
+    if _are_parts(folders.classes):
+        return False
     raise Undecided(
         f"the folders say {shown(sorted(folders.classes))}, and {clues.evidence.labelling[0].table.path} says "
         f"{shown(sorted(set(labels.values())))}: two classes for one image",
         clues.evidence.arguments(),
         ("--label-pattern", BY_FOLDER),
     )
+
+
+def _are_parts(names: Collection[str]) -> bool:
+    """Whether folders only hold the pictures in parts: they say nothing else, or differ in a number alone (`images_1`)."""
+    texts = {re.sub(r"\d+", "", name) for name in names}
+    return all(map(holds_pictures, names)) or (len(names) > 1 and texts != {""} and len(texts) == 1)
 
 
 def _is_told(clues: Clues) -> bool:

@@ -9,10 +9,10 @@ from thaw.roles import split_word
 
 # fmt: off
 _LABEL_NAMES = (
-    "label", "labels", "class", "classes", "class_name", "classname", "label_name", "category", "category_name", "target",
-    "diagnosis", "dx", "breed", "species", "type", "tag", "y", "class_id", "label_id", "category_id", "level",
+    "label", "labels", "class", "classes", "classname", "labelname", "category", "categoryname", "target", "diagnosis", "dx",
+    "breed", "species", "type", "tag", "y", "classid", "labelid", "categoryid", "level",
 )
-_SPLIT_NAMES = ("split", "set", "subset", "partition", "data_set", "dataset", "fold", "phase", "usage")
+_SPLIT_NAMES = ("split", "set", "subset", "partition", "dataset", "fold", "phase", "usage")
 # fmt: on
 
 
@@ -40,8 +40,8 @@ def choose(table: Table, path: str) -> Chosen | None:
     ]
     if not named and len(others) == 1:
         named = [name for name in others if _is_label(table.column(name), named=False)]
-    if not named and not table.has_names and others and _is_label(table.column(others[0]), named=False):
-        named = others[:1]
+    if not named and not table.has_names:
+        named = [name for name in others if _is_label(table.column(name), named=False)][:1]
     if not named:
         return None
     return Chosen((_most_telling(table, named),), split)
@@ -70,7 +70,7 @@ def label_of_flags(names: Sequence[str], cells: Sequence[str]) -> str:
 
 
 def _folded(name: str) -> str:
-    return name.strip().casefold().replace(" ", "_").replace("-", "_")
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _is_flag(cells: list[str]) -> bool:
@@ -90,12 +90,23 @@ def _is_label(cells: list[str], named: bool) -> bool:
     """Whether the cells may be classes: two or more, of several images each, and no measurements.
 
     Args:
-        named: the column's name says that it is a label: then nothing else is asked than that it is no measurement.
+        named: the column's name says that it is a label: then one class that comes twice is enough.
     """
     values = set(cells) - {""}
     if any(_has_fraction(value) for value in values):
         return False
-    return bool(values) if named else 2 <= len(values) <= len(cells) / 2
+    if named:
+        return 0 < len(values) < len(cells)
+    return 2 <= len(values) <= len(cells) / 2
+
+
+def possible_labels(table: Table, path: str) -> list[str]:
+    """The columns that may hold a label, whatever they are called."""
+    return [
+        name
+        for name in table.columns
+        if name not in ("", path) and _is_label(table.column(name), named=False)
+    ]
 
 
 def _has_fraction(value: str) -> bool:

@@ -253,7 +253,7 @@ def _name_numbers(listing: Listing, evidence: Evidence) -> None:
     if not labels or not all(_is_whole(label) for label in labels):
         return
     whole = {image: str(int(float(label))) for image, label in evidence.labels.items()}
-    used = {one.table.path for one in evidence.tables}
+    used = {one.table.path for one in evidence.labelling}
     names = read_class_names(listing.root, [path for path in listing.others if path not in used])
     numbers = set(whole.values())
     if "0" not in numbers and "0" in names and str(len(names)) in numbers:

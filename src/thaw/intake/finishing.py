@@ -66,9 +66,7 @@ def _is_laid_out(listing: Listing, folders: Folders, evidence: Evidence) -> bool
     layout = Layout(folders.has_splits)
     if not all(name.casefold() in SPLITS for name in folders.split_names):
         return False
-    if any(
-        one.table.is_metadata and one.table.path != METADATA for one in evidence.tables
-    ):
+    if any(one.table.is_metadata and one.table.path != METADATA for one in evidence.tables):
         return False
     places = (layout.place(image) for image in listing.images)
     return all(place.label and not place.check for place in places)

@@ -7,6 +7,7 @@ from itertools import takewhile
 from posixpath import normpath, splitext
 
 from thaw.intake.tables import Table
+from thaw.layout import is_image_name
 from thaw.roles import split_word
 
 # fmt: off
@@ -52,7 +53,8 @@ class Index:
         for path in (normpath(f"{folder}/{text}") if folder else text, text):
             if path in self._by_path:
                 return self._by_path[path]
-        candidates = self._by_name.get(text.rpartition("/")[2], [])
+        name = text.rpartition("/")[2]
+        candidates = self._by_name.get(name) or self._by_name.get(_without_suffix(name), [])
         if among is not None and len(candidates) > 1:
             candidates = [image for image in candidates if image in among] or candidates
         return self._longest(text, candidates)
@@ -68,6 +70,12 @@ class Index:
         best = max((score for score, _ in scores), default=0)
         first = [image for score, image in scores if score == best]
         return first[0] if len(first) == 1 else ""
+
+
+def _without_suffix(name: str) -> str:
+    """The name without an image's suffix: tables say `.jpg` where files end in `.JPG` or `.png`."""
+    stem = splitext(name)[0]
+    return stem if is_image_name(name) else name
 
 
 def _split_of(path: str) -> str:

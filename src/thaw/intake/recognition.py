@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from thaw.intake import by_folder, by_name, by_table
+from thaw.intake.columns import possible_labels
 from thaw.intake.drafts import Clues, Draft
 from thaw.intake.evidence import Evidence, Options, gather, shown
 from thaw.intake.finishing import finish
@@ -57,6 +58,7 @@ def _draft(clues: Clues) -> Draft:
         if draft:
             return draft
     images = clues.listing.images
+    _require_no_unnamed_label(clues)
     raise Undecided(
         f"{len(images)} images, and neither folders nor tables nor names tell their classes: {shown(images)}",
         advice="Lay them out as <class>/*, or name what holds the labels: `--labels FILE`, or `--label-pattern REGEX` with a "
@@ -64,11 +66,28 @@ def _draft(clues: Clues) -> Draft:
     )
 
 
+def _require_no_unnamed_label(clues: Clues) -> None:
+    """Ask which column is the label, where a table names the images and none is called so."""
+    for one in clues.evidence.tables:
+        columns = possible_labels(one.table, one.path)
+        if columns and len(set(one.images)) > len(clues.listing.images) / 2:
+            named = ("--labels", one.table.path, "--path-column", one.path, "--label-column")
+            raise Undecided(
+                f"{one.table.path} names the images, and none of its columns is called label: {', '.join(columns)}",
+                *((*named, column) for column in columns[:4]),
+            )
+
+
 def _require_images(listing: Listing) -> None:
     if not listing.images:
         suffixes = Counter(PurePosixPath(path).suffix or "none" for path in listing.others)
         there = shown([f"{suffix} ({count})" for suffix, count in suffixes.most_common()]) or "nothing"
-        raise Undecided(f"holds no images; its files end in: {there}", advice="Name a folder of images.")
+        raise Undecided(f"holds no images; its files end in: {there}", advice=_advice(suffixes))
+
+
+def _advice(suffixes: Counter[str]) -> str:
+    packed = {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"} & {suffix.casefold() for suffix in suffixes}
+    return "Unpack the archives in it, or name one of them." if packed else "Name a folder of images."
 
 
 def _require_no_clash(folders: Folders) -> None:

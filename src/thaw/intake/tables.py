@@ -13,7 +13,7 @@ from posixpath import dirname
 from thaw.errors import ThawError
 from thaw.roles import bare_stem
 
-_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".lst", ".list")
+_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".lst", ".list")
 _LINES = (".jsonl", ".ndjson")
 _MOST_BYTES = 500_000_000
 _MOST_IN_A_FOLDER = 30
@@ -88,6 +88,8 @@ def read_table(file: Path, path: str, names: frozenset[str] = frozenset()) -> Ta
     suffix = file.suffix.casefold()
     if suffix in _LINES:
         return _from_lines(text, path)
+    if suffix == ".json":
+        return _from_json(text, path)
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return None
@@ -118,17 +120,38 @@ def _known(cell: str, names: frozenset[str]) -> bool:
     return bool(name) and name in names
 
 
+def _from_json(text: str, path: str) -> Table | None:
+    """A JSON object that gives each name a value, or a list of objects."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(values, list):
+        return _from_objects(values, path)
+    if not isinstance(values, dict) or any(isinstance(value, list | dict) for value in values.values()):
+        return None
+    return (
+        Table(path, ("1", "2"), [[str(key), _cell(value)] for key, value in values.items()], False)
+        if values
+        else None
+    )
+
+
 def _from_lines(text: str, path: str) -> Table | None:
-    """JSON lines: an object a line; values that are no text or number are left out."""
-    objects = []
-    for line in filter(str.strip, text.splitlines()):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            return None
-        if not isinstance(value, dict):
-            return None
-        objects.append({str(key): _cell(one) for key, one in value.items()})
+    """JSON lines: an object a line."""
+    try:
+        return _from_objects([json.loads(line) for line in text.splitlines() if line.strip()], path)
+    except ValueError:
+        return None
+
+
+def _from_objects(values: list[object], path: str) -> Table | None:
+    """Objects as rows; values that are no text or number are left out."""
+    objects = [
+        {str(key): _cell(one) for key, one in value.items()} for value in values if isinstance(value, dict)
+    ]
+    if len(objects) < len(values):
+        return None
     columns = tuple(dict.fromkeys(key for one in objects for key in one))
     return (
         Table(path, columns, [[one.get(key, "") for key in columns] for one in objects], True)
