@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from thaw import cli
 from thaw.errors import ThawError
 from thaw.intake.samples import split_of
 from thaw.intake.unpacking import is_packed, unpack
@@ -278,6 +279,20 @@ def test_memory_does_not_grow_with_a_parquet(tmp_path: Path) -> None:
 
     few, many = peak(4), peak(16)
     assert many - few < 40_000
+
+
+def test_data_add_reads_shards_by_the_column_that_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = {name: {"names": [f"{name} 0", f"{name} 1"], "_type": "ClassLabel"} for name in ("fine", "coarse")}
+    numbers = pa.array([0, 1] * 12, pa.int64())
+    columns = {"img": images(24), "fine": numbers, "coarse": numbers}
+    parquet(tmp_path / "set/data/train-00000-of-00001.parquet", columns, features(**kinds))
+    with pytest.raises(ThawError, match="--label-column"):
+        cli.app(["data", "add", str(tmp_path / "set"), "--dry-run"], standalone_mode=False)
+    command = ["data", "add", str(tmp_path / "set"), "--dry-run", "--json", "--label-column", "coarse"]
+    cli.app(command, standalone_mode=False)
+    told = json.loads(capsys.readouterr().out)
+    assert sorted(told["classes"]["train"]) == ["coarse 0", "coarse 1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]
 
 
 # --- WebDataset

@@ -58,6 +58,12 @@ def is_packed(path: Path) -> bool:
     return bool(_kind(path)) if path.is_file() else path.is_dir() and bool(_shards(path))
 
 
+def holds_columns(path: Path) -> bool:
+    """Whether what `is_packed` holds for has columns, of which `unpack` asks for the label's: a Parquet."""
+    shards = [path] if path.is_file() else [path / shard for shard in _shards(path)]
+    return bool(shards) and all(_kind(shard) == "parquet" for shard in shards)
+
+
 def unpack(path: Path, into: Path, progress: Progress | None = None, label_column: str = "") -> None:
     """Write what an archive or a folder of shards holds as a plain folder.
 
