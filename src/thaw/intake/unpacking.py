@@ -1,5 +1,6 @@
 """Archives and shards as a plain folder: zip, tar, WebDataset and Parquet, told by their first bytes."""
 
+import errno
 import lzma
 import os
 import shlex
@@ -195,7 +196,7 @@ def _explaining_damage(tree: Tree) -> Iterator[None]:
     try:
         yield
     except (*_DAMAGE, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # a place before the file's begin
             raise
         at = f"{tree.member}: " if tree.member else ""
         text = str(error) or type(error).__name__
