@@ -5,6 +5,7 @@ Linux, Dropbox), the exclude lists of Nextcloud's and Synology Drive's clients, 
 """
 
 import re
+from functools import lru_cache
 from posixpath import splitext
 
 # fmt: off
@@ -88,6 +89,7 @@ _COPY = re.compile(
 _COPY_OF = re.compile(r"copy (?:\(\d+\) )?of (.+)", re.IGNORECASE)
 
 
+@lru_cache(maxsize=4096)  # folders come again and again
 def left_by(name: str) -> str:
     """Who leaves files or folders of this name (a path's last part); empty where it is no leftover."""
     folded = name.casefold()

@@ -285,6 +285,7 @@ def test_every_stage_gets_the_values_of_the_row_that_was_meant(tmp_path):
     rng = np.random.default_rng(3)
     labels = [form("Käfer", NFD), "O'Hara, \"x\""]
     names = ["plain", form("ü1", NFD), form("ü2", NFC), "two words", "com,ma", 'quo"te', "back\\slash", "semi;colon", "猫"]
+    names += ["line\nbreak", "carriage\rreturn", "=1+1", " lead"]
     paths = [f"{label}/{name}.png" for label in labels for name in names]
     make(tmp_path / "raw", paths)
     wanted = {

@@ -381,6 +381,28 @@ def test_a_flipped_byte_is_told_or_changes_nothing(tmp_path: Path, form: str) ->
             assert sorted(data for data in found.values() if data) == sorted(data for _, data in pictures)
 
 
+@pytest.mark.parametrize("form", ["zip", "tar", "tar.gz", "tar.zst"])
+def test_a_mangled_archive_is_an_error_of_the_users_and_leaves_nothing(tmp_path: Path, form: str) -> None:
+    """Bytes changed, lost and put in anywhere, headers and directories included."""
+    rng = random.Random(5)
+    pictures = [(f"cat/{number}.jpg", rng.randbytes(300)) for number in range(4)]
+    plain = tar_bytes(lambda archive: [add(archive, name, data) for name, data in pictures])
+    whole = zip_bytes(*pictures) if form == "zip" else TARS[form](plain)
+    for number in range(60):
+        data = bytearray(whole)
+        for _ in range(rng.choice((1, 3, 20))):
+            at = rng.randrange(8, len(data))
+            data[at : at + rng.choice((0, 1, 1, 30))] = rng.randbytes(rng.choice((0, 1, 1, 9)))
+        home = tmp_path / str(number)
+        (home / "into").mkdir(parents=True)
+        (home / "archive").write_bytes(data)
+        try:
+            unpack(home / "archive", home / "into")
+        except ThawError:
+            assert content(home / "into") == {}
+        assert sorted(path.name for path in home.iterdir()) == ["archive", "into"]
+
+
 def test_what_lies_behind_the_end_of_a_tar_is_not_passed_over(tmp_path: Path) -> None:
     one = tar_bytes(lambda archive: add(archive, "1.jpg"))
     assert "more follows" in refused(tmp_path, one + tar_bytes(lambda archive: add(archive, "2.jpg")))

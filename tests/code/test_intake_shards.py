@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from thaw import cli
 from thaw.errors import ThawError
 from thaw.intake.samples import split_of
 from thaw.intake.unpacking import is_packed, unpack
@@ -96,6 +97,8 @@ def test_a_download_of_hugging_face_becomes_splits_and_classes(tmp_path: Path) -
         {"image": images(3, 100), "label": pa.array([0, 1, 2], pa.int64())},
         LABELLED,
     )
+    (root / "assets").mkdir()
+    (root / "assets/example.png").write_bytes(picture(0, "PNG"))
     (root / "README.md").write_text("---\nlicense: mit\n---")
     (root / ".cache/huggingface").mkdir(parents=True)
     folders = ("cat", "hot_cold", "_.hidden")
@@ -278,6 +281,20 @@ def test_memory_does_not_grow_with_a_parquet(tmp_path: Path) -> None:
     assert many - few < 40_000
 
 
+def test_data_add_reads_shards_by_the_column_that_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = {name: {"names": [f"{name} 0", f"{name} 1"], "_type": "ClassLabel"} for name in ("fine", "coarse")}
+    numbers = pa.array([0, 1] * 12, pa.int64())
+    columns = {"img": images(24), "fine": numbers, "coarse": numbers}
+    parquet(tmp_path / "set/data/train-00000-of-00001.parquet", columns, features(**kinds))
+    with pytest.raises(ThawError, match="--label-column"):
+        cli.app(["data", "add", str(tmp_path / "set"), "--dry-run"], standalone_mode=False)
+    command = ["data", "add", str(tmp_path / "set"), "--dry-run", "--json", "--label-column", "coarse"]
+    cli.app(command, standalone_mode=False)
+    told = json.loads(capsys.readouterr().out)
+    assert sorted(told["classes"]["train"]) == ["coarse 0", "coarse 1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]
+
+
 # --- WebDataset
 
 
@@ -389,7 +406,7 @@ def test_the_split_is_read_from_the_name(name: str, split: str) -> None:
     assert split_of(name) == split
 
 
-def test_a_folder_with_an_image_beside_is_no_folder_of_shards(tmp_path: Path) -> None:
+def test_an_image_folder_with_a_table_is_no_folder_of_shards(tmp_path: Path) -> None:
     parquet(tmp_path / "set/manifest.parquet", {"path": pa.array(["cat/1.jpg"])})
     assert is_packed(tmp_path / "set")
     (tmp_path / "set/cat").mkdir()

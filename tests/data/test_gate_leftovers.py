@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.data.dirty import clean_folder, picture
+from thaw import images
 from thaw.gate.inspection import Inspection, inspect_folder
+from thaw.intake.listing import list_folder
 from thaw.layout import name_fault
 from thaw.leftovers import copy_of, left_by
 from thaw.params import ValidateParams
@@ -102,7 +104,9 @@ def test_a_picture_without_a_pictures_name_trains_with_a_warning(tmp_path: Path)
         ("warn", "wrong_suffix", f"train/cat/{name}") for name in UNNAMED
     }
     assert inspection.counts["train"]["cat"] == 11 + len(UNNAMED)
-    assert {root / "train" / "cat" / name for name in UNNAMED} <= set(pictures_below(root))
+    paths = {root / "train" / "cat" / name for name in UNNAMED}
+    assert paths <= set(pictures_below(root))
+    assert {images.load(path, 8, 8, 3).shape for path in paths} == {(8, 8, 3)}
 
 
 def test_no_picture_is_left_out_for_its_place_in_silence(tmp_path: Path) -> None:
@@ -142,6 +146,15 @@ def test_a_picture_that_icloud_holds_has_its_own_sentence_and_cure(tmp_path: Pat
     for row in found:
         assert "iCloud holds" in row.reason
         assert "brctl download {} \\;`" in row.cure
+
+
+def test_taking_in_says_so_too(tmp_path: Path) -> None:
+    root = clean_folder(tmp_path / "raw", images=1)
+    (root / "train" / "cat" / "x.jpg.icloud").write_bytes(b"bplist00")
+    (root / "train" / "cat" / "crawl").write_bytes(jpeg(9600))
+    listing = list_folder(root)
+    assert list(listing.broken) == ["train/cat/x.jpg.icloud"]
+    assert "train/cat/crawl" in listing.images
 
 
 def test_a_raw_picture_is_not_read_as_the_small_preview_in_it(tmp_path: Path) -> None:

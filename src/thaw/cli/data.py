@@ -76,11 +76,15 @@ def add(
     from thaw.intake.opening import opened
     from thaw.intake.recognition import recognise
     from thaw.intake.telling import take_in
+    from thaw.intake.unpacking import holds_columns
 
-    options = Options(tuple(labels or ()), path_column, tuple(label_column or ()), label_pattern)
+    # A Parquet's own column becomes class folders, and is no column of a table any more.
+    column = label_column[0] if label_column and path.exists() and holds_columns(path) else ""
+    label_columns = () if column else tuple(label_column or ())
+    options = Options(tuple(labels or ()), path_column, label_columns, label_pattern)
     told = not quiet and not as_json
     if dry_run:
-        with _progress("unpacking", told) as report, opened(path, None, report) as folder:
+        with _progress("unpacking", told) as report, opened(path, None, report, column) as folder:
             reading = recognise(folder, options, path)
         _say(reading, path, told, as_json)
         return
@@ -93,12 +97,12 @@ def add(
         with ExitStack() as stack:
             stack.enter_context(as_it_was_on_failure(path))
             with _progress("unpacking", told) as report:
-                folder = stack.enter_context(opened(path, target, report))
+                folder = stack.enter_context(opened(path, target, report, column))
             reading = recognise(folder, options, path)
             _check_apart(path, target, in_place=replace and not reading.as_is)
             _say(reading, path, told)
             if reading.guessed and not yes:
-                _confirm(take_in(reading, path, *_repeated(name, link, replace)), told)
+                _confirm(take_in(reading, path, *_repeated(name, link, replace, column)), told)
             old = _put(reading, target, repo, link, told, move=folder != path)
     _say(reading, path, False, as_json)
     if told:
@@ -128,8 +132,10 @@ def _tell(target: Path, reading: "Reading", old: Path | None) -> None:
     typer.echo(f"  git add {target}.dvc   keep the version in git")
 
 
-def _repeated(name: str, link: bool, replace: bool) -> Iterator[str]:
-    """The options that say where to, as they were given."""
+def _repeated(name: str, link: bool, replace: bool, column: str) -> Iterator[str]:
+    """The options that say where to, and which column of a Parquet is the label, as they were given."""
+    if column:
+        yield f"--label-column={column}"
     if name != "raw":
         yield f"--name={name}"
     if link:

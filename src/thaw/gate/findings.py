@@ -3,17 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
 from thaw.errors import ThawError
-from thaw.gate.checks import CHECKS, CLEAN, GRAVITY, TAKE_IN
+from thaw.gate.checks import CHECKS, CLEAN, FOLDER, GRAVITY, TAKE_IN
 from thaw.params.gate import SeverityParams
 
 Scalar = str | float | int | None
 Status = Literal["pass", "warn", "block"]
-PROJECT_CLEAN = "thaw clean"
-"""What one types to clean the project's own data/raw."""
 _RANK = {"block": 0, "quarantine": 1, "warn": 2, "off": 3}
 
 
@@ -35,7 +34,7 @@ class Findings:
     """Collects findings; a check that is off leaves none, but an unfit image stays unfit."""
 
     severities: SeverityParams
-    clean: str = PROJECT_CLEAN
+    clean: str = "thaw clean"
     """The command that cleans the folder."""
     folder: str = "data/raw"
     """The folder as one types it."""
@@ -67,13 +66,15 @@ class Findings:
             severity = "warn"
         if severity != "off":
             own = (cure or CHECKS[check].cure).replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
+            own = own.replace(FOLDER, quote(self.folder))
             self.rows.append(Finding(path, check, severity, value, threshold, reason, own))
         if is_image:
             self.mark(check, path, reason)
 
     def _take_in(self) -> str:
         """The command; the project's own folder is laid out anew in its place, and kept aside as it was."""
-        return f"thaw data add {quote(self.folder)}" + (" --replace" if self.clean == PROJECT_CLEAN else "")
+        is_projects = Path(self.folder).parts[-2:] == ("data", "raw")
+        return f"thaw data add {quote(self.folder)}" + (" --replace" if is_projects else "")
 
     def mark(self, check: str, path: str, reason: str) -> None:
         """Give the image `path` the verdict `check`, unless the check only warns or a graver verdict stands."""

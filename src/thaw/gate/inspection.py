@@ -17,7 +17,7 @@ from thaw.gate.checks.structure import Counts, check_spellings, check_structure,
 from thaw.gate.checks.unread_tables import check_unread_tables
 from thaw.gate.duplicates import exact_clusters, first_alike, kept_first, near_clusters, report_clusters
 from thaw.gate.duplicates.near import NearClusters
-from thaw.gate.findings import PROJECT_CLEAN, Finding, Findings, summarize
+from thaw.gate.findings import Finding, Findings, summarize
 from thaw.gate.rows import Rows, gather
 from thaw.gate.scan import store
 from thaw.gate.scan.arrays import skip_pandas
@@ -59,7 +59,7 @@ def inspect_folder(
     on_progress: Callable[[int], None] = lambda count: None,
     reference_path: Path | None = None,
     workers: int = 0,
-    clean: str = PROJECT_CLEAN,
+    clean: str = "thaw clean",
     folder: str = "data/raw",
 ) -> Inspection:
     """Scan every image below `root` and run every check.

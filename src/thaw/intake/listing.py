@@ -7,6 +7,7 @@ from pathlib import Path
 
 from thaw.errors import ThawError
 from thaw.layout import is_image_name, is_utf8, name_fault, printable
+from thaw.leftovers import awaited_from_icloud
 from thaw.pictures import is_picture
 
 
@@ -69,6 +70,8 @@ class _Walk:
         is_folder = _is(entry.is_dir)
         if not is_utf8(entry.name):
             self.broken[printable(path)] = "its name is not UTF-8"
+        elif is_image_name(awaited_from_icloud(entry.name)):
+            self.broken[path] = "iCloud holds this picture: it was not downloaded"
         elif name_fault(entry.name)[0] and (is_folder or not is_picture(Path(entry.path))):
             self.junk.append(f"{path}/" if is_folder else path)
         elif is_folder:

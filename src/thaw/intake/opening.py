@@ -10,13 +10,16 @@ from thaw.files import folder_beside
 
 
 @contextmanager
-def opened(path: Path, target: Path | None, progress: Callable[[int, int], None]) -> Iterator[Path]:
+def opened(
+    path: Path, target: Path | None, progress: Callable[[int, int], None], label_column: str = ""
+) -> Iterator[Path]:
     """The folder itself; of an archive or a folder of shards what it holds, unpacked for as long as the block lasts.
 
     Args:
         path: what the user names.
         target: what is unpacked lies beside it, on its disk; None: in a temporary folder.
         progress: called with the packed bytes that are done, and those that there are.
+        label_column: of a Parquet; guessed where empty.
 
     Raises:
         ThawError: it is not there, no folder and no archive, or an archive that is damaged or unsafe.
@@ -35,7 +38,7 @@ def opened(path: Path, target: Path | None, progress: Callable[[int, int], None]
     with folder_beside(target) if target else _temporary() as place:
         folder = place / "unpacked"
         folder.mkdir()
-        unpack(path, folder, progress)
+        unpack(path, folder, progress, label_column)
         yield folder
 
 

@@ -1,5 +1,6 @@
 """Archives and shards as a plain folder: zip, tar, WebDataset and Parquet, told by their first bytes."""
 
+import errno
 import lzma
 import os
 import shlex
@@ -37,6 +38,7 @@ _MAGIC = {
     **_COMPRESSIONS,
 }
 _SHARD_SUFFIXES = (".parquet", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
+_MOST_ILLUSTRATIONS, _OUTWEIGHS = 20, 10
 _UNREAD = ("7-Zip", "RAR", "compress", "lzip")
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -53,8 +55,14 @@ _DAMAGE = (
 
 
 def is_packed(path: Path) -> bool:
-    """Whether `path` is an archive, whatever its name, or a folder that holds its images in shards and none as a file."""
+    """Whether `path` is an archive, whatever its name, or a folder that holds its images in shards."""
     return bool(_kind(path)) if path.is_file() else path.is_dir() and bool(_shards(path))
+
+
+def holds_columns(path: Path) -> bool:
+    """Whether what `is_packed` holds for has columns, of which `unpack` asks for the label's: a Parquet."""
+    shards = [path] if path.is_file() else [path / shard for shard in _shards(path)]
+    return bool(shards) and all(_kind(shard) == "parquet" for shard in shards)
 
 
 def unpack(path: Path, into: Path, progress: Progress | None = None, label_column: str = "") -> None:
@@ -159,18 +167,27 @@ def _kind(path: Path) -> str:
 
 
 def _shards(root: Path) -> list[str]:
-    """The shards of a folder, by path; empty where it holds an image as a file."""
-    found = []
+    """The shards of a folder, by path; empty where its images are files.
+
+    A few pictures beside shards that outweigh them by far are those of a description, as of `README.md`.
+    """
+    found: list[str] = []
+    images: list[Path] = []
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name_fault(name)[0])
         for name in sorted(files):
             if name_fault(name)[0]:
                 continue
-            if name.casefold().endswith(_SHARD_SUFFIXES):
-                found.append(Path(folder, name).relative_to(root).as_posix())
+            path = Path(folder, name)
+            if name.casefold().endswith(_SHARD_SUFFIXES) and path.is_file():
+                found.append(path.relative_to(root).as_posix())
             elif is_image_name(name):
-                return []
-    return [shard for shard in sorted(found) if _kind(root / shard) not in ("", "zip", *_UNREAD)]
+                images.append(path)
+        if len(images) > _MOST_ILLUSTRATIONS:
+            return []
+    shards = [shard for shard in sorted(found) if _kind(root / shard) not in ("", "zip", *_UNREAD)]
+    image_bytes = sum(path.lstat().st_size for path in images)
+    return shards if sum((root / shard).stat().st_size for shard in shards) > _OUTWEIGHS * image_bytes else []
 
 
 @contextmanager
@@ -179,7 +196,7 @@ def _explaining_damage(tree: Tree) -> Iterator[None]:
     try:
         yield
     except (*_DAMAGE, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # a place before the file's begin
             raise
         at = f"{tree.member}: " if tree.member else ""
         text = str(error) or type(error).__name__

@@ -25,6 +25,8 @@ class Check:
 
 CLEAN = "{clean}"
 """Stands in a cure for the command that cleans the folder."""
+FOLDER = "{folder}"
+"""Stands in a cure for the folder as one types it."""
 TAKE_IN = "{take_in}"
 """Stands in a cure for the command that takes the folder in anew."""
 UNLABELLED_CURE = f"Run `{TAKE_IN}`: it sets images without a label aside, for `thaw predict`."
@@ -133,7 +135,7 @@ CHECKS: dict[str, Check] = {
         "table that is not read",
         f"Only metadata.csv beside the classes or splits is read. Run `{TAKE_IN}`: it joins such tables into that one.",
     ),
-    "empty_folder": Check("empty folder", "Remove it."),
+    "empty_folder": Check("empty folder", f"Run `find {FOLDER} -type d -empty -delete` to remove empty folders."),
     "too_few_classes": Check(
         "fewer than two classes",
         f"Lay images out as <class>/* or {{train,test}}/<class>/*, or run `{TAKE_IN}`: it reads other layouts, and labels in "

@@ -207,8 +207,9 @@ class Survey:
         for folder, shelter in sorted(self.shelters.items()):
             check, reason = names.name_fault(folder.rstrip("/"))
             noun = "1 file" if shelter.files == 1 else f"{shelter.files} files"
+            named = "1 named as a picture" if shelter.pictures == 1 else f"{shelter.pictures} named as pictures"
             first = shelter.first.rsplit("/", 1)[-1] + (", ..." if shelter.pictures > 1 else "")
-            pictures = f", {shelter.pictures} named as pictures ({first})" if shelter.pictures else ""
+            pictures = f", {named} ({first})" if shelter.pictures else ""
             says = self._loaders_say(shelter.first or names.printable(folder))
             reason = f"{names.printable(reason)}, with {noun} below{pictures}; {says}"
             self.findings.add(check, names.printable(folder), reason, shelter.files)
