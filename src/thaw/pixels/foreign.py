@@ -67,7 +67,8 @@ _STARTS: tuple[tuple[bytes, int, Foreign], ...] = (
     (b"\0\0\0\x0cJXL \r\n\x87\n", 0, _format("JPEG XL", "a", "djxl {} {}")),
     (b"II\xbc", 0, _format("JPEG XR", "a")),
     (b"\0\0\1\0", 0, _format("ICO", "an")),
-    (b"\0\0\2\0", 0, _format("CUR", "a")),
+    (b"\0\0\2\0\0\0\0\0", 0, _format("TGA", "a")),
+    (b"\0\0\x0a\0\0\0\0\0", 0, _format("TGA", "a")),
     (b"8BPS", 0, _format("PSD", "a")),
     (b"gimp xcf", 0, _format("XCF", "an")),
     (b"\x76\x2f\x31\x01", 0, _format("EXR", "an")),
@@ -133,6 +134,8 @@ def _read_text(head: bytes) -> str:
         text = codecs.getincrementaldecoder(code)().decode(head)
     except UnicodeDecodeError:
         text = head.decode("latin-1")
+        if sum(map(str.isascii, text)) <= len(text) // 2:
+            return ""
     return text if all(letter.isprintable() or letter.isspace() for letter in text) else ""
 
 
