@@ -130,10 +130,11 @@ def test_metadata_becomes_columns(tmp_path):
     ("content", "word"),
     [
         (b"a,b\n1,2\n", "path"),
-        (b"path,x\n\xff\xfe,1\n", "cannot be read"),
+        (b"path,x\n\0\xfe,1\n", "zero bytes"),
         (b"path,x\na,b,c\n", "line 2"),
-        (b"", "path"),
-        (b"path,x,x\na,b,c\n", "once"),
+        (b"", "empty"),
+        (b"path,x,x\na,b,c\n", "twice"),
+        (b"path,Group,group\na,b,c\n", "group twice"),
     ],
 )
 def test_bad_metadata_blocks(tmp_path, content, word):
@@ -180,7 +181,7 @@ def test_manifest_follows_the_contract(tmp_path):
     assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
     assert {row["verdict"] for row in rows if row["path"] != "train/cat/bad.png"} == {"ok"}
     bad = next(row for row in rows if row["path"] == "train/cat/bad.png")
-    assert bad["verdict"] == "corrupt"
+    assert bad["verdict"] == "not_a_picture"
     assert bad["reason"]
     good = rows[0]
     assert (good["class"], good["split"], good["format"], good["mode"], good["width"]) == (

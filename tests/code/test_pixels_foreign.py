@@ -62,7 +62,7 @@ FILES = [
     (b"qoif" + NOISE, UNSUPPORTED, "QOI", "magick"), (encoded(picture(1), "EPS"), UNSUPPORTED, "EPS", "gs -o NEW.png"),
     (bytes(128) + b"DICM" + NOISE, UNSUPPORTED, "DICOM", "dcm2pnm"), (b"SIMPLE  =  T" + NOISE, UNSUPPORTED, "FITS", "magick"),
     (b"v/1\x01" + NOISE, UNSUPPORTED, "EXR", "magick"), (b"gimp xcf v011" + NOISE, UNSUPPORTED, "XCF", "magick"),
-    (SVG.encode(), UNSUPPORTED, "SVG", "rsvg-convert"),
+    (b"<svg/>", UNSUPPORTED, "SVG", "rsvg-convert"), (SVG.encode(), UNSUPPORTED, "SVG", "rsvg-convert"),
     (f"\ufeff<?xml version='1.0'?>\n<!-- drawn -->\n<!DOCTYPE svg PUBLIC 'x' 'y'>{SVG}".encode(),
      UNSUPPORTED, "SVG", "rsvg-convert"),
     (LFS.encode(), POINTER, "Git LFS", "`git lfs pull`"),

@@ -105,7 +105,7 @@ _BRANDS = {
     b"crx ": _format("CR3", "a", "darktable-cli {} {}"),
 }  # fmt: skip
 """Of ISO/IEC 14496-12's first box; all others are films'."""
-_PROLOG = re.compile(r"(\s|<\?.*?\?>|<!--.*?-->|<!doctype svg.*?>)*<svg[\s>:]", re.DOTALL | re.IGNORECASE)
+_PROLOG = re.compile(r"(\s|<\?.*?\?>|<!--.*?-->|<!doctype svg.*?>)*<svg[\s>:/]", re.DOTALL | re.IGNORECASE)
 _HTML = re.compile(
     r"(\s|<!--.*?-->)*<(!doctype html|html|head|body|script|meta|title|div|center|h1)\b", re.DOTALL | re.IGNORECASE
 )
