@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 TRAIN, VALIDATION, TEST, UNLABELLED = "train", "validation", "test", "unlabelled"
 _HELD_OUT = "held out"
@@ -21,7 +21,9 @@ _PICTURES = frozenset((
     "image", "images", "img", "imgs", "picture", "pictures", "pic", "pics", "photo", "photos", "jpg", "jpeg", "jpegs",
     "png", "original", "originals", "input", "inputs", "rgb",
 ))
-_FILLERS = _PICTURES | {"set", "sets", "data", "dataset", "split", "folder", "resized", "samples", "files", "batch", "part"}
+_FILLERS = _PICTURES | {
+    "set", "sets", "data", "dataset", "split", "folder", "resized", "samples", "files", "batch", "part", "single",
+}
 TWINS = frozenset((
     "mask", "masks", "label", "labels", "annotation", "annotations", "segmentation", "segmentations", "ground_truth",
     "groundtruth", "gt", "trimap", "trimaps", "thumb", "thumbs", "thumbnail", "thumbnails", "preview", "previews", "depth",
@@ -31,6 +33,7 @@ TWINS = frozenset((
 # fmt: on
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_OF_TWIN = re.compile(r"[-_. ]+(mask|seg|segmentation|label|gt|groundtruth|thumb|thumbnail|preview|small)s?$", re.IGNORECASE)
 _ENDINGS = ("set", "sets", "data", "images", "imgs")
 
 
@@ -48,13 +51,7 @@ def is_twin(name: str) -> bool:
 
 def bare_stem(path: str) -> str:
     """A path without its suffix and without what tells a mask or preview from its picture (`_mask`, `-thumb`)."""
-    stem = str(PurePosixPath(path).with_suffix(""))
-    return re.sub(
-        r"[-_. ]+(mask|seg|segmentation|label|gt|groundtruth|thumb|thumbnail|preview|small)s?$",
-        "",
-        stem,
-        flags=re.IGNORECASE,
-    )
+    return _OF_TWIN.sub("", splitext(path)[0])
 
 
 def split_word(name: str) -> str:

@@ -203,6 +203,58 @@ def _tiny_imagenet(root: Path) -> None:
     )
 
 
+def _ham(root: Path) -> None:
+    put(root, *(f"HAM_part_{1 + n // 10}/ISIC_{n:03d}.jpg" for n in range(20)))
+    rows = [(f"L{n // 2}", f"ISIC_{n:03d}", ("cat", "dog")[n % 2], "histo", 40.5 + n % 9) for n in range(20)]
+    table(root, "HAM_metadata.csv", ("lesion_id", "image_id", "dx", "dx_type", "age"), *rows)
+
+
+def _xray(root: Path) -> None:
+    put(root, *(f"images_{1 + n // 10:03d}/images/{n:08d}_000.png" for n in range(20)))
+    rows = [(f"{n:08d}_000.png", ("cat", "dog")[n % 2], n // 2) for n in range(20)]
+    table(root, "Data_Entry.csv", ("Image Index", "Finding Labels", "Patient ID"), *rows)
+
+
+def _traffic_signs(root: Path) -> None:
+    names, columns = tuple(TWO), ("Width", "ClassId", "Path")
+    put(root, *(f"Test/{n:05d}.png" for n in range(20)))
+    table(root, "Test.csv", columns, *((30 + n, names[n % 2], f"Test/{n:05d}.png") for n in range(20)))
+    train = put(root, *(f"Train/{name}/{name}_{n}.png" for name in TWO for n in range(10)))
+    table(root, "Train.csv", columns, *((30, path.split("/")[1], path) for path in train))
+
+
+def _json(root: Path) -> None:
+    put(root, *(f"imgs/{n}.jpg" for n in range(20)))
+    (root / "answers.json").write_text(json.dumps({f"{n}.jpg": ("cat", "dog")[n % 2] for n in range(20)}))
+
+
+def _mxnet(root: Path) -> None:
+    put(root, *(f"images/{n}.jpg" for n in range(20)))
+    text(root, "train.lst", (f"{n}\t{n % 2}.0\timages/{n}.jpg" for n in range(20)))
+    text(root, "classes.txt", TWO)
+
+
+def _roboflow(root: Path) -> None:
+    for split in ("train", "valid"):
+        put(root, *(f"{split}/{n}.jpg" for n in range(20)))
+        rows = [(f"{n}.jpg", f" {1 - n % 2}", f" {n % 2}") for n in range(20)]
+        table(root, f"{split}/_classes.csv", ("filename", " cat", " dog"), *rows)
+
+
+def _pets(root: Path) -> None:
+    names = ("Abyssinian", "basset_hound")
+    put(root, *(f"images/{name}_{n}.jpg" for name in names for n in range(20)))
+    for split, numbers in (("trainval", range(10)), ("test", range(10, 20))):
+        lines = (f"{name}_{n} {1 + at} 1 1" for at, name in enumerate(names) for n in numbers)
+        text(root, f"annotations/{split}.txt", lines)
+
+
+def _western(root: Path) -> None:
+    put(root, *(f"imgs/{n}.jpg" for n in range(20)))
+    lines = ["image,label", *(f"{n}.jpg,{('Käfer', 'Bär')[n % 2]}" for n in range(20))]
+    text(root, "labels.csv", lines, "cp1252")
+
+
 def _imagefolder(where: str, lines: bool = False, label: str = "label") -> Callable[[Path], None]:
     def build(root: Path) -> None:
         for split in ("train", "test"):
@@ -306,7 +358,25 @@ CASES = {
     "tiny_imagenet": Case(
         _tiny_imagenet, {"train": TWO, "validation": TWO}, 5, guessed=True, says="a folder a class"
     ),
+    "other_suffix": Case(_competition(cell="{:05d}.JPEG"), FLAT, 5, guessed=True, says="train.csv"),
+    "ham": Case(_ham, FLAT, guessed=True, says="labels in dx", columns=("lesion_id", "dx_type", "age")),
+    "xray": Case(_xray, FLAT, guessed=True, says="labels in Finding Labels", columns=("Patient ID",)),
+    "traffic_signs": Case(
+        _traffic_signs, SPLIT, guessed=True, says="of the others in Test.csv", columns=("Width",)
+    ),
+    "json": Case(_json, FLAT, guessed=True, says="answers.json"),
+    "roboflow": Case(
+        _roboflow, {"train": TWO, "validation": TWO}, guessed=True, says="one-hot labels in cat, dog"
+    ),
+    "western": Case(_western, {"": {"Käfer": 10, "Bär": 10}}, guessed=True, says="labels.csv"),
     # lists in text
+    "mxnet": Case(_mxnet, FLAT, guessed=True, says="train.lst"),
+    "pets": Case(
+        _pets,
+        {"test": {"1": 10, "2": 10}, "train": {"1": 10, "2": 10}},
+        guessed=True,
+        says="annotations/test.txt",
+    ),
     "lists": Case(_lists, SPLIT, guessed=True, says="train.txt"),
     "food": Case(_food, SPLIT, guessed=True, says="splits in meta/test.txt, meta/train.txt"),
     # Hugging Face's imagefolder

@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import json
+import os
+import pty
 import shlex
 import shutil
 import subprocess
@@ -15,8 +17,13 @@ import typer
 
 from tests.data.folders import CASES, TWO, classes, put, table
 from tests.data.test_intake_layouts import images_below
+from tests.data.test_intake_refusals import REFUSED
 from thaw import cli
 from thaw.errors import ThawError
+from thaw.gate.inspection import inspect_folder
+from thaw.intake.recognition import recognise
+from thaw.intake.writing import lay_out
+from thaw.params import ValidateParams
 
 ROOT = Path(__file__).parents[2]
 IN_CI = ("kaggle_nested", "competition", "food", "imagefolder_in_splits", "flat_by_name", "classes")
@@ -192,10 +199,8 @@ def test_images_that_meet_in_one_folder_are_all_kept(project: Path, tmp_path: Pa
         (" two words ", "two words"),
     ],
 )
-def test_classes_get_folders_that_every_system_can_have(
-    label: str, folder: str, project: Path, tmp_path: Path
-) -> None:
-    source = tmp_path / "source"
+def test_classes_get_folders_that_every_system_can_have(label: str, folder: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "raw"
     paths = put(source, *(f"images/{number}.png" for number in range(20)))
     table(
         source,
@@ -203,9 +208,11 @@ def test_classes_get_folders_that_every_system_can_have(
         ("file", "label"),
         *((path, (label, "other")[n % 2]) for n, path in enumerate(paths)),
     )
-    assert thaw("data", "add", str(source), "--yes", "--quiet") == (0, "")
-    assert {path.name for path in (project / "data" / "raw").iterdir()} == {folder, "other"}
-    assert thaw("validate", str(project / "data" / "raw"), "--json")[0] == 0
+    lay_out(recognise(source), target, tmp_path / "unlabelled", lambda: None)
+    assert {path.name for path in target.iterdir()} == {folder, "other"}
+    inspection = inspect_folder(ValidateParams(), target, tmp_path / "scratch")
+    assert inspection.summary()["totals"]["fit"] == 20
+    assert inspection.summary()["severities"]["block"] == 0
 
 
 def test_an_archive_is_read_as_the_folder_that_it_holds(project: Path, tmp_path: Path) -> None:
@@ -243,3 +250,52 @@ def test_lists_beside_classes_are_offered_and_do_not_block(
     command = capsys.readouterr().out.split("Take it in:\n")[1].strip()
     assert thaw(*shlex.split(command)[1:], "--quiet") == (0, "")
     assert {path.name for path in (project / "data" / "raw").iterdir()} == {"train", "test"}
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_on_a_terminal_a_guess_is_asked_about(answer: str, project: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    CASES["flat_by_name"].build(source)
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    done = subprocess.run(
+        [sys.executable, "-m", "thaw", "data", "add", str(source)],
+        stdin=theirs, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, timeout=120,
+    )  # fmt: skip
+    os.close(ours)
+    os.close(theirs)
+    assert "Take it in like this?" in done.stdout
+    assert done.returncode == (0 if answer == "y" else 2)
+    assert (project / "data" / "raw").exists() == (answer == "y")
+
+
+@pytest.mark.parametrize(
+    "name", ["thumbs", "masks in classes", "no labels", "folders against a table", "classes in classes"]
+)
+def test_validate_and_add_refuse_what_can_be_read_in_two_ways(
+    name: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "source"
+    build, reason = REFUSED[name]
+    build(source)
+    code, error = thaw("validate", str(source))
+    assert code == 2
+    assert reason in capsys.readouterr().out + error
+    code, error = thaw("data", "add", str(source))
+    assert code == 2 and reason in error
+    assert not (project / "data" / "raw").exists()
+
+
+def test_validate_of_the_projects_own_folder_never_trains_splits_as_classes(
+    project: Path, tmp_path: Path
+) -> None:
+    """What `thaw run` does first: the gate itself, without a look at the layout."""
+    for name in ("competition", "flat_by_name", "kaggle_nested", "test_unlabelled"):
+        source = tmp_path / name
+        CASES[name].build(source)
+        inspection = inspect_folder(ValidateParams(), source, tmp_path / "scratch")
+        blocking = {row.check: row.cure for row in inspection.found if row.severity == "block"}
+        assert any("`thaw data add data/raw --replace`" in cure for cure in blocking.values()), (
+            name,
+            blocking,
+        )

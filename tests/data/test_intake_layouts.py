@@ -1,11 +1,14 @@
 """Layouts that people have: what each is read as, that no image is lost, and that the printed command reads the same."""
 
+import random
 import shlex
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from tests.data.folders import CASES, Case
+from tests.data.folders import CASES, Case, table
+from thaw.errors import ThawError
 from thaw.intake.evidence import Options
 from thaw.intake.reading import Reading
 from thaw.intake.recognition import recognise
@@ -85,3 +88,63 @@ def test_groups_go_with_their_images(tmp_path: Path) -> None:
     reading = reading_of("split_column", tmp_path)
     for number in range(40):
         assert reading.rows[reading.placed[f"images/{number}.png"]] == (str(number // 4),)
+
+
+WORDS = (
+    "train",
+    "Test",
+    "val",
+    "cat",
+    "dog",
+    "Cat",
+    "images",
+    "masks",
+    "part_1",
+    "part_2",
+    "a",
+    "unlabeled",
+    "IMG",
+    "0",
+)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_of_any_folder_every_image_is_placed_once_or_listed_or_it_is_refused(
+    seed: int, tmp_path: Path
+) -> None:
+    """Random trees of words that mean something, with a table now and then."""
+    rng = random.Random(seed)
+    folders = ["/".join(rng.sample(WORDS, rng.randint(0, 3))) for _ in range(rng.randint(1, 6))]
+    stems = [rng.choice(("{}", "cat.{}", "{}_dog", "IMG_{}")) for _ in folders]
+    images = []
+    for folder, stem in zip(folders, stems, strict=True):
+        for number in range(rng.randint(1, 12)):
+            path = tmp_path / folder / f"{stem.format(number)}{rng.choice(('.jpg', '.JPG'))}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            images.append(path.relative_to(tmp_path).as_posix())
+    if rng.random() < 0.6:
+        names = rng.sample(images, len(images) * rng.choice((1, 1, 2)) // 2) or images
+        rows = [
+            (rng.choice((name, Path(name).stem, Path(name).name)), rng.choice("xy"), n)
+            for n, name in enumerate(names)
+        ]
+        table(
+            tmp_path,
+            rng.choice(("train.csv", "labels.csv", "metadata.csv")),
+            ("file_name", "label", "more"),
+            *rows,
+        )
+    try:
+        reading = recognise(tmp_path)
+    except ThawError as error:
+        assert error.cure
+        return
+    out = [image for files in reading.left_out.values() for image in files if is_image_name(image)]
+    assert sorted([*reading.placed, *reading.unlabelled, *out]) == sorted(set(images))
+    targets = [unicodedata.normalize("NFC", target).casefold() for target in reading.placed.values()]
+    assert reading.as_is or len(set(targets)) == len(targets)
+    assert {len(target.split("/")) for target in targets} <= (
+        {3} if any(reading.counts().keys() - {""}) else {2}
+    )
+    assert set(reading.rows) <= set(reading.placed.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.folders import TWO, classes, put, table, text
+from tests.data.folders import CASES, TWO, classes, put, table, text
 from tests.data.test_intake_layouts import images_below, options_of
 from thaw.errors import ThawError
 from thaw.intake.evidence import Options
@@ -89,6 +89,22 @@ def nothing(root: Path) -> None:
     text(root, "notes.txt", ["x"])
 
 
+def pets_with_masks(root: Path) -> None:
+    CASES["pets"].build(root)
+    put(root, *(f"annotations/trimaps/{path.stem}.png" for path in (root / "images").iterdir()))
+
+
+def illness(root: Path) -> None:
+    one_table(*((n, 30 + n, ("yes", "no")[n % 2]) for n in range(20)), header=("image", "age", "is_ill"))(
+        root
+    )
+
+
+def matlab(root: Path) -> None:
+    put(root, *(f"jpg/image_{number:05d}.jpg" for number in range(20)))
+    (root / "imagelabels.mat").write_bytes(b"MATLAB 5.0")
+
+
 PAIR = [(n, ("cat", "dog")[n % 2]) for n in range(20)]
 REFUSED: dict[str, tuple[Build, str]] = {
     "thumbs": (twins("images", "thumbs"), "images/ and thumbs/ pair one to one"),
@@ -112,9 +128,12 @@ REFUSED: dict[str, tuple[Build, str]] = {
     "case": (one_table(*PAIR[:-1], (19, "Dog")), "the classes 'Dog', 'dog' would share a folder"),
     "measurements": (one_table(*((n, n + 0.5) for n in range(20))), "neither folders nor tables"),
     "boxes": (boxes, "have a text of their own"),
-    "beside the splits": (beside, "extra/ beside the splits test, train"),
+    "beside the splits": (beside, "extra/cat/, extra/dog/ beside the splits test, train"),
     "two names of a split": (twice, "val/ and valid/ name the same split"),
     "strays": (strays, "1 images lie in no class folder: set/cover.jpg"),
+    "masks elsewhere": (pets_with_masks, "images/ and annotations/trimaps/ pair one to one"),
+    "a label called otherwise": (illness, "none of its columns is called label: is_ill"),
+    "labels in a form that is not read": (matlab, "neither folders nor tables"),
     "no images": (nothing, "holds no images; its files end in: .txt (1)"),
 }
 
@@ -141,6 +160,8 @@ def test_it_is_said_why_and_each_command_decides_it(name: str, tmp_path: Path) -
         "classes in classes": 2,
         "folders against a table": 2,
         "two label columns": 2,
+        "masks elsewhere": 1,
+        "a label called otherwise": 1,
         "masks in classes": 1,
     }.get(name, 0)
 

@@ -12,8 +12,8 @@ from tests.data.folders import CASES, table
 from tests.e2e.conftest import Project, check_out
 
 TINY = (
-    "model.architecture=lenet5", "augment.image_size=32", "augment.views=1", "train_frozen.epochs=10", "train_frozen.learning_rate=0.003", "fine_tune.epochs=1",
-    "fine_tune.min_steps=0", "evaluate.bootstrap_samples=50",
+    "model.architecture=lenet5", "augment.image_size=32", "augment.views=1", "train_frozen.epochs=10",
+    "train_frozen.learning_rate=0.003", "fine_tune.epochs=1", "fine_tune.min_steps=0", "evaluate.bootstrap_samples=50",
 )  # fmt: skip
 
 

@@ -72,9 +72,7 @@ def _is_of_one_split(labels: dict[str, str], clues: Clues) -> bool:
 
 
 def _require_one_level(folders: Folders) -> None:
-    beside = sorted(
-        {folder.split("/")[0] for folder, spot in folders.spots.items() if not spot.split and folder}
-    )
+    beside = sorted(folder for folder, spot in folders.spots.items() if not spot.split and folder)
     if folders.has_splits and beside:
         raise Undecided(
             f"{shown([f'{name}/' for name in beside])} beside the splits {', '.join(folders.split_names)}",

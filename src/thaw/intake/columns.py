@@ -35,9 +35,7 @@ def choose(table: Table, path: str) -> Chosen | None:
     one_hot = tuple(name for name in others if _is_flag(table.column(name)))
     if len(one_hot) > 1 and _one_each(table, one_hot):
         return Chosen(one_hot, split)
-    named = [
-        name for name in others if _folded(name) in _LABEL_NAMES and _is_label(table.column(name), named=True)
-    ]
+    named = [name for name in others if _is_called_label(name) and _is_label(table.column(name), named=True)]
     if not named and len(others) == 1:
         named = [name for name in others if _is_label(table.column(name), named=False)]
     if not named and not table.has_names:
@@ -67,6 +65,10 @@ def label_of_flags(names: Sequence[str], cells: Sequence[str]) -> str:
     if len(flagged) > 1:
         raise ValueError(", ".join(flagged))
     return flagged[0] if flagged else ""
+
+
+def _is_called_label(name: str) -> bool:
+    return _folded(name) in _LABEL_NAMES or "label" in _folded(name)
 
 
 def _folded(name: str) -> str:

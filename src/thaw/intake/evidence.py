@@ -103,7 +103,7 @@ def gather(listing: Listing, folders: Folders, options: Options) -> Evidence:
     named = dict(_locate(listing, path) for path in options.labels)
     for path in likely_tables(listing.others, listing.images):
         if path not in named:
-            table = read_table(listing.root / path, path, index.names)
+            table = _read_if_text(listing.root / path, path, index)
             found = table and _match(table, index, by_split, folders, Options())
             if found:
                 evidence.tables.append(_without_labels(found) if options.labels else found)
@@ -114,6 +114,14 @@ def gather(listing: Listing, folders: Folders, options: Options) -> Evidence:
         _take(one, evidence)
     _name_numbers(listing, evidence)
     return evidence
+
+
+def _read_if_text(file: Path, path: str, index: Index) -> Table | None:
+    """A file that nobody named: what cannot be read is no table."""
+    try:
+        return read_table(file, path, index.names)
+    except ThawError:
+        return None
 
 
 def _locate(listing: Listing, path: str) -> tuple[str, Path]:

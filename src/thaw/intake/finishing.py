@@ -45,6 +45,11 @@ def finish(listing: Listing, folders: Folders, evidence: Evidence, draft: Draft)
         f"{path}: {len(cells)} rows name no image: {shown(cells)}"
         for path, cells in sorted(evidence.missing.items())
     ]
+    notes += [
+        f"{one.table.path} is no Unicode, and was read as {one.table.guessed_encoding}: see that the names are right"
+        for one in evidence.tables
+        if one.table.guessed_encoding
+    ]
     columns, rows = _metadata(evidence, labels, placed)
     return Reading(
         listing.root,

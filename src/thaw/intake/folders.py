@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from thaw.roles import bare_stem, holds_pictures, is_twin, read_siblings, split_word
 
+_FEW = 100
+"""Pairs of folders."""
+
 
 class Spot(NamedTuple):
     """Split of a folder, empty without one, and its folders that say more: none, the class, or more than a class."""
@@ -139,22 +142,25 @@ def _is_constant(names: list[str]) -> bool:
 
 
 def paired_twins(images: Iterable[str]) -> tuple[str, str] | None:
-    """Two folders side by side, pictures and what belongs to them one to one by name (`images/`, `masks/`); None without."""
+    """Two folders, pictures and what belongs to them one to one by name (`images/`, `masks/`); None without such.
+
+    Folders side by side are compared, and where there are few of them all others too.
+    """
     stems: dict[str, set[str]] = defaultdict(set)
-    siblings: dict[str, set[str]] = defaultdict(set)
     for image in images:
         parts = image.split("/")
-        for depth in range(len(parts) - 1):
-            above, name = "/".join(parts[:depth]), parts[depth]
-            if is_twin(name) or holds_pictures(name):
-                folder = f"{above}/{name}" if above else name
-                siblings[above].add(folder)
-                stems[folder].add(bare_stem("/".join(parts[depth + 1 :])))
-    for folders in siblings.values():
-        twins = sorted(folder for folder in folders if is_twin(PurePosixPath(folder).name))
-        for pictures in sorted(folders - set(twins)):
-            for twin in twins:
-                smaller = min(len(stems[pictures]), len(stems[twin]))
-                if len(stems[pictures] & stems[twin]) > 0.9 * smaller:
-                    return pictures, twin
+        for depth in range(1, len(parts)):
+            if is_twin(parts[depth - 1]) or holds_pictures(parts[depth - 1]):
+                stems["/".join(parts[:depth])].add(bare_stem("/".join(parts[depth:])))
+    twins = [folder for folder in sorted(stems) if is_twin(PurePosixPath(folder).name)]
+    pictures = [folder for folder in sorted(stems) if not is_twin(PurePosixPath(folder).name)]
+    siblings = defaultdict(list)
+    for folder in pictures:
+        siblings[dirname(folder)].append(folder)
+    pairs = [(folder, twin) for twin in twins for folder in siblings[dirname(twin)]]
+    if len(pictures) * len(twins) <= _FEW:
+        pairs += [(folder, twin) for twin in twins for folder in pictures]
+    for folder, twin in pairs:
+        if len(stems[folder] & stems[twin]) > 0.9 * min(len(stems[folder]), len(stems[twin])):
+            return folder, twin
     return None

@@ -1,6 +1,7 @@
 """The names in a folder, read once; of files whose names tell nothing the first bytes."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,14 +80,14 @@ class _Walk:
             self.broken[path] = (
                 "a link that leads nowhere" if entry.is_symlink() else "a pipe, socket or device"
             )
-        elif is_picture(Path(entry.path)):
+        elif is_image_name(entry.name) or is_picture(Path(entry.path)):
             self.images.append(path)
         else:
             self.others.append(path)
 
 
-def _is(question: "object") -> bool:
+def _is(question: Callable[[], bool]) -> bool:
     try:
-        return bool(question())  # type: ignore[operator]
+        return question()
     except OSError:  # a link in a circle
         return False

@@ -6,6 +6,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
+from posixpath import basename
 
 from thaw.intake.reading import Undecided
 from thaw.layout import name_fault
@@ -70,11 +71,11 @@ def place(images: Mapping[str, str]) -> tuple[dict[str, str], int]:
     """
     meeting: dict[tuple[str, str], list[str]] = defaultdict(list)
     for image, folder in images.items():
-        meeting[folder, _folded(PurePosixPath(image).name)].append(image)
+        meeting[folder, _folded(basename(image))].append(image)
     placed, renamed, taken = {}, [], set()
     for (folder, name), group in meeting.items():
         if len(group) == 1:
-            placed[group[0]] = f"{folder}/{PurePosixPath(group[0]).name}".lstrip("/")
+            placed[group[0]] = f"{folder}/{basename(group[0])}".lstrip("/")
             taken.add((folder, name))
         else:
             renamed += [(image, folder) for image in group]

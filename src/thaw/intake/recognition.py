@@ -11,7 +11,8 @@ from thaw.intake.evidence import Evidence, Options, gather, shown
 from thaw.intake.finishing import finish
 from thaw.intake.folders import Folders, paired_twins, read_folders
 from thaw.intake.listing import Listing, list_folder
-from thaw.intake.reading import Reading, Undecided, Unreadable, command
+from thaw.intake.reading import Reading, Undecided, Unreadable
+from thaw.intake.telling import take_in
 from thaw.roles import holds_pictures, is_twin, split_word
 
 _LAYOUTS: tuple[Callable[[Clues], Draft | None], ...] = (
@@ -21,6 +22,9 @@ _LAYOUTS: tuple[Callable[[Clues], Draft | None], ...] = (
     by_folder.read_alone,
 )
 """In this order: the first that gives a draft is the folder's."""
+
+
+_TABLES = (".xlsx", ".xls", ".ods", ".mat", ".npy", ".npz", ".pkl", ".h5", ".xml", ".db", ".sqlite")
 
 
 def recognise(root: Path, options: Options | None = None, called: Path | None = None) -> Reading:
@@ -44,7 +48,7 @@ def recognise(root: Path, options: Options | None = None, called: Path | None = 
             return finish(listing, folders, Evidence(), by_name.read_by(options.pattern, listing, folders))
         _require_no_clash(folders)
         if not options.labels:
-            _require_no_twins(listing)
+            _require_no_twins(listing, called or root)
         evidence = gather(listing, folders, options)
         clues = Clues(listing, folders, evidence, options)
         return finish(listing, folders, evidence, _draft(clues))
@@ -61,9 +65,15 @@ def _draft(clues: Clues) -> Draft:
     _require_no_unnamed_label(clues)
     raise Undecided(
         f"{len(images)} images, and neither folders nor tables nor names tell their classes: {shown(images)}",
-        advice="Lay them out as <class>/*, or name what holds the labels: `--labels FILE`, or `--label-pattern REGEX` with a "
-        "group called label.",
+        advice=f"{_unread(clues.listing)}Lay them out as <class>/*, or name what holds the labels: `--labels FILE`, or "
+        "`--label-pattern REGEX` with a group called label.",
     )
+
+
+def _unread(listing: Listing) -> str:
+    """Files that may hold the labels, in a form that is not read."""
+    found = [path for path in listing.others if PurePosixPath(path).suffix.casefold() in _TABLES]
+    return f"{shown(found)} may hold them: save it as CSV. " if found else ""
 
 
 def _require_no_unnamed_label(clues: Clues) -> None:
@@ -96,7 +106,7 @@ def _require_no_clash(folders: Folders) -> None:
         raise Undecided(f"{names} name the same split", advice="Rename one of them, or move it out.")
 
 
-def _require_no_twins(listing: Listing) -> None:
+def _require_no_twins(listing: Listing, called: Path) -> None:
     """Refuse pictures beside their masks or previews: which are the images no name tells for sure."""
     twins = paired_twins(listing.images)
     if twins is None:
@@ -109,9 +119,11 @@ def _require_no_twins(listing: Listing) -> None:
     inside_classes = len(above) > 1 and "" not in above and not any(map(split_word, above))
     if inside_classes and all(holds_pictures(folder.name) or is_twin(folder.name) for folder in folders):
         raise Undecided(reason, ("--label-pattern", rf"(?P<label>[^/]+)/{own.name}/[^/]+$"))
+    if not called.is_dir():
+        raise Undecided(reason, advice=f"Unpack it, and take in its {pictures}/ alone.")
     try:
-        recognise(listing.root / pictures)
-        advice = f"Take in the pictures alone: `{command(listing.root / pictures)}`."
+        reading = recognise(listing.root / pictures, called=called / pictures)
+        advice = f"Take in the pictures alone: `{take_in(reading, called / pictures)}`."
     except Unreadable:
         advice = (
             f"Move {others}/ out, and say what holds the labels: `--labels FILE`, or `--label-pattern REGEX`."

@@ -6,12 +6,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from posixpath import dirname
+from posixpath import basename, dirname
 
 from thaw.errors import ThawError
 from thaw.roles import bare_stem
+from thaw.tables import decode
 
 _SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".lst", ".list")
 _LINES = (".jsonl", ".ndjson")
@@ -31,12 +32,14 @@ class Table:
         columns: their names; "1", "2", ... where the file has none.
         rows: the cells.
         has_names: whether the first line names the columns.
+        guessed_encoding: an 8-bit encoding that the file does not show; empty where it does.
     """
 
     path: str
     columns: tuple[str, ...]
     rows: list[list[str]]
     has_names: bool
+    guessed_encoding: str = ""
 
     @property
     def folder(self) -> str:
@@ -56,7 +59,7 @@ class Table:
 
 def likely_tables(others: Iterable[str], images: Iterable[str]) -> list[str]:
     """The files that may be tables: none that answers are to be filled in, none that belongs to a single image."""
-    stems = {bare_stem(PurePosixPath(image).name) for image in images}
+    stems = {bare_stem(basename(image)) for image in images}
     files = [path for path in map(PurePosixPath, others) if path.suffix.casefold() in _SUFFIXES]
     crowd = Counter(path.parent for path in files)
     return [
@@ -82,10 +85,14 @@ def read_table(file: Path, path: str, names: frozenset[str] = frozenset()) -> Ta
     try:
         if file.stat().st_size > _MOST_BYTES:
             return None
-        text = _decode(file.read_bytes())
+        text, encoding, is_sure = decode(file, file.read_bytes(), sorted(names))
     except OSError as error:
         raise ThawError(f"{file}: {error.strerror}", "Give yourself permission to read it.") from None
-    suffix = file.suffix.casefold()
+    table = _parse(text, file.suffix.casefold(), path, names)
+    return table if is_sure or table is None else replace(table, guessed_encoding=encoding)
+
+
+def _parse(text: str, suffix: str, path: str, names: frozenset[str]) -> Table | None:
     if suffix in _LINES:
         return _from_lines(text, path)
     if suffix == ".json":
@@ -166,15 +173,6 @@ def _cell(value: object) -> str:
     return str(value).strip() if isinstance(value, str | int | float) else ""
 
 
-def _decode(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
-
-
 def _delimiter(lines: list[str], suffix: str) -> str:
     """The sign that divides every line, and divides them in the same number of cells; a blank in lists alone."""
     signs = ("\t", ",", ";", "|")
@@ -225,8 +223,8 @@ def read_class_names(folder: Path, others: Iterable[str]) -> dict[str, str]:
 
 def _numbered_json(file: Path) -> dict[str, str]:
     try:
-        values = json.loads(_decode(file.read_bytes()))
-    except (OSError, ValueError):
+        values = json.loads(decode(file, file.read_bytes())[0])
+    except (OSError, ValueError, ThawError):
         return {}
     if isinstance(values, list) and values and all(isinstance(value, str) for value in values):
         return {str(number): value for number, value in enumerate(values)}
@@ -241,8 +239,8 @@ def _numbered_json(file: Path) -> dict[str, str]:
 
 def _numbered_lines(file: Path) -> dict[str, str]:
     try:
-        lines = [line.strip() for line in _decode(file.read_bytes()).splitlines() if line.strip()]
-    except OSError:
+        lines = [line.strip() for line in decode(file, file.read_bytes())[0].splitlines() if line.strip()]
+    except (OSError, ThawError):
         return {}
     pairs = [re.fullmatch(r"(\d+)[\s,:]+(.+)", line) for line in lines]
     if lines and all(pairs):
