@@ -11,7 +11,7 @@ from PIL import (
     Image,
     Jpeg2KImagePlugin,  # noqa: F401
     PngImagePlugin,
-    TiffImagePlugin,  # noqa: F401
+    TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
@@ -39,6 +39,7 @@ def open_image(data: bytes) -> Image.Image:
 
     Raises:
         NotAPicture: it is something else, known by its first bytes.
+        Unsupported: it is a TIFF of numbers that Pillow has no mode for.
         Damaged: it is cut, or its checksums are wrong.
         Exception: whatever Pillow raises for a damaged file.
     """
@@ -48,11 +49,24 @@ def open_image(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         if containers.is_cut_head(data):
             raise containers.Truncated("the file ends within its header") from None
+        if _has_no_mode(data):
+            raise Unsupported("a TIFF of a kind that is not read, such as 64 bits or fractions in colour") from None
         if kind := foreign.identify(data):
             raise foreign.NotAPicture(kind) from None
         raise containers.Damaged("no image format is recognised in it") from None
     turn_to_picture(image)
     return image
+
+
+def _has_no_mode(data: bytes) -> bool:
+    """Whether the file is a whole TIFF that says of its numbers what Pillow cannot hold."""
+    if not data.startswith((b"II*\0", b"MM\0*")):
+        return False
+    try:
+        TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+    except Exception as error:  # a damaged header raises many kinds
+        return str(error) == "unknown pixel mode"
+    return False
 
 
 def load(path: Path, height: int, width: int, channels: int, resize: Resize = "stretch") -> np.ndarray:

@@ -4,6 +4,7 @@ docs/data.md states them. Each follows from the file alone, so that a picture lo
 """
 
 import itertools
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ _TURN = {
 }
 _TURNING = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
 """Entries of `Image.info` that can hold an orientation."""
-_BITS, _PHOTOMETRIC, _PLANES, _EXTRA, _SAMPLE_FORMAT = 258, 262, 284, 338, 339  # tags of TIFF 6.0
+_BITS, _PACKING, _PHOTOMETRIC, _PLANES, _EXTRA, _SAMPLE_FORMAT = 258, 259, 262, 284, 338, 339  # tags of TIFF 6.0
 _NEW_SUBFILE, _SUBFILE, _REDUCED, _MASK = 254, 255, 1, 4
 _LIGHTEST_ON_WHITE = 191
 """Mean grey level of a drawing above which white paper would hide it."""
@@ -225,11 +226,23 @@ def _open_deep_color(image: Any, bits: int) -> tuple[np.ndarray, np.ndarray | No
 def _grey_levels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """Levels `(height, width)` of a deep grey picture, and 8-bit alpha where one level stands for transparency."""
     levels = np.asarray(image)
+    if size := _swapped_bytes(image, levels):
+        levels = levels.astype(f"{levels.dtype.kind}{size}").byteswap()
     if levels.dtype == np.int32 and image.format == "TIFF" and _tag(image, _SAMPLE_FORMAT, (1,))[0] == 1:
         levels = levels.view(np.uint32)  # Pillow has signed numbers only
     clear = image.info.get("transparency")
     alpha = np.where(levels == clear, 0, 255).astype(np.uint8) if isinstance(clear, int) else None
     return levels, alpha
+
+
+def _swapped_bytes(image: Any, levels: np.ndarray) -> int:
+    """Bytes of a number of which Pillow turned about what libtiff, which unpacks, had turned already; 0 as a rule."""
+    if image.format != "TIFF" or _tag(image, _PACKING, 1) == 1:
+        return 0
+    if image.tag_v2.prefix != (b"MM" if sys.byteorder == "little" else b"II"):
+        return 0
+    size = _tag(image, _BITS, (1,))[0] // 8
+    return size if (levels.dtype.kind, size) in (("i", 2), ("i", 4), ("f", 4)) else 0
 
 
 def _lay_on_paper(image: Image.Image) -> tuple[Image.Image, str]:

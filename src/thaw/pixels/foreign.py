@@ -67,7 +67,8 @@ _STARTS: tuple[tuple[bytes, int, Foreign], ...] = (
     (b"\0\0\0\x0cJXL \r\n\x87\n", 0, _format("JPEG XL", "a", "djxl {} {}")),
     (b"II\xbc", 0, _format("JPEG XR", "a")),
     (b"\0\0\1\0", 0, _format("ICO", "an")),
-    (b"\0\0\2\0", 0, _format("CUR", "a")),
+    (b"\0\0\2\0\0\0\0\0", 0, _format("TGA", "a")),
+    (b"\0\0\x0a\0\0\0\0\0", 0, _format("TGA", "a")),
     (b"8BPS", 0, _format("PSD", "a")),
     (b"gimp xcf", 0, _format("XCF", "an")),
     (b"\x76\x2f\x31\x01", 0, _format("EXR", "an")),
@@ -104,7 +105,7 @@ _BRANDS = {
     b"crx ": _format("CR3", "a", "darktable-cli {} {}"),
 }  # fmt: skip
 """Of ISO/IEC 14496-12's first box; all others are films'."""
-_PROLOG = re.compile(r"(\s|<\?.*?\?>|<!--.*?-->|<!doctype svg.*?>)*<svg[\s>:]", re.DOTALL | re.IGNORECASE)
+_PROLOG = re.compile(r"(\s|<\?.*?\?>|<!--.*?-->|<!doctype svg.*?>)*<svg[\s>:/]", re.DOTALL | re.IGNORECASE)
 _HTML = re.compile(
     r"(\s|<!--.*?-->)*<(!doctype html|html|head|body|script|meta|title|div|center|h1)\b", re.DOTALL | re.IGNORECASE
 )
@@ -133,6 +134,8 @@ def _read_text(head: bytes) -> str:
         text = codecs.getincrementaldecoder(code)().decode(head)
     except UnicodeDecodeError:
         text = head.decode("latin-1")
+        if sum(map(str.isascii, text)) <= len(text) // 2:
+            return ""
     return text if all(letter.isprintable() or letter.isspace() for letter in text) else ""
 
 
