@@ -92,6 +92,14 @@ def test_a_table_without_labels_is_none_that_labels(tmp_path: Path) -> None:
     )
 
 
+def test_images_in_no_list_are_told(tmp_path: Path) -> None:
+    CASES["food"].build(tmp_path)
+    (tmp_path / "meta" / "train.txt").unlink()
+    reading = recognise(tmp_path)
+    assert "(20 images in none of them, which train)" in reading.says
+    assert reading.counts() == {"test": {"cat": 10, "dog": 10}, "train": {"cat": 10, "dog": 10}}
+
+
 def test_groups_go_with_their_images(tmp_path: Path) -> None:
     reading = reading_of("split_column", tmp_path)
     for number in range(40):
