@@ -57,7 +57,7 @@ def _run(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
     root = find_root()
     if not values.pop("wait"):
         os.environ["THAW_NO_WAIT"] = "1"
-    if not any(values.values()):
+    if not any(values[name] for name in ("only", "from_stage", "force", "overrides")):
         run_id = find_standing_run(root)
         if run_id:
             if not as_json and not quiet:

@@ -1,0 +1,110 @@
+"""Runs that are triggered from Prefect: its form in a browser, parameters of a run's own, two projects on one server."""
+
+import contextlib
+import json
+import os
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.code.browser import CHROMIUM, browsing
+from tests.code.prefect_server import PrefectServer, serving
+from tests.e2e.test_servers import at_work
+from tests.e2e.witness import Witness, make_witness
+
+
+@pytest.fixture
+def witness(tmp_path: Path) -> Witness:
+    root = tmp_path / "проект å #1"
+    root.mkdir()
+    return make_witness(root)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    with serving(tmp_path_factory.mktemp("prefect")) as started:
+        yield started
+
+
+def api(server: PrefectServer, path: str, **body: Any) -> Any:
+    request = urllib.request.Request(
+        f"{server.url}/api/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def contents(project: Witness) -> dict[str, bytes]:
+    """The files of the project that a run in it would change."""
+    paths = [*project.root.glob("*"), *project.root.glob("data/*"), *project.root.glob("reports/*")]
+    return {str(path): path.read_bytes() for path in paths if path.is_file()}
+
+
+@contextlib.contextmanager
+def deployed(project: Witness, server: PrefectServer) -> Iterator[dict[str, Any]]:
+    """The project's deployment, as Prefect knows it, while `thaw deploy` serves it."""
+    with at_work(project, "deploy", PREFECT_API_URL=f"{server.url}/api"):
+        name = ""
+        deadline = time.monotonic() + 90
+        while True:
+            with contextlib.suppress(OSError, KeyError, ValueError):
+                name = json.loads((project.root / ".thaw" / "project.json").read_text())["name"]
+            found = api(server, "deployments/filter", deployments={"name": {"any_": [name]}}) if name else []
+            if found:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+        yield found[0]
+
+
+def ended(server: PrefectServer, run_id: str) -> dict[str, Any]:
+    """The flow run, once it has ended."""
+    deadline = time.monotonic() + 120
+    while True:
+        (run,) = api(server, "flow_runs/filter", flow_runs={"id": {"any_": [run_id]}})
+        if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+            return dict(run)
+        assert time.monotonic() < deadline, run["state"]
+        time.sleep(0.3)
+
+
+def trigger(server: PrefectServer, deployment: dict[str, Any], **parameters: Any) -> str:
+    run = api(server, f"deployments/{deployment['id']}/create_flow_run", parameters=parameters)
+    return str(run["id"])
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs chromium, which CI installs")
+def test_the_form_is_filled_in_and_the_project_stays_as_it_is(
+    witness: Witness, server: PrefectServer, tmp_path: Path
+) -> None:
+    witness.thaw("run")
+    before = contents(witness)
+    with deployed(witness, server) as deployment, browsing(tmp_path / "browser") as page:
+        prefilled = '{"overrides":{"split.test_fraction":0.5}}'
+        page.open(f"{server.url}/deployments/deployment/{deployment['id']}/run?parameters={prefilled}")
+        page.wait("document.body.innerText.includes('fine_tune.learning_rate')")
+        page.settle(2)
+        if folder := os.environ.get("THAW_PICTURES"):
+            page.picture(Path(folder, "form.png"), whole=True)
+        page.fill("fine_tune.learning_rate", "0.0125")
+        page.choose("only (Optional)", "validate")
+        page.settle(1)
+        if folder:
+            page.picture(Path(folder, "filled.png"), whole=True)
+        page.click_text("Submit", "button")
+        page.wait("!location.pathname.endsWith('/run')")
+        page.settle(1)
+        runs = api(server, "flow_runs/filter", deployments={"id": {"any_": [deployment["id"]]}})
+        assert page.beyond_loopback() == []
+        run = ended(server, runs[0]["id"])
+    assert (len(runs), run["state_type"]) == (1, "COMPLETED"), run["state"]
+    recorded = witness.runs()[0]
+    assert recorded["params"]["fine_tune.learning_rate"] == "0.0125"
+    assert recorded["params"]["split.test_fraction"] == "0.5"
+    assert witness.outcomes(recorded) == {"validate": "restored"}
+    assert contents(witness) == before
+    assert "up to date" in witness.dvc("status").stdout
