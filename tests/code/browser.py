@@ -89,17 +89,12 @@ class Page:
 
     def fill(self, label: str, text: str) -> None:
         """Type into the field below the innermost element whose text begins with `label`."""
-        self.click_at(*self._field(label))
+        self.click_at(*self.wait(f"({_BOX_OF_FIELD})({json.dumps(label)})"))
         self.type(text)
 
     def choose(self, label: str, option: str) -> None:
-        """Choose from the menu below the innermost element whose text begins with `label`."""
-        self.click_at(*self._field(label))
-        self.click_text(option, "[class*=option]:not(option)")
-        self.key("Escape", 27)
-
-    def _field(self, label: str) -> list[float]:
-        return list(self.wait(f"({_BOX_OF_FIELD})({json.dumps(label)})"))
+        """Choose from the menu below that element: the browser draws menus outside of the page."""
+        self.wait(f"({_CHOICE})({json.dumps(label)}, {json.dumps(option)})")
 
     def click_text(self, text: str, selector: str = "*") -> None:
         """Click on the innermost element whose whole text is `text`."""
@@ -151,16 +146,25 @@ _IN_VIEW = """text => {
   }
   return false;
 }"""
-_BOX_OF_FIELD = """label => {
-  const FIELD = 'input, textarea, .p-select';
+_FIELD = """(label, kind) => {
   let e = [...document.querySelectorAll('label, div, span')].filter(e => e.innerText?.trim().startsWith(label)).at(-1);
-  while (e && !e.querySelector(FIELD)) e = e.parentElement;
-  const field = e?.querySelector(FIELD);
+  while (e && !e.querySelector(kind)) e = e.parentElement;
+  return e?.querySelector(kind);
+}"""
+_CHOICE = f"""(label, option) => {{
+  const menu = ({_FIELD})(label, 'select'), chosen = [...menu?.options ?? []].find(e => e.text === option);
+  if (!chosen) return false;
+  chosen.selected = true;
+  menu.dispatchEvent(new Event('change', {{bubbles: true}}));
+  return true;
+}}"""
+_BOX_OF_FIELD = f"""label => {{
+  const field = ({_FIELD})(label, 'input, textarea');
   if (!field) return null;
-  field.scrollIntoView({block: 'center'});
+  field.scrollIntoView({{block: 'center'}});
   const b = field.getBoundingClientRect();
   return [b.x + b.width / 2, b.y + b.height / 2];
-}"""
+}}"""
 _BOX_OF_TEXT = """(text, selector) => {
   const e = [...document.querySelectorAll(selector)]
     .filter(e => e.innerText?.trim() === text && e.getBoundingClientRect().width).at(-1);

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -108,3 +109,47 @@ def test_the_form_is_filled_in_and_the_project_stays_as_it_is(
     assert witness.outcomes(recorded) == {"validate": "restored"}
     assert contents(witness) == before
     assert "up to date" in witness.dvc("status").stdout
+
+
+@pytest.mark.parametrize("count", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_two_clones_on_one_server_run_what_is_theirs(
+    tmp_path: Path, server: PrefectServer, count: int
+) -> None:
+    """The second is a copy of the first, as it lies on the disk."""
+    (tmp_path / "one").mkdir()
+    one = make_witness(tmp_path / "one")
+    one.thaw("run")
+    shutil.copytree(one.root, tmp_path / "two" / "one", symlinks=True)
+    two = Witness(tmp_path / "two" / "one")
+    with deployed(one, server) as first, deployed(two, server) as second:
+        assert first["name"] != second["name"]
+        triggered = [
+            (project, value, trigger(server, deployment, overrides={"evaluate.threshold": value}))
+            for number in range(count)
+            for project, deployment, value in ((one, first, 0.1 + number / 100), (two, second, 0.6 + number / 100))
+        ]
+        states = [ended(server, run_id)["state_type"] for _, _, run_id in triggered]
+    assert states == ["COMPLETED"] * 2 * count
+    for project in (one, two):
+        values = sorted(value for owner, value, _ in triggered if owner is project)
+        runs = [run for run in project.runs() if run["params"]["evaluate.threshold"] != "0.5"]
+        assert sorted(run["metrics"]["test.value"] for run in runs) == values
+
+
+def test_a_run_with_changes_goes_on_where_it_was_killed_and_applies_them_where_told(witness: Witness) -> None:
+    rate = ("-S", "fine_tune.learning_rate=0.25")
+    told = witness.thaw("run", *rate, "-S", "evaluate.threshold=0.75")
+    assert "params.yaml: evaluate.threshold: 0.5 -> 0.75" in told.stdout + told.stderr
+    assert "up to date" in witness.dvc("status").stdout
+    before = contents(witness)
+
+    own = json.loads(witness.thaw("run", "--no-apply", "-S", "evaluate.threshold=0.125", "--json").stdout)
+    assert own["metrics"] == {"code": 1, **own["metrics"], "value": 0.125}
+    assert contents(witness) == before, "the project has the result that its parameters give"
+    assert witness.runs()[0]["metrics"]["test.value"] == 0.125
+    assert not (witness.root / ".thaw" / "workspace").exists()
+    assert not list(witness.root.glob(".thaw/experiments/*"))
+
+    again = witness.thaw("run", "--no-apply", "-S", "evaluate.threshold=7", check=False)
+    assert again.returncode == 2 and "evaluate.threshold" in again.stderr
+    assert contents(witness) == before

@@ -62,7 +62,7 @@ def _read(root: Path) -> _Inputs:
         return _Inputs(
             [os.path.relpath(path, root) for path in [*sources, *(Path(stage.path) for stage in used)]],
             [os.path.relpath(path, root) for path in data],
-            str(repo.cache.local.path),
+            str(repo.cache.local_cache_dir),
         )
     finally:
         repo.close()
