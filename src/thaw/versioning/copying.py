@@ -91,10 +91,13 @@ def _link(source: str, target: str) -> Any:
 
 
 def _write_config(root: Path, target: Path, cache_dir: str) -> None:
-    """Settings of this machine, which git does not know: the project's own, its cache, and that there is no Git here."""
+    """Settings of this machine, which Git does not know: the project's own, its cache, and that there is no Git here."""
+    # Quoted, for `#` begins a comment; relative, for DVC itself would write no name that is not ASCII.
+    place = os.path.relpath(cache_dir, target / ".dvc")
+    quote = '"' if '"' not in place else "'"
     config = configparser.ConfigParser(interpolation=None)
     config.read(root / ".dvc" / "config.local", encoding="utf-8")
-    for section, key, value in (("core", "no_scm", "true"), ("cache", "dir", cache_dir)):
+    for section, key, value in (("core", "no_scm", "true"), ("cache", "dir", f"{quote}{place}{quote}")):
         if not config.has_section(section):
             config.add_section(section)
         config.set(section, key, value)
