@@ -1,7 +1,6 @@
 """Prefect's pages in a browser: they ask nothing of another machine, and work."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
