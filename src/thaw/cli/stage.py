@@ -34,9 +34,9 @@ def stage(
     end_with_starters()
     from thaw.params import load_params
     from thaw.stages import configure_logging
-    from thaw.tracking.recording import PIPELINE
+    from thaw.tracking.recording import PIPELINE, record_state
     from thaw.tracking.shipment import Shipment
-    from thaw.versioning import DvcRepo, require_same
+    from thaw.versioning import DvcRepo, kept_state, require_same
 
     root = find_root()
     configure_logging()
@@ -44,12 +44,15 @@ def stage(
     repo = DvcRepo(root)
     spec = repo.stage(name)
     spec.require_inputs(root)
+    params_text = (root / "params.yaml").read_bytes()
     snapshot, params = repo.snapshot(name), load_params(root / "params.yaml")
     outbox = _open_runs(root, repo, spec, params)
     shipment.begin(outbox)
     status = ""  # a stage that is killed stays open: the next one goes on with it
     try:
         _work(root, repo, spec, snapshot, params, outbox)
+        with kept_state(repo, params_text, ahead=name) as state_dir:
+            record_state(outbox, state_dir)
         status = "FINISHED"
     except Exception:
         status = "FAILED"

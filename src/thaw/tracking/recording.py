@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thaw.files import read_json
+from thaw.files import digest, read_json
 from thaw.tracking import run_data
 from thaw.tracking.outbox import Outbox
+from thaw.tracking.run_data import LOCK_TAG
 
 PIPELINE = "pipeline"
 """The key of the parent run."""
+STATE_DIR = "reproduce"
+"""The folder of a run's artifacts that keeps what it takes to have the run again (`thaw.versioning.state`)."""
 _MODEL = "evaluated_dir"
 
 
@@ -69,6 +72,14 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
             (facts.hashes[path] for path in facts.hashes if str(model_dir).endswith(f"/{path}")), ""
         )
         outbox.log_model(PIPELINE, model_dir, model_name, version, _judgement(spec.metrics))
+
+
+def record_state(outbox: Outbox, state_dir: Path) -> None:
+    """Log what it takes to have the run again, as it is now, and the lock by which the workspace is known to be at this run."""
+    outbox.log_folder(PIPELINE, state_dir, STATE_DIR)
+    lock = state_dir / "dvc.lock"
+    if lock.exists():
+        outbox.log_tags(PIPELINE, {LOCK_TAG: digest(lock)})
 
 
 def _judgement(metric_paths: Iterable[Path]) -> dict[str, str]:
