@@ -14,8 +14,8 @@ _FILE_LIMIT = 2**20
 _PATCH_LIMIT = 10 * 2**20
 _HIDDEN = "it holds a password or a token"
 # Whatever the user's own settings are, the patch is one that `git apply` takes.
-_DIFF = ("diff", "--relative", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv",
-         "--no-color", "--src-prefix=a/", "--dst-prefix=b/")  # fmt: skip
+_DIFF = ("diff", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color",
+         "--src-prefix=a/", "--dst-prefix=b/")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _index_with_untracked(root: Path, folder: Path, sources: Collection[str]) ->
 
 
 def _collect(root: Path, commit: str, diff: Callable[..., bytes | None], excluded: list[str]) -> Code:
-    names = diff("--name-only", "-z", "HEAD", "--", ".", *excluded)
+    names = diff("--relative", "--name-only", "-z", "HEAD", "--", ".", *excluded)
     if names is None:
         return Code(commit, left_out={".": "Git could not tell what differs from the commit"})
     changed = [os.fsdecode(name) for name in names.split(b"\0") if name]
