@@ -24,6 +24,7 @@ from thaw.tracking.address import model_name
 from thaw.tracking.follower import JournalFollower
 from thaw.tracking.outbox import all_outboxes, create_outbox, find_unfinished
 from thaw.tracking.recording import (
+    EXPERIMENT_TAG,
     StageFacts,
     record_child,
     record_data,
@@ -32,7 +33,15 @@ from thaw.tracking.recording import (
     record_state,
 )
 from thaw.tracking.shipment import Shipment
-from thaw.versioning import DvcRepo, Snapshot, StageSpec, choose_stages, kept_state
+from thaw.versioning import (
+    DvcRepo,
+    Snapshot,
+    StageSpec,
+    book_experiment,
+    choose_stages,
+    take_state,
+    write_state,
+)
 
 _POLL_SECONDS = 0.3
 
@@ -239,7 +248,7 @@ class Run:
             left = [spec.name for spec in self.repo.stages() if spec.name not in self._outcomes]
             self.outdated = [name for name in left if self.repo.changed(name)]
         if status is not None:
-            self._keep_state()
+            self._keep_state(status)
         self.repo.close()
         if status is None:
             return
@@ -252,11 +261,14 @@ class Run:
         if problem:
             self.logger.warning("%s", problem)
 
-    def _keep_state(self) -> None:
+    def _keep_state(self, status: str) -> None:
         """Record what it takes to have this run again; it stands in MLflow all the same where that cannot be."""
         try:
-            with kept_state(self.repo, self._params_text) as state_dir:
-                record_state(self.outbox, state_dir)
+            state = take_state(self.repo, self._params_text)
+            record_state(self.outbox, functools.partial(write_state, state=state))
+            experiment = book_experiment(self.root, state, self._name) if status == "FINISHED" else ""
+            if experiment:
+                self.outbox.log_tags("pipeline", {EXPERIMENT_TAG: experiment})
         except (ThawError, OSError) as error:
             self.logger.warning("`thaw restore` will not know this run: %s", error)
 

@@ -1,5 +1,6 @@
 """A state that a run kept comes back byte for byte, and nothing that was there before is lost: real DVC, real Git."""
 
+import csv
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from thaw.errors import ThawError
-from thaw.versioning import DvcRepo, kept_state
+from thaw.versioning import DvcRepo, book_experiment, take_state, write_state
 from thaw.versioning.restoring import find_changes, is_unfinished, last_saved, restore, saved_states
 from thaw.versioning.state import read_state
 
@@ -72,8 +73,8 @@ def contents(root: Path) -> dict[str, bytes]:
 def keep(root: Path, folder: Path) -> Path:
     """What a run keeps, as it lies among its artifacts."""
     repo = DvcRepo(root)
-    with kept_state(repo, (root / "params.yaml").read_bytes()) as state_dir:
-        shutil.copytree(state_dir, folder)
+    folder.mkdir()
+    write_state(folder, take_state(repo, (root / "params.yaml").read_bytes()))
     repo.close()
     return folder
 
@@ -249,3 +250,25 @@ def test_a_state_that_names_places_outside_the_project_is_refused(made: Path, tm
 def test_it_keeps_no_absolute_path(made: Path) -> None:
     for path in made.glob("first/**/*"):
         assert path.is_dir() or str(made).encode() not in path.read_bytes(), path
+
+
+def test_a_run_is_an_experiment_of_dvc_and_git_is_left_alone(made: Path, project: Path, then: dict[str, bytes]) -> None:
+    (project / "src" / "judge.py").write_text(JUDGE + "# edited\n")
+    before = (git(project, "status", "--porcelain"), git(project, "rev-parse", "HEAD"), (project / ".git" / "HEAD").read_text())
+    repo = DvcRepo(project)
+    state = take_state(repo, (project / "params.yaml").read_bytes())
+    repo.close()
+    assert book_experiment(project, state, "brave owl") == "brave-owl"
+    assert book_experiment(project, state, "second") == "", "it is the same"
+    assert book_experiment(project, read_state(made / "first"), "brave owl") == "brave-owl-2"
+    after = (git(project, "status", "--porcelain"), git(project, "rev-parse", "HEAD"), (project / ".git" / "HEAD").read_text())
+    assert after == before
+    shown = list(csv.DictReader(dvc(project, "exp", "show", "--csv").splitlines()))
+    experiments = {row["Experiment"]: (row["rate"], row["length"]) for row in shown if row["Experiment"].startswith("brave")}
+    lengths = [json.loads(one["reports/metrics.json"])["length"] for one in (contents(project), then)]
+    assert experiments == {"brave-owl": ("2", str(lengths[0])), "brave-owl-2": ("1", str(lengths[1]))}
+    git(project, "checkout", "-q", "--", "src")
+    dvc(project, "exp", "apply", "brave-owl-2")
+    assert {path: data for path, data in contents(project).items() if not path.endswith(".html")} == {
+        path: data for path, data in then.items() if not path.endswith(".html")
+    }

@@ -36,7 +36,7 @@ def restore(
         bool, typer.Option("--code", help="Write the patch of the run's code to .thaw/code, for `git apply`.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would change, and change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Bring parameters, dvc.lock, data, models, metrics and reports of an earlier run back into the workspace.
 

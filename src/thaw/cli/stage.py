@@ -1,6 +1,7 @@
 """`thaw stage`: what DVC runs."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +37,7 @@ def stage(
     from thaw.stages import configure_logging
     from thaw.tracking.recording import PIPELINE, record_state
     from thaw.tracking.shipment import Shipment
-    from thaw.versioning import DvcRepo, kept_state, require_same
+    from thaw.versioning import DvcRepo, require_same, take_state, write_state
 
     root = find_root()
     configure_logging()
@@ -51,8 +52,7 @@ def stage(
     status = ""  # a stage that is killed stays open: the next one goes on with it
     try:
         _work(root, repo, spec, snapshot, params, outbox)
-        with kept_state(repo, params_text, ahead=name) as state_dir:
-            record_state(outbox, state_dir)
+        record_state(outbox, partial(write_state, state=take_state(repo, params_text, ahead=name)))
         status = "FINISHED"
     except Exception:
         status = "FAILED"
@@ -78,7 +78,7 @@ def _open_runs(root: Path, repo: "DvcRepo", spec: "StageSpec", params: "Params")
     """
     from thaw.tracking import run_data
     from thaw.tracking.grouping import group_key, group_outbox, is_under_dvc
-    from thaw.tracking.recording import PIPELINE, record_data
+    from thaw.tracking.recording import EXPERIMENT_TAG, PIPELINE, record_data
 
     name = spec.name
     if repo.is_booked(name):
@@ -89,7 +89,7 @@ def _open_runs(root: Path, repo: "DvcRepo", spec: "StageSpec", params: "Params")
     if not outbox.opened(name):
         (scratch_dir(root, name) / "journal.jsonl").unlink(missing_ok=True)
     experiment = os.environ.get("DVC_EXP_NAME", "")
-    tags = run_data.describe_run(root) | ({"dvc.experiment": experiment} if experiment else {})
+    tags = run_data.describe_run(root) | ({EXPERIMENT_TAG: experiment} if experiment else {})
     title = experiment or ("dvc repro" if is_under_dvc() else f"thaw stage {name}")
     own = params.flat(spec.keys)
     _require_opened_with(outbox, own)

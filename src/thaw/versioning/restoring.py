@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 from thaw.errors import ThawError
 from thaw.files import folder_beside, read_json, replacing, write_json
 from thaw.versioning.books import Books
-from thaw.versioning.state import LOCK, PARAMS, State, content_of, read_state, workspace_files, write_state
+from thaw.versioning.state import (
+    LOCK,
+    PARAMS,
+    State,
+    content_of,
+    is_page,
+    read_state,
+    workspace_files,
+    write_state,
+)
 
 if TYPE_CHECKING:
     from thaw.versioning.repo import DvcRepo
@@ -132,7 +141,7 @@ def find_changes(repo: "DvcRepo", wanted: State) -> Changes:
 
 def check_whole(state: State) -> None:
     """Raise a `ThawError` where a run's state was not kept whole."""
-    withheld = [f"{path} ({reason})" for path, reason in state.withheld.items() if not _is_page(path)]
+    withheld = [f"{path} ({reason})" for path, reason in state.withheld.items() if not is_page(path)]
     if withheld or PARAMS not in state.files or LOCK not in state.files:
         raise ThawError(
             f"what it takes was not kept whole: {', '.join(withheld) or 'no stage was booked'}",
@@ -140,15 +149,11 @@ def check_whole(state: State) -> None:
         )
 
 
-def _is_page(path: str) -> bool:
-    return path.endswith(".html")
-
-
 def _check_known(books: Books, wanted: State) -> None:
     """Raise a `ThawError` where a state is of another graph than `dvc.yaml`'s."""
     known = {PARAMS, LOCK, *books.uncached, *books.data_files}
     folders = {Path(path).parent for path in books.uncached}
-    pages = {path for path in wanted.files if _is_page(path) and Path(path).parent in folders}
+    pages = {path for path in wanted.files if is_page(path) and Path(path).parent in folders}
     foreign = sorted({*(wanted.files.keys() - known - pages), *(wanted.outputs.keys() - set(books.outputs))})
     if foreign:
         raise ThawError(

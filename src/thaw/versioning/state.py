@@ -4,9 +4,7 @@ The folder holds files with the paths that they have in the project, `code.patch
 """
 
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,6 +72,11 @@ def content_of(source: Path | bytes) -> bytes:
     return source if isinstance(source, bytes) else source.read_bytes()
 
 
+def is_page(path: str) -> bool:
+    """Whether a state's file is a page to look at, which Git does not keep."""
+    return path.endswith(".html")
+
+
 def write_state(folder: Path, state: State) -> None:
     """Write a state to a folder, which is empty."""
     for path, source in state.files.items():
@@ -128,14 +131,6 @@ def current_code(repo: "DvcRepo") -> Code:
     books = repo.books()
     made = [PARAMS, LOCK, *books.data_files, *books.uncached, *books.outputs, *books.ignores]
     return read_code(repo.root, [*books.given, *_CODE], [*made, *workspace_files(repo)])
-
-
-@contextmanager
-def kept_state(repo: "DvcRepo", params: bytes, ahead: str = "") -> Iterator[Path]:
-    """A temporary folder with what `take_state` gives."""
-    with tempfile.TemporaryDirectory(prefix="thaw-") as folder:
-        write_state(Path(folder), take_state(repo, params, ahead))
-        yield Path(folder)
 
 
 def _unfit(path: str, source: Path | bytes) -> str:
