@@ -272,3 +272,13 @@ def test_a_run_is_an_experiment_of_dvc_and_git_is_left_alone(made: Path, project
     assert {path: data for path, data in contents(project).items() if not path.endswith(".html")} == {
         path: data for path, data in then.items() if not path.endswith(".html")
     }
+
+
+def test_sources_that_were_edited_or_removed_after_they_ran_are_named(project: Path) -> None:
+    (project / "src" / "learn.py").write_text(LEARN + "# later\n")
+    (project / "src" / "judge.py").unlink()
+    shutil.rmtree(project / "data" / "raw")
+    repo = DvcRepo(project)
+    state = take_state(repo, b"rate: 2\n")
+    repo.close()
+    assert state.edited == ("src/judge.py", "src/learn.py")

@@ -87,6 +87,7 @@ def test_each_run_keeps_what_was_booked_and_no_path_of_this_machine(witness: Wit
         for path in folder.rglob("*"):
             assert path.is_dir() or str(witness.root).encode() not in path.read_bytes()
         assert (folder / "code.patch").exists() == (run["number"] == 3)
+        assert run["tags"].get("dvc.experiment") == (None if run["number"] == 3 else "witness"), "by thaw's own flow"
 
 
 def test_the_first_of_three_runs_comes_back_with_its_code_and_so_does_the_last(witness: Witness) -> None:

@@ -54,8 +54,8 @@ class Books:
         """
         with self._locked():
             booked = [dep for name, dep in self._read_files() if hash_of(dep) and name != ahead]
-            paths = {self._relative(dep) for dep in booked if hash_of(dep) != str(dep.get_hash().value)}
-        return sorted(paths.intersection(self.given))
+            given = [dep for dep in booked if self._relative(dep) in self.given]
+            return sorted({self._relative(dep) for dep in given if dep.workspace_status()})
 
     def booked(self) -> dict[str, str]:
         """The version of each that `dvc.lock`, or a `*.dvc` file, holds; those that were never booked are left out."""
