@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from flows.processes import StageKilled
 from thaw.errors import ThawError
 from thaw.params.editing import override_params
-from thaw.project import scratch_dir
+from thaw.project import run_lock, scratch_dir
 from thaw.versioning import copy_project
 
 _COPY = Path(".thaw") / "workspace"
@@ -27,7 +27,7 @@ def held(root: Path, wait: bool, logger: Any) -> Iterator[None]:
         ThawError: another run holds it, and `wait` is not set.
     """
     (root / ".thaw").mkdir(exist_ok=True)
-    lock = FileLock(root / ".thaw" / "run.lock")
+    lock = run_lock(root)
     try:
         lock.acquire(timeout=0)
     except Timeout:

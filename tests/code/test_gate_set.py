@@ -181,7 +181,7 @@ def test_manifest_follows_the_contract(tmp_path):
     assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
     assert {row["verdict"] for row in rows if row["path"] != "train/cat/bad.png"} == {"ok"}
     bad = next(row for row in rows if row["path"] == "train/cat/bad.png")
-    assert bad["verdict"] == "corrupt"
+    assert bad["verdict"] == "not_a_picture"
     assert bad["reason"]
     good = rows[0]
     assert (good["class"], good["split"], good["format"], good["mode"], good["width"]) == (

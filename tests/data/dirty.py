@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tests.data.profiles import rgb_profile
+
 SIDE = 96
 
 
@@ -164,7 +166,7 @@ class Planter:
             data = encoded(self.picture(), name)
             self.path(f"train/cat/cut.{suffix}").write_bytes(data[: len(data) * 2 // 3])
             self.expect("truncated" if name != "WEBP" else "unfit", f"train/cat/cut.{suffix}")
-            self.path(f"train/cat/text.{suffix}", "corrupt").write_bytes(b"This is no image. " * 100)
+            self.path(f"train/cat/text.{suffix}", "not_a_picture").write_bytes(b"This is no image. " * 100)
         data = bytearray(encoded(self.picture(), "PNG"))
         data[len(data) // 2] ^= 0xFF
         self.path("train/cat/flipped.png", "corrupt").write_bytes(bytes(data))
@@ -187,6 +189,8 @@ class Planter:
         self.picture().resize((900, 90)).save(self.path("train/cat/long.png", "odd_aspect"))
         self.picture().resize((700, 700)).save(self.path("train/cat/huge.png", "odd_size"))
         self.picture().save(self.path("train/cat/drawing.ico", "unsupported_format"), "ICO")
+        self.path("train/cat/lfs.jpg", "pointer_file").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+        self.picture().save(self.path("train/cat/wide.png", "color_profile"), icc_profile=rgb_profile("Display P3"))
 
     def plant_looks(self) -> None:
         pixels = np.asarray(self.picture(), np.float64)

@@ -136,7 +136,7 @@ def test_two_clones_on_one_server_run_what_is_theirs(
         assert sorted(run["metrics"]["test.value"] for run in runs) == values
 
 
-def test_a_run_with_changes_goes_on_where_it_was_killed_and_applies_them_where_told(witness: Witness) -> None:
+def test_a_run_applies_its_changes_or_leaves_them_to_be_restored(witness: Witness) -> None:
     rate = ("-S", "fine_tune.learning_rate=0.25")
     told = witness.thaw("run", *rate, "-S", "evaluate.threshold=0.75")
     assert "params.yaml: evaluate.threshold: 0.5 -> 0.75" in told.stdout + told.stderr
@@ -149,6 +149,13 @@ def test_a_run_with_changes_goes_on_where_it_was_killed_and_applies_them_where_t
     assert witness.runs()[0]["metrics"]["test.value"] == 0.125
     assert not (witness.root / ".thaw" / "workspace").exists()
     assert not list(witness.root.glob(".thaw/experiments/*"))
+
+    number = witness.runs()[0]["number"]
+    witness.thaw("restore", str(number), "--yes")
+    assert json.loads((witness.root / "reports" / "metrics.json").read_text())["value"] == 0.125
+    assert "up to date" in witness.dvc("status").stdout
+    witness.thaw("restore", "--undo", "--yes")
+    assert contents(witness) == before
 
     again = witness.thaw("run", "--no-apply", "-S", "evaluate.threshold=7", check=False)
     assert again.returncode == 2 and "evaluate.threshold" in again.stderr

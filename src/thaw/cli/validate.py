@@ -260,17 +260,17 @@ def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> 
         f"{totals['fit']:,} fit to use",
         highlight=False,
     )
-    first: dict[str, dict[str, Any]] = {}
+    kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}  # a check may have a cure for each kind of file
     for row in summary["findings"]:
-        first.setdefault(row["check"], row)
-    if first:
+        kinds.setdefault((row["check"], row["cure"]), []).append(row)
+    if kinds:
         table = Table("", "check", "found", "what", "first", box=None, pad_edge=False, header_style="dim")
-        for check, row in first.items():
+        for (check, _), (row, *others) in kinds.items():
             severity = f"[{_COLORS[row['severity']]}]{row['severity']}[/]"
             example = escape(f"{row['path']}: {row['reason'].split(';')[0]}")
-            table.add_row(severity, check, f"{summary['checks'][check]:,}", CHECKS[check].title, example)
+            table.add_row(severity, check, f"{1 + len(others):,}", CHECKS[check].title, example)
         console.print(table)
-        cures = dict.fromkeys(row["cure"] for row in first.values() if row["severity"] != "warn")
+        cures = dict.fromkeys(cure for (_, cure), (row, *_) in kinds.items() if row["severity"] != "warn")
         for cure in cures:
             console.print(f"  {escape(cure)}", highlight=False)
     if html:

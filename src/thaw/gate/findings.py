@@ -115,6 +115,11 @@ def summarize(rows: list[Finding], totals: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def cures(rows: Iterable[dict[str, Any]]) -> str:
+    """What to do about findings of one check, as `summarize` has them: the first three cures that differ."""
+    return " ".join(list(dict.fromkeys(row["cure"] for row in rows))[:3])
+
+
 def raise_if_blocked(rows: list[Finding], report_path: str) -> None:
     """Refuse the data.
 

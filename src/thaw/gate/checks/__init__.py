@@ -59,6 +59,12 @@ CHECKS: dict[str, Check] = {
         unfit=True,
         movable=True,
     ),
+    "pointer_file": Check(
+        "pointer where a picture should be", "Fetch what it points to, then validate again.", unfit=True
+    ),
+    "not_a_picture": Check(
+        "something else, named as a picture", "Replace it by the picture, or leave it out.", unfit=True, movable=True
+    ),
     "unsupported_format": Check(
         "format is not supported", "Convert it to PNG or JPEG.", unfit=True, movable=True
     ),
@@ -78,6 +84,9 @@ CHECKS: dict[str, Check] = {
     "duplicate": Check("the same picture again", "Keep one of them.", movable=True),
     "wrong_suffix": Check("name says another format", "Rename it to the suffix of its format.", movable=True),
     "cmyk": Check("CMYK colours", "Convert it to RGB.", movable=True),
+    "color_profile": Check(
+        "colours of another space than sRGB", "Nothing, or save it in sRGB for other programs.", movable=True
+    ),
     "sixteen_bit": Check(
         "more than 8 bits a channel", "Scale it to 8 bits as your task needs.", movable=True
     ),

@@ -13,16 +13,18 @@ from thaw.params.gate import LimitParams
 
 def check_files(rows: Rows, findings: Findings) -> None:
     """Report what the scan could not read or decode."""
-    problems, reasons = rows.words("problem"), rows.words("reason")
+    problems, reasons, cures = rows.words("problem"), rows.words("reason"), rows.words("cure")
     for index in np.flatnonzero(problems != ""):
-        findings.add(problems[index], rows.paths[index], reasons[index], is_image=True)
+        findings.add(problems[index], rows.paths[index], reasons[index], is_image=True, cure=cures[index])
 
 
 def check_formats(rows: Rows, limits: LimitParams, findings: Findings) -> None:
     """Report formats, colour modes and sizes that a training loop stumbles over."""
     formats, modes = rows.words("format"), rows.words("mode")
     promised = np.array([promised_format(path) for path in rows.paths], dtype=object)
-    known = (formats != "") & (rows.words("problem") != "unsupported_format")
+    known = (formats != "") & ~np.isin(
+        rows.words("problem"), ["unsupported_format", "pointer_file", "not_a_picture"]
+    )
     width, height = rows.numbers("width"), rows.numbers("height")
     papers = rows.words("paper")
     frames, bits, turn = rows.numbers("frames"), rows.numbers("bits"), rows.numbers("orientation")
@@ -36,6 +38,8 @@ def check_formats(rows: Rows, limits: LimitParams, findings: Findings) -> None:
     )
     report("animated", frames > 1, lambda i: (f"{frames[i]:.0f} pictures in one file", int(frames[i]), 1))
     report("cmyk", modes == "CMYK", lambda i: ("CMYK colours", "CMYK", None))
+    colors = rows.words("colors")
+    report("color_profile", colors != "", lambda i: (colors[i], None, None))
     report("sixteen_bit", bits > 8, _tell_depth(rows, bits))
     report("palette", np.isin(modes, ["P", "PA"]), lambda i: ("palette colours", modes[i], None))
     report(

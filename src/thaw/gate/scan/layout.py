@@ -28,7 +28,7 @@ IMAGE_SUFFIXES = {
     "AVIF": (".avif",),
 }
 """Format, as Pillow names it, to the suffixes that promise it."""
-UNSUPPORTED_SUFFIXES = (".heic", ".heif", ".ico", ".psd", ".svg", ".tga")
+UNSUPPORTED_SUFFIXES = (".heic", ".heif", ".ico", ".jxl", ".jxr", ".psd", ".svg", ".tga")
 _PROMISED = {suffix: name for name, suffixes in IMAGE_SUFFIXES.items() for suffix in suffixes}
 _KNOWN_SUFFIXES = _PROMISED.keys() | set(UNSUPPORTED_SUFFIXES)
 _JUNK_NAMES = {
