@@ -82,32 +82,20 @@ class Planter:
 
     def plant_junk(self) -> None:
         image = self.picture()
-        for path in (
-            "train/cat/.ipynb_checkpoints/a.png",
-            "train/cat/.hidden.png",
-            "train/cat/._a.jpg",
-            ".git/b.png",
-            "train/.cache/deep/er/c.png",
-            "train/cat/.DS_Store",
-        ):
+        for path in ("train/cat/.hidden.png", "train/cat/._a.jpg", "train/cat/.DS_Store"):
             image.save(self.path(path, "hidden"), "PNG")
+        for path in (".git/b.png", "train/.cache/deep/er/c.png", "train/cat/.ipynb_checkpoints/a.png"):
+            image.save(self.path(path, "unfit"), "PNG")
         for folder in ("train/cat/.ipynb_checkpoints/", ".git/", "train/.cache/"):
             self.expect("hidden", folder)
-        for path in (
-            "__MACOSX/train/x.png",
-            "train/dog/@eaDir/thumb.jpg",
-            "train/dog/Thumbs.db",
-            "train/dog/desktop.ini",
-            "train/dog/a.png~",
-            "train/dog/b.jpg.part",
-            "train/dog/c.png.crdownload",
-            "train/dog/~$d.png",
-        ):
-            image.save(self.path(path), "PNG")
-        for path in ("__MACOSX/train/x.png", "__MACOSX/", "train/dog/@eaDir/", "train/dog/@eaDir/thumb.jpg"):
-            self.expect("junk", path)
-        for name in ("Thumbs.db", "desktop.ini", "a.png~", "b.jpg.part", "c.png.crdownload", "~$d.png"):
-            self.expect("junk", f"train/dog/{name}")
+        for name in ("Thumbs.db", "desktop.ini", "train001.png~", "b.jpg.part", "c.png.crdownload", "~$d.png"):
+            image.save(self.path(f"train/dog/{name}", "junk"), "PNG")
+        for path in ("__MACOSX/train/x.png", "train/dog/@eaDir/thumb.jpg"):
+            image.save(self.path(path, "unfit"), "PNG")
+        for folder in ("__MACOSX/", "train/dog/@eaDir/"):
+            self.expect("junk", folder)
+        picture(2_000_001).save(self.path("train/dog/lone.png~", "wrong_suffix"), "PNG")
+        picture(2_000_002).save(self.path("train/dog/nameless", "wrong_suffix"), "JPEG", quality=95)
         self.path("train/dog/notes.txt", "foreign_file").write_text("hello")
         (self.root / "train" / "dog" / "nothing").mkdir()
         self.expect("empty_folder", "train/dog/nothing/")

@@ -14,7 +14,7 @@ from thaw import images
 from thaw.gate.checks import CHECKS
 from thaw.gate.inspection import Inspection, inspect_folder
 from thaw.gate.scan.image import Bounds, inspect
-from thaw.gate.scan.layout import is_image_name
+from thaw.layout import is_image_name
 from thaw.params import ValidateParams
 from thaw.params.gate import LimitParams
 

@@ -74,7 +74,7 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
         version = next(
             (facts.hashes[path] for path in facts.hashes if str(model_dir).endswith(f"/{path}")), ""
         )
-        outbox.log_model(PIPELINE, model_dir, model_name, version, _judgement(spec.metrics))
+        outbox.log_model(PIPELINE, model_dir, model_name, version, _test_accuracy(spec.metrics))
 
 
 def record_state(outbox: Outbox, write: Callable[[Path], None]) -> None:
@@ -91,7 +91,7 @@ def record_state(outbox: Outbox, write: Callable[[Path], None]) -> None:
             outbox.log_tags(PIPELINE, {LOCK_TAG: digest(lock)})
 
 
-def _judgement(metric_paths: Iterable[Path]) -> dict[str, str]:
+def _test_accuracy(metric_paths: Iterable[Path]) -> dict[str, str]:
     """The test accuracy, as a tag."""
     for path in metric_paths:
         accuracy = read_json(path).get("accuracy")

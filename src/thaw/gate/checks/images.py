@@ -7,7 +7,7 @@ import numpy as np
 
 from thaw.gate.findings import Findings, Scalar
 from thaw.gate.rows import Rows
-from thaw.gate.scan.layout import promised_format
+from thaw.layout import is_image_name, promised_format
 from thaw.params.gate import LimitParams
 
 
@@ -34,7 +34,7 @@ def check_formats(rows: Rows, limits: LimitParams, findings: Findings) -> None:
     report(
         "wrong_suffix",
         known & (promised != formats),
-        lambda i: (f"{formats[i]} inside, named {rows.paths[i].rsplit('.', 1)[-1]}", formats[i], promised[i]),
+        lambda i: (_tell_name(rows.paths[i], formats[i]), formats[i], promised[i]),
     )
     report("animated", frames > 1, lambda i: (f"{frames[i]:.0f} pictures in one file", int(frames[i]), 1))
     report("cmyk", modes == "CMYK", lambda i: ("CMYK colours", "CMYK", None))
@@ -59,6 +59,13 @@ def check_formats(rows: Rows, limits: LimitParams, findings: Findings) -> None:
         lambda i: (f"{width[i]:.0f} x {height[i]:.0f} pixels", round(float(aspect[i]), 2), limits.max_aspect),
     )
     _check_size(rows, np.sqrt(width * height), limits, report)
+
+
+def _tell_name(path: str, image_format: str) -> str:
+    if is_image_name(path):
+        return f"{image_format} inside, named {path.rsplit('.', 1)[-1]}"
+    name = path.rsplit("/", 1)[-1]
+    return f"{image_format} inside, and {name} is no picture's name: it trains, other loaders pass it over"
 
 
 _TRANSPARENCY = {
