@@ -11,7 +11,7 @@ from thaw.errors import ThawError
 from thaw.files import read_json
 from thaw.gate.findings import GateError
 from thaw.params import ComputeParams, ValidateParams
-from thaw.stages.validate import validate
+from thaw.stages.validate import ValidateInputs, ValidateOutputs, validate
 
 OUTPUTS = ("manifest.parquet", "findings.json", "gate.md")
 
@@ -20,12 +20,10 @@ def run(
     raw_dir: Path, out_dir: Path, scratch_dir: Path, params: ValidateParams | None = None, workers: int = 0
 ) -> dict:
     out_dir.mkdir(exist_ok=True)
-    outputs = (out_dir / name for name in OUTPUTS)
-    contract_dir = raw_dir.parent / "data" / "contract"
+    inputs = ValidateInputs(raw_dir, raw_dir.parent / "data" / "contract")
+    outputs = ValidateOutputs(*(out_dir / name for name in OUTPUTS))
     try:
-        validate(
-            params or ValidateParams(), ComputeParams(workers=workers), raw_dir, contract_dir, *outputs, scratch_dir
-        )
+        validate(params or ValidateParams(), ComputeParams(workers=workers), inputs, outputs, scratch_dir)
     finally:
         findings = read_json(out_dir / "findings.json") if (out_dir / "findings.json").exists() else {}
     return findings

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.data.variants import SIDE, Variant, variants
 from thaw import images
 from thaw.augmentation.views import open_views
-from thaw.evaluation.inference import judge_files
+from thaw.evaluation.inference import predict_files
 from thaw.gate.scan.image import Bounds, inspect
 from thaw.params import AugmentParams
 from thaw.serving import ServedModel
@@ -83,7 +83,7 @@ def test_evaluation_prediction_and_serving_see_what_training_sees(files, trained
         seen.extend(pixels)
         return np.zeros((len(pixels), 1), np.float32)
 
-    _, failures = judge_files(run, [raw / path for path in made], (SIDE, SIDE, channels), "stretch", 64)
+    _, failures = predict_files(run, [raw / path for path in made], (SIDE, SIDE, channels), "stretch", 64)
     assert failures == {}
     for path, pixels in zip(made, seen, strict=True):
         if channels == 3:

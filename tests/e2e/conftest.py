@@ -67,6 +67,11 @@ class Project:
             **extra,
         }
 
+    @property
+    def deployment(self) -> str:
+        """What `thaw deploy` is called by in Prefect."""
+        return f"thaw/{json.loads((self.root / '.thaw' / 'project.json').read_text())['name']}"
+
     def runs(self, **environment: str) -> list[dict[str, Any]]:
         found = json.loads(self.thaw("runs", "--json", **environment).stdout)
         assert isinstance(found, list)
