@@ -1,7 +1,7 @@
 """How many faults the tests would see: `make mutants`.
 
 One small fault at a time is put into a copy of the project's source (DeMillo, Lipton and Sayward, Computer 11(4), 1978, pages
-34 to 41), and the tests that import the changed package run on it. A mutant that no test sees is printed: a test is missing, or
+34 to 41), and the tests that enter the changed function run on it. A mutant that no test sees is printed: a test is missing, or
 the change makes no difference.
 
 Home-made because mutmut forks after TensorFlow has worked, which hangs, and cosmic-ray starts Python for each mutant, which
@@ -12,6 +12,7 @@ import argparse
 import ast
 import contextlib
 import copy
+import importlib
 import os
 import random
 import shutil
@@ -24,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.entries import Entries, record, run_pytest
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("training", "models", "evaluation", "splitting")
 _SWAPS: dict[type[ast.AST], Any] = {
@@ -34,16 +37,28 @@ _SWAPS: dict[type[ast.AST], Any] = {
 }  # fmt: skip
 # Arguments that change nothing while all is well.
 _SAFEGUARDS = ("strict", "exist_ok", "parents", "frozen")
-_TIMEOUT_SECONDS = 180
-_KILLED, _SURVIVED = "killed", "survived"
+# Loaded before the fork; none of them does anything by being loaded.
+_LOADED = (
+    "tensorflow",
+    "keras",
+    "sklearn.metrics",
+    "pandas",
+    "pyarrow.parquet",
+    "matplotlib.pyplot",
+    "scipy.stats",
+)
+_PATIENCE_SECONDS, _PATIENCE = 60, 5
+"""A mutant hangs that takes so many seconds and so many times what its tests take on sound source."""
+_KILLED, _HANGS, _SURVIVED, _NO_TEST = "killed", "hangs", "survived", "untested"
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A changed module: its path below `src/thaw`, the line, and what is there now."""
+    """A changed module: its path below `src/thaw`, the line, that of the function's `def` (0: none), and what is there now."""
 
     module: str
     line: int
+    function: int
     before: str
     after: str
     source: str
@@ -57,7 +72,8 @@ def mutants_of(path: Path, module: str) -> Iterator[Mutant]:
     for node in nodes:
         for changed in _changes(node):
             twin = _replaced(tree, node, changed)
-            yield Mutant(module, node.lineno, ast.unparse(node), ast.unparse(changed), ast.unparse(twin))
+            before, after = ast.unparse(node), ast.unparse(changed)
+            yield Mutant(module, node.lineno, _function_of(tree, node), before, after, ast.unparse(twin))
 
 
 def _ignored(tree: ast.Module) -> set[int]:
@@ -72,6 +88,18 @@ def _ignored(tree: ast.Module) -> set[int]:
         elif _is_said(node) or (isinstance(node, ast.keyword) and node.arg in _SAFEGUARDS):
             found.append(node)
     return {id(inner) for node in found for inner in ast.walk(node)}
+
+
+def _function_of(tree: ast.Module, node: ast.AST) -> int:
+    """The line of the innermost `def` that a node lies in, 0 outside of all."""
+    return max(
+        (
+            function.lineno
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef) and any(inner is node for inner in ast.walk(function))
+        ),
+        default=0,
+    )
 
 
 def _is_said(node: ast.AST) -> bool:
@@ -117,84 +145,82 @@ def _replaced(tree: ast.Module, node: ast.AST, changed: ast.AST) -> ast.Module:
     raise AssertionError("no such node")
 
 
-def tests_of(root: Path, module: str) -> list[str]:
-    """The test files that import the mutant's package, those that import the module itself first."""
-    name = f"thaw.{module.removesuffix('.py').replace('/', '.').removesuffix('.__init__')}"
-    package = ".".join(name.split(".")[:2])
-    found = []
-    for path in sorted(root.glob("tests/code/test_*.py")) + sorted(root.glob("tests/model/test_*.py")):
-        text = path.read_text()
-        if package in text:
-            found.append((name not in text, "/model/" in str(path), path.stat().st_size, str(path)))
-    return [path for *_, path in sorted(found)]
-
-
-def outcome_of(root: Path, tests: list[str]) -> str:
+def outcome_of(root: Path, tests: list[str], seconds: float) -> str:
     """Run `tests` in a fork of this process; a mutant that hangs is killed as one that fails is."""
+    if not tests:
+        return _NO_TEST
     pid = os.fork()
     if pid == 0:
-        os.setsid()
-        os.chdir(root)
-        os.dup2(os.open("/dev/null", os.O_RDWR), 1)
-        os.dup2(1, 2)
-        sys.path[:0] = [str(root / "src"), str(root)]
-        import pytest
-
-        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests])))
-    began = time.monotonic()
-    while time.monotonic() - began < _TIMEOUT_SECONDS:
+        os._exit(run_pytest(root, tests, Path(os.devnull)))
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
-            return _SURVIVED if os.waitstatus_to_exitcode(status) == 0 else _KILLED
-        time.sleep(0.05)
+            return _SURVIVED if status == 0 else _KILLED
+        time.sleep(0.02)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    return _KILLED
+    return _HANGS
 
 
 def main() -> None:
     """Print each survivor and the share of mutants killed, by package."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("packages", nargs="*", default=PACKAGES)
+    parser.add_argument(
+        "places", nargs="*", default=PACKAGES, help="models, or models/graph.py, or models/graph.py:34"
+    )
     parser.add_argument("--sample", type=int, default=100, help="how many mutants, taken at random")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     sys.dont_write_bytecode = True
     os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    import keras  # noqa: F401
-    import sklearn  # noqa: F401
-    import tensorflow  # noqa: F401
-
+    for name in _LOADED:
+        importlib.import_module(name)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "thaw")
         ignored = shutil.ignore_patterns(
             ".venv", ".git", ".thaw", ".dvc", "mlruns", "__pycache__", "raw", "views"
         )
         shutil.copytree(ROOT, root, ignore=ignored, symlinks=True)
-        chosen = sorted(
-            path
-            for name in options.packages
-            for path in [*root.glob(f"src/thaw/{name}.py"), *root.glob(f"src/thaw/{name}/**/*.py")]
-        )
+        packages = sorted({place.split("/")[0] for place in options.places})
         package_dir = root / "src" / "thaw"
         mutants = [
-            mutant for path in chosen for mutant in mutants_of(path, path.relative_to(package_dir).as_posix())
+            mutant
+            for name in packages
+            for path in sorted(package_dir.glob(f"{name}/**/*.py"))
+            for mutant in mutants_of(path, path.relative_to(package_dir).as_posix())
+            if any(f"{mutant.module}:{mutant.line}:".startswith(_bounded(place)) for place in options.places)
         ]
         sample = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
-        _report(root, sample, len(mutants))
+        entries = record(root, packages, _tests_of(root, packages), Path(folder))
+        _report(root, sample, entries, len(mutants))
 
 
-def _report(root: Path, sample: list[Mutant], of: int) -> None:
+def _bounded(place: str) -> str:
+    """What the address of a mutant begins with that lies in a package, a module or a line."""
+    return place + (":" if ".py" in place else "/")
+
+
+def _tests_of(root: Path, packages: list[str]) -> list[str]:
+    """The test files that name one of the packages, or a stage."""
+    names = [f"thaw.{name}" for name in (*packages, "stages")]
+    paths = sorted([*root.glob("tests/code/test_*.py"), *root.glob("tests/model/test_*.py")])
+    return [path.relative_to(root).as_posix() for path in paths if any(n in path.read_text() for n in names)]
+
+
+def _report(root: Path, sample: list[Mutant], entries: Entries, of: int) -> None:
     counts: dict[str, list[int]] = {}
     for number, mutant in enumerate(sample, 1):
         path = root / "src" / "thaw" / mutant.module
         original = path.read_text()
         path.write_text(mutant.source)
-        outcome = outcome_of(root, tests_of(root, mutant.module))
+        tests = entries.tests_for(mutant.module, mutant.function)
+        planned = sum(entries.seconds.get(test, 0.0) for test in tests)
+        outcome = outcome_of(root, tests, _PATIENCE_SECONDS + _PATIENCE * planned)
         path.write_text(original)
-        killed = counts.setdefault(mutant.module.split("/")[0].removesuffix(".py"), [0, 0])
-        killed[0] += outcome == _KILLED
+        killed = counts.setdefault(mutant.module.split("/")[0], [0, 0])
+        killed[0] += outcome in (_KILLED, _HANGS)
         killed[1] += 1
         told = f"{mutant.module}:{mutant.line}: {mutant.before} -> {mutant.after}"
         print(f"{number}/{len(sample)} {outcome} {told}", flush=True)
