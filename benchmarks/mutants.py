@@ -15,6 +15,7 @@ import copy
 import importlib
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -37,6 +38,10 @@ _SWAPS: dict[type[ast.AST], Any] = {
 }  # fmt: skip
 # Arguments that change nothing while all is well.
 _SAFEGUARDS = ("strict", "exist_ok", "parents", "frozen")
+# Arguments of Matplotlib's that change how something looks and not what it shows.
+_LOOKS = ("figsize", "alpha", "dpi")
+# How much time or memory something may take at once: one more is as right, and no result depends on it.
+_BUDGET = re.compile(r"_(SECONDS|BYTES|CELLS|IMAGES|NODES)$")
 # Loaded before the fork; none of them does anything by being loaded.
 _LOADED = (
     "tensorflow",
@@ -77,7 +82,7 @@ def mutants_of(path: Path, module: str) -> Iterator[Mutant]:
 
 
 def _ignored(tree: ast.Module) -> set[int]:
-    """What no test should hold: annotations, what is said in logs and errors, type checking's imports."""
+    """What no test should hold: annotations, what is said in logs and errors and when, looks, budgets, imports of types."""
     found: list[ast.AST] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.AnnAssign | ast.arg) and node.annotation:
@@ -85,7 +90,7 @@ def _ignored(tree: ast.Module) -> set[int]:
         elif isinstance(node, ast.FunctionDef):
             found += [node.returns] if node.returns else []
             found += node.decorator_list
-        elif _is_said(node) or (isinstance(node, ast.keyword) and node.arg in _SAFEGUARDS):
+        elif _is_said(node) or _is_free(node):
             found.append(node)
     return {id(inner) for node in found for inner in ast.walk(node)}
 
@@ -105,9 +110,18 @@ def _function_of(tree: ast.Module, node: ast.AST) -> int:
 def _is_said(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         return ast.unparse(node.func).startswith(("_log.", "ThawError", "warnings."))
-    return isinstance(node, ast.JoinedStr) or (
-        isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    )
+    if isinstance(node, ast.If):
+        inner = [*node.body, *node.orelse]
+        only_says = all(isinstance(each, ast.Expr) and _is_said(each.value) for each in inner)
+        return only_says or ast.unparse(node.test) == "TYPE_CHECKING"
+    return isinstance(node, ast.JoinedStr)
+
+
+def _is_free(node: ast.AST) -> bool:
+    """Whether another value would be as right."""
+    if isinstance(node, ast.Assign):
+        return _BUDGET.search(ast.unparse(node.targets[0])) is not None
+    return isinstance(node, ast.keyword) and node.arg in (*_SAFEGUARDS, *_LOOKS)
 
 
 def _changes(node: ast.AST) -> Iterator[ast.AST]:
