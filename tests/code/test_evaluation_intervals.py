@@ -151,6 +151,15 @@ def test_whole_units_are_drawn_within_their_class():
     assert len(np.unique(counts, axis=0)) > 5
 
 
+def test_images_without_a_group_are_units_of_their_own():
+    groups = np.array(["b", "", "a", "", "b", ""])
+    units = judge(np.ones(6, bool), groups).units
+    assert (units[:, None] == units).tolist() == [
+        [one == other if groups[one] == "" else groups[one] == groups[other] for other in range(6)] for one in range(6)
+    ]
+    assert len(set(judge(np.ones(6, bool)).units)) == 6
+
+
 def test_a_unit_of_two_classes_is_drawn_whole():
     counts = np.concatenate(list(resample(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]), 30, seed=1)))
     assert (counts == 1).all(), "a class of one unit each is that unit"
