@@ -260,6 +260,7 @@ def test_the_stage_writes_the_same_bytes_again_and_leaves_unfit_images_out(tmp_p
     assert sorted(rows["path"]) == sorted(set(images["path"]) - {images.loc[5, "path"]})
     assert all(part["path"].is_monotonic_increasing for part in parts)
     assert set(rows["class"]) == set(json.loads((tmp_path / "classes.json").read_text()))
+    assert "猫" in (tmp_path / "classes.json").read_text(), "as it is spelled, for who reads the file"
     assert set(rows["type"]) == {"x", "y", "null"}
     assert rows["label"].dtype == np.int64
     assert rows["target"].isna().all()

@@ -201,15 +201,31 @@ def test_pixel_statistics_are_those_of_numpy():
     assert mean == pytest.approx(first.mean(axis=0)) and variance == pytest.approx(first.var(axis=0))
 
 
-def test_an_activation_that_is_not_finite_is_named_by_its_row(tmp_path):
-    def run(block):
-        values = mean_of(block)
-        values[-1] = np.inf
+@pytest.mark.parametrize(("block", "rows"), [(0, "0 to 21"), (1, "21 to 42"), (7, "149 to 149")])
+def test_an_activation_that_is_not_finite_is_named_by_its_row(tmp_path, block, rows):
+    """Of 150 images in 3 views, 64 views at a time."""
+    seen = []
+
+    def run(pictures):
+        values = mean_of(pictures)
+        if len(seen) == block:
+            values[-1] = np.inf
+        seen.append(len(pictures))
         return values
 
-    with pytest.raises(ThawError, match="not finite for an image in rows 0 to 21"):
+    with pytest.raises(ThawError, match=f"not finite for an image in rows {rows} of"):
         write_activations(tmp_path / "a.npy", Pictures(), run, (1,), np.dtype(np.float16), Stop())
     assert list(tmp_path.iterdir()) == []
+    assert seen == [64, 64, 64, 64, 64, 64, 64, 2][: block + 1]
+
+
+def test_progress_is_told_ten_times_at_most(tmp_path, caplog):
+    with caplog.at_level("INFO", "thaw.training"):
+        write_activations(tmp_path / "0-train.npy", Pictures(1000), mean_of, (1,), np.dtype(np.float16), Stop())
+    told = [int(message.split()[1]) for message in caplog.messages if "of 3000 views" in message]
+    tenths = [done * 10 // 3000 for done in told]
+    assert tenths == list(range(1, 11))
+    assert caplog.messages[0].startswith("train: ")
 
 
 def test_a_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
