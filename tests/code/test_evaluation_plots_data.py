@@ -179,6 +179,7 @@ def test_reliability_is_the_calibration_curve_of_scikit_learn(drawn, classes):
     np.testing.assert_allclose([bar.get_height() for bar in axes.patches], shares / 500)
     np.testing.assert_allclose([bar.get_x() + bar.get_width() / 2 for bar in axes.patches], edges[:-1] + 0.05)
     assert axes.patches[0].get_width() < 0.1
+    np.testing.assert_array_equal(axes.lines[0].get_data(), [[0, 1], [0, 1]])  # as it should be
     about = "class 1" if classes == 2 else "the likeliest class"
     assert axes.get_xlabel() == f"predicted probability of {about}"
 

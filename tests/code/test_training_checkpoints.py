@@ -3,8 +3,10 @@
 import itertools
 import json
 import math
+import os
 
 import numpy as np
+import psutil
 import pytest
 
 from thaw.arrays import Rows
@@ -34,6 +36,15 @@ def test_the_last_two_checkpoints_are_kept_and_the_last_is_loaded(tmp_path):
     loaded = checkpoints.load()
     assert loaded.step == 12 and loaded.facts == {"rows": [12]}
     assert loaded.arrays["s"].dtype == np.uint32 and (loaded.arrays["model/0"] == 12).all()
+
+
+def test_the_folder_s_entries_are_on_disk_and_no_handle_stays_open(tmp_path, monkeypatch):
+    synced, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), sync(handle)))
+    handles = psutil.Process().num_fds()
+    Checkpoints(tmp_path, "key").save(checkpoint(1))
+    assert synced[-1] == tmp_path.stat().st_ino
+    assert psutil.Process().num_fds() == handles
 
 
 def test_a_finished_training_is_forgotten_once_it_is_booked_and_not_before(tmp_path):
