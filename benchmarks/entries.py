@@ -5,6 +5,7 @@ import os
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,19 @@ class Entries:
     seconds: dict[str, float]
     """Of each test, and of each file."""
 
-    def tests_for(self, module: str, function: int) -> list[str]:
-        """The tests that enter the function that begins in a line, the fastest first, and the files whose fixtures do.
-        For line 0, what a module does when it is imported: the files that enter anything of its package."""
+    def tests_for(self, module: str, function: int) -> list[list[str]]:
+        """The tests that enter the function that begins in a line, and the files whose fixtures do; for line 0, what a module
+        does when it is imported, the files that enter anything of its package. Those of a file together, the fastest first."""
         tests = self.tests_of.get(f"{module}:{function}", set())
         if not function or "" in tests:
             package = module.split("/")[0]
             found = [tests for place, tests in self.tests_of.items() if place.split("/")[0] == package]
-            tests = {test.split("::")[0] for test in set[str]().union(*found) if test}
-        return sorted(tests, key=lambda name: (self.seconds.get(name, 0.0), name))
+            tests = {_file(test) for test in set[str]().union(*found) if test}
+        files = [sorted(each, key=self._seconds) for _, each in groupby(sorted(tests), key=_file)]
+        return sorted(files, key=lambda file: sum(map(self._seconds, file)))
+
+    def _seconds(self, test: str) -> float:
+        return self.seconds.get(test, 0.0)
 
 
 class _Clock:
@@ -100,16 +105,20 @@ def _telling(source: str, module: str) -> str:
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
+def _file(test: str) -> str:
+    return test.split("::")[0]
+
+
 def _read(entered: Path, clock: Path) -> Entries:
     tests_of = defaultdict(set)
     for line in entered.read_text().splitlines():
         place, test = line.split("\t", 1)
         name = _without_parameters(test)
-        tests_of[place].add(name.split("::")[0] if test.endswith("(setup)") else name)
+        tests_of[place].add(_file(name) if test.endswith("(setup)") else name)
     seconds: dict[str, float] = defaultdict(float)
     for line in clock.read_text().splitlines():
         duration, test = line.split("\t", 1)
-        for name in (_without_parameters(test), test.split("::")[0]):
+        for name in (_without_parameters(test), _file(test)):
             seconds[name] += float(duration)
     return Entries(dict(tests_of), dict(seconds))
 

@@ -44,6 +44,7 @@ _LOOKS = ("figsize", "alpha", "dpi")
 _BUDGET = re.compile(r"_(SECONDS|BYTES|CELLS|IMAGES|NODES)$")
 # Loaded before the fork; none of them does anything by being loaded.
 _LOADED = (
+    "pytest",
     "tensorflow",
     "keras",
     "sklearn.metrics",
@@ -51,6 +52,8 @@ _LOADED = (
     "pyarrow.parquet",
     "matplotlib.pyplot",
     "scipy.stats",
+    "cv2",
+    "pydantic",
 )
 _PATIENCE_SECONDS, _PATIENCE = 60, 5
 """A mutant hangs that takes so many seconds and so many times what its tests take on sound source."""
@@ -159,14 +162,20 @@ def _replaced(tree: ast.Module, node: ast.AST, changed: ast.AST) -> ast.Module:
     raise AssertionError("no such node")
 
 
-def outcome_of(root: Path, tests: list[str], seconds: float) -> str:
-    """Run `tests` in a fork of this process; a mutant that hangs is killed as one that fails is."""
-    if not tests:
-        return _NO_TEST
+def outcome_of(root: Path, files: list[list[str]], seconds: float) -> str:
+    """Run the tests file by file, each in a fork of this process; a mutant that hangs is killed as one that fails is."""
+    end = time.monotonic() + seconds
+    for tests in files:
+        outcome = _outcome_of_file(root, tests, end)
+        if outcome != _SURVIVED:
+            return outcome
+    return _SURVIVED if files else _NO_TEST
+
+
+def _outcome_of_file(root: Path, tests: list[str], end: float) -> str:
     pid = os.fork()
     if pid == 0:
         os._exit(run_pytest(root, tests, Path(os.devnull)))
-    end = time.monotonic() + seconds
     while time.monotonic() < end:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
@@ -230,7 +239,7 @@ def _report(root: Path, sample: list[Mutant], entries: Entries, of: int) -> None
         original = path.read_text()
         path.write_text(mutant.source)
         tests = entries.tests_for(mutant.module, mutant.function)
-        planned = sum(entries.seconds.get(test, 0.0) for test in tests)
+        planned = sum(entries.seconds.get(test, 0.0) for file in tests for test in file)
         outcome = outcome_of(root, tests, _PATIENCE_SECONDS + _PATIENCE * planned)
         path.write_text(original)
         killed = counts.setdefault(mutant.module.split("/")[0], [0, 0])
