@@ -130,10 +130,11 @@ def test_metadata_becomes_columns(tmp_path):
     ("content", "word"),
     [
         (b"a,b\n1,2\n", "path"),
-        (b"path,x\n\xff\xfe,1\n", "cannot be read"),
+        (b"path,x\n\0\xfe,1\n", "zero bytes"),
         (b"path,x\na,b,c\n", "line 2"),
-        (b"", "path"),
-        (b"path,x,x\na,b,c\n", "once"),
+        (b"", "empty"),
+        (b"path,x,x\na,b,c\n", "twice"),
+        (b"path,Group,group\na,b,c\n", "group twice"),
     ],
 )
 def test_bad_metadata_blocks(tmp_path, content, word):

@@ -121,7 +121,7 @@ class Planter:
             for number, label in enumerate(("Café", unicodedata.normalize("NFD", "café"))):
                 self.picture().save(self.path(f"{split}/{label}/{number}.png"))
                 self.expect("class_name_collision", f"{split}/{label}/")
-                self.expect("tiny_class", f"{split}/{label}/")
+                self.expect("tiny_class", f"{split}/{unicodedata.normalize('NFC', label)}/")
         self.picture().save(self.path("train/only_here/x.png"))
         self.expect("class_sets_differ", "test/")
         self.expect("tiny_class", "train/only_here/")
@@ -248,6 +248,9 @@ class Planter:
         lines.append("train/cat/not_there.png,b,0.5")
         self.expect("metadata_extra_row", "train/cat/not_there.png")
         self.expect("metadata_missing_row", "train/dog/one.png")
+        self.expect("metadata_unmatched", "metadata.csv")
+        (self.root / "test" / "Metadata.tsv").write_text("path\tgroup\n")
+        self.expect("metadata_not_read", "test/Metadata.tsv")
         self.expect("probability_unclear", ".")  # there are more than two classes
         (self.root / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

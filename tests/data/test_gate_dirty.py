@@ -54,6 +54,8 @@ def test_plants_every_check_but_those_of_processes_and_whole_sets(dirty):
         "too_few_classes",
         "splits_as_classes",
         "twins_as_classes",
+        "metadata_rows_differ",
+        "metadata_read_as",
         "probability_contradicts",
         "probability_missing",
         "imbalance",

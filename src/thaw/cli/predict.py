@@ -173,7 +173,9 @@ def _judge(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]]:
 
 def _as_csv(rows: list[dict[str, Any]], classes: list[str]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    names = "".join([*classes, *(row["path"] for row in rows)])
+    is_odd = "\r" in names  # the writer leaves a carriage return bare, as if a line ended
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if is_odd else csv.QUOTE_MINIMAL)
     writer.writerow(["path", "predicted", *(f"probability_{name}" for name in classes), "error"])
     for row in rows:
         shares = [row["probability"][name] for name in classes] if row["probability"] else [""] * len(classes)

@@ -205,7 +205,7 @@ def _inspect(settings: _Settings, folder: Path, scratch_dir: Path, quiet: bool) 
     command = clean_command(folder) + settings.options
     with _progress(quiet) as report:
         return inspect_folder(
-            settings.params, folder, scratch_dir, report, settings.reference_path, settings.workers, command
+            settings.params, folder, scratch_dir, report, settings.reference_path, settings.workers, command, str(folder)
         )
 
 

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 from thaw.errors import ThawError
-from thaw.gate.checks import CHECKS, CLEAN, GRAVITY
+from thaw.gate.checks import CHECKS, CLEAN, GRAVITY, TAKE_IN
 from thaw.params.gate import SeverityParams
 
 Scalar = str | float | int | None
@@ -34,6 +36,8 @@ class Findings:
     severities: SeverityParams
     clean: str = "thaw clean"
     """The command that cleans the folder."""
+    folder: str = "data/raw"
+    """The folder as one types it."""
     rows: list[Finding] = field(default_factory=list)
     verdicts: dict[str, tuple[str, str]] = field(default_factory=dict)
     """path -> (check, reason) of each image that may not train."""
@@ -48,21 +52,29 @@ class Findings:
         *,
         is_image: bool = False,
         warn_only: bool = False,
+        cure: str = "",
     ) -> None:
         """Note that `path` failed `check`.
 
         Args:
             is_image: the path is a row of the manifest.
             warn_only: the severity is `warn`, unless the check is off.
+            cure: in place of the check's own.
         """
         severity = getattr(self.severities, check)
         if warn_only and severity != "off":
             severity = "warn"
         if severity != "off":
-            cure = CHECKS[check].cure.replace(CLEAN, self.clean)
-            self.rows.append(Finding(path, check, severity, value, threshold, reason, cure))
+            own = cure or CHECKS[check].cure.replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
+            self.rows.append(Finding(path, check, severity, value, threshold, reason, own))
         if is_image:
             self.mark(check, path, reason)
+
+    def _take_in(self) -> str:
+        """A project's own folder makes room first: `thaw data add` takes none that lies where it should go."""
+        folder, apart = quote(self.folder), quote(f"{self.folder}.apart")
+        is_projects = Path(self.folder).parts[-2:] == ("data", "raw")
+        return f"mv {folder} {apart} && thaw data add {apart}" if is_projects else f"thaw data add {folder}"
 
     def mark(self, check: str, path: str, reason: str) -> None:
         """Give the image `path` the verdict `check`, unless the check only warns or a graver verdict stands."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from thaw import images
 from thaw.decision import threshold_of
@@ -20,7 +19,7 @@ from thaw.evaluation.inference import judge_files
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.plots import draw_judgement, draw_learning_curves
 from thaw.evaluation.tables import class_table, confusion_table, prediction_table
-from thaw.files import write_json, write_text
+from thaw.files import write_csv, write_json
 from thaw.fingerprint import content_key
 from thaw.inference import exclude_tensor_float_32, run_in_float32
 from thaw.models.saving import load, load_config, save_evaluated
@@ -103,9 +102,9 @@ def evaluate(
         classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), params.threshold,
         rows["group"].to_numpy(str),
     )  # fmt: skip
-    _write_table(predictions_path, prediction_table(rows, predictions))
-    _write_table(class_metrics_path, class_table(predictions, params.confidence))
-    _write_table(confusion_path, confusion_table(predictions))
+    write_csv(predictions_path, prediction_table(rows, predictions))
+    write_csv(class_metrics_path, class_table(predictions, params.confidence))
+    write_csv(confusion_path, confusion_table(predictions))
     slices = {name: rows[name].to_numpy(str) for name in rows.columns if name not in FIXED_COLUMNS}
     metrics = report_metrics(predictions, slices, params.bootstrap_samples, params.confidence, seed)
     metrics["served"] = {
@@ -172,7 +171,3 @@ def open_classifier(
     if engine.name == "tensorflow":
         exclude_tensor_float_32()
     return Classifier(classes, threshold_of(config), shape, resize, engine, extract.batch_size)
-
-
-def _write_table(path: Path, table: pd.DataFrame) -> None:
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))

@@ -25,6 +25,8 @@ class Check:
 
 CLEAN = "{clean}"
 """Stands in a cure for the command that cleans the folder."""
+TAKE_IN = "{take_in}"
+"""Stands in a cure for the command that takes the folder in anew."""
 _CLEAN = f"Run `{CLEAN}` to see what it would move out, then `{CLEAN} --apply`."
 
 CHECKS: dict[str, Check] = {
@@ -99,6 +101,10 @@ CHECKS: dict[str, Check] = {
         "nearly the same picture again", "Keep one, or give both one group.", movable=True
     ),
     "foreign_file": Check("not an image", "Move it out of the folder.", movable=True),
+    "metadata_not_read": Check(
+        "table that is not read",
+        f"Only metadata.csv beside the classes or splits is read. Run `{TAKE_IN}`: it joins such tables into that one.",
+    ),
     "empty_folder": Check("empty folder", "Remove it."),
     "too_few_classes": Check(
         "fewer than two classes", "Lay images out as <class>/* or {train,test}/<class>/*."
@@ -106,7 +112,10 @@ CHECKS: dict[str, Check] = {
     "empty_class": Check("class without a usable image", "Add images or remove the folder."),
     "tiny_class": Check("class with few images", "Add images, or merge it with another class."),
     "class_sets_differ": Check("split lacks a class", "Give every split the same class folders."),
-    "class_name_collision": Check("class names alike", "Merge the folders, or rename one."),
+    "class_name_collision": Check(
+        "class names alike",
+        "Rename one so that nobody takes it for the other, or lay the images of one class in one folder.",
+    ),
     "splits_as_classes": Check(
         "splits taken for classes",
         "Lay images out as <split>/<class>/*: labels in a table or in the files' names become folders first.",
@@ -114,10 +123,25 @@ CHECKS: dict[str, Check] = {
     "twins_as_classes": Check(
         "masks or previews beside images", "Leave masks and previews out, and lay images out as <class>/*."
     ),
-    "metadata_invalid": Check("metadata.csv is not valid", "Mend the file: path, then columns, in UTF-8."),
+    "metadata_invalid": Check(
+        "metadata.csv is not valid",
+        "Mend the file: a CSV in UTF-8 with commas, whose first line names each column once, path among them.",
+    ),
+    "metadata_unmatched": Check(
+        "metadata.csv leaves images out",
+        "Give each image a row, with its path as the folder has it and cells empty where there is nothing to say; or set "
+        "validate.severity.metadata_unmatched: warn if the others are meant to have none.",
+    ),
     "metadata_missing_row": Check("image without a row in metadata.csv", "Add a row."),
     "metadata_extra_row": Check("row of metadata.csv without an image", "Remove the row or add the image."),
     "metadata_duplicate_row": Check("several rows for one image", "Keep one row."),
+    "metadata_rows_differ": Check(
+        "equal pictures with different rows", "Keep the row that is right, or mend the other: the picture that stays decides."
+    ),
+    "metadata_read_as": Check(
+        "metadata.csv was read with a guess",
+        "See that it is as you meant it. Read without a guess: UTF-8, commas, a column path with paths below the folder.",
+    ),
     "probability_unclear": Check(
         "probability of no known class",
         "Call the column probability_<class> after one of two classes, or confidence if it is how certain each label is.",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from posixpath import splitext
 from typing import NamedTuple
+from unicodedata import normalize
 
 SPLITS = {
     "train": "train",
@@ -14,6 +15,7 @@ SPLITS = {
     "validation": "validation",
 }
 METADATA = "metadata.csv"
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".xls", ".xlsx", ".ods")
 IMAGE_SUFFIXES = {
     "BMP": (".bmp", ".dib"),
     "GIF": (".gif",),
@@ -72,7 +74,7 @@ class Layout:
         """Where the file `path` stands. Its name's own fault goes before that of its place."""
         parts = path.split("/")
         split = SPLITS.get(parts[0].casefold(), "") if self.has_splits else ""
-        label = parts[self.depth - 1] if len(parts) > self.depth else ""
+        label = class_name(parts[self.depth - 1]) if len(parts) > self.depth else ""
         check, reason = name_fault(path)
         if check:
             return Place(split, label, check, reason)
@@ -84,6 +86,17 @@ class Layout:
             folder = "/".join(parts[:-1])
             return Place(split, label, "nested_folder", f"{folder}/ lies below class {label}")
         return Place(split, label)
+
+
+def class_name(folder: str) -> str:
+    """The class that a folder's name means. A name is the same one in every Unicode form: Macs write `é` as two characters."""
+    return normalize("NFC", printable(folder))
+
+
+def is_metadata_name(path: str) -> bool:
+    """Whether a file by this name is metadata, whatever its format."""
+    stem, suffix = splitext(path.rsplit("/", 1)[-1].casefold())
+    return stem == "metadata" and suffix in _TABLE_SUFFIXES
 
 
 def name_fault(path: str) -> tuple[str, str]:

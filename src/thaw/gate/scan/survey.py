@@ -5,11 +5,19 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from thaw.gate.findings import Findings
 from thaw.gate.scan import layout as names
 from thaw.gate.scan.layout import Layout
 from thaw.gate.scan.walking import Entry, walk
+
+
+class Spelling(NamedTuple):
+    """A class folder: its split, and its path as the disk has it."""
+
+    split: str
+    path: str
 
 
 @dataclass
@@ -25,7 +33,11 @@ class Survey:
     findings: Findings
     layout: Layout = field(init=False)
     classes: dict[str, set[str]] = field(default_factory=dict)
-    """split ("" without splits) -> its class folders."""
+    """split ("" without splits) -> its classes."""
+    spellings: list[Spelling] = field(default_factory=list)
+    """Every class folder."""
+    tables: list[str] = field(default_factory=list)
+    """Files that are metadata by name."""
     unread: dict[str, Entry] = field(default_factory=dict)
     """Images that are not opened, for their name or their kind; path -> entry."""
     sheltered: Counter[str] = field(default_factory=Counter)
@@ -82,7 +94,8 @@ class Survey:
                     "mixed_layout", names.printable(path), f"{parts[0]}/ stands beside the splits"
                 )
         elif len(parts) == self.layout.depth:
-            self.classes.setdefault(split, set()).add(names.printable(name))
+            self.classes.setdefault(split, set()).add(names.class_name(name))
+            self.spellings.append(Spelling(split, names.printable(entry.path)))
         elif len(parts) < self.layout.depth:
             self.classes.setdefault(split, set())
         return ""
@@ -98,7 +111,9 @@ class Survey:
                 self._refuse_file(entry, place)
             return False
         if not is_image:
-            if "/" in entry.path:
+            if names.is_metadata_name(entry.path):
+                self.tables.append(entry.path)
+            elif "/" in entry.path:
                 suffix = entry.path.rsplit("/", 1)[-1]
                 self.findings.add("foreign_file", entry.path, f"{suffix} is not named as an image")
             return False
