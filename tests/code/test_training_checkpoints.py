@@ -11,6 +11,7 @@ import pytest
 
 from thaw.arrays import Rows
 from thaw.errors import ThawError
+from thaw.files import digest
 from thaw.params import FitParams
 from thaw.project import CHECKPOINTS, forget_finished, scratch_dir
 from thaw.training.activations import Cache, sample_pictures, storage_dtype, write_activations
@@ -90,6 +91,20 @@ def test_a_checkpoint_is_never_unpickled(tmp_path):
     with pytest.raises(ValueError, match="allow_pickle"):
         checkpoints.save(Checkpoint(1, {"bad": np.array([{}], dtype=object)}, {}))
     assert list(tmp_path.glob("*.npz")) == []
+
+
+def test_a_file_that_would_run_a_command_when_it_is_loaded_does_not(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "pwned"),)
+
+    checkpoints = Checkpoints(tmp_path, "key")
+    checkpoints.save(checkpoint(1))
+    np.savez(tmp_path / "evil.npz", facts=np.frombuffer(b'{"step": 2}', np.uint8), bad=np.array([Evil()], dtype=object))
+    evil = tmp_path / "evil.npz"
+    evil.rename(tmp_path / f"{checkpoints.key}-{2:010d}-{digest(evil)[:16]}.npz")
+    assert checkpoints.load().step == 1
+    assert not (tmp_path / "pwned").exists()
 
 
 def test_journal_rows_are_never_repeated(tmp_path):
