@@ -11,21 +11,37 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from flows.processes import StageKilled, StageProcess, needs_tensorflow, warm_up
 from thaw.errors import ThawError, explaining_disk
 from thaw.files import digest
 from thaw.params import load_params
 from thaw.params.editing import override_params
-from thaw.project import forget_finished, scratch_dir
+from thaw.project import forget_finished, run_lock, scratch_dir
 from thaw.tracking import run_data
 from thaw.tracking.address import model_name
 from thaw.tracking.follower import JournalFollower
-from thaw.tracking.outbox import create_outbox, find_unfinished, newest_outbox
-from thaw.tracking.recording import StageFacts, record_child, record_data, record_gate, record_stage
+from thaw.tracking.outbox import all_outboxes, create_outbox, find_unfinished
+from thaw.tracking.recording import (
+    EXPERIMENT_TAG,
+    StageFacts,
+    record_child,
+    record_data,
+    record_gate,
+    record_stage,
+    record_state,
+)
 from thaw.tracking.shipment import Shipment
-from thaw.versioning import DvcRepo, Snapshot, StageSpec, choose_stages
+from thaw.versioning import (
+    DvcRepo,
+    Snapshot,
+    StageSpec,
+    book_experiment,
+    choose_stages,
+    take_state,
+    write_state,
+)
 
 _POLL_SECONDS = 0.3
 
@@ -38,10 +54,11 @@ def shipment_of(root: Path) -> Shipment:
 
 def find_standing_run(root: Path) -> str | None:
     """MLflow's id of the run that recorded what `dvc.lock` says, where every stage is up to date; else None."""
-    outbox, lock = newest_outbox(root), root / "dvc.lock"
-    if outbox is None or not outbox.is_shipped() or not lock.exists():
-        return None
-    if outbox.tags("pipeline").get("dvc.lock.sha256") != digest(lock):
+    lock = root / "dvc.lock"
+    now = digest(lock) if lock.exists() else ""
+    booked = (outbox for outbox in reversed(all_outboxes(root)) if outbox.tags("pipeline").get(run_data.LOCK_TAG) == now)
+    outbox = next(booked, None)  # not always the newest: `thaw restore` brings earlier runs back
+    if outbox is None or not outbox.is_shipped():
         return None
     repo = DvcRepo(root)
     try:
@@ -78,7 +95,7 @@ def start_run(
 @contextlib.contextmanager
 def _workspace(root: Path, wait: bool, logger: Any) -> Iterator[None]:
     (root / ".thaw").mkdir(exist_ok=True)
-    lock = FileLock(root / ".thaw" / "run.lock")
+    lock = run_lock(root)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -100,6 +117,7 @@ class Run:
     def __init__(self, root: Path, name: str, flow_run_id: str, logger: Any) -> None:
         self.root = root
         self.logger = logger
+        self._params_text = (root / "params.yaml").read_bytes()
         self.params = load_params(root / "params.yaml")
         self.repo = DvcRepo(root)
         self._name, self._flow_run_id = name, flow_run_id
@@ -229,20 +247,30 @@ class Run:
         if status == "FINISHED":
             left = [spec.name for spec in self.repo.stages() if spec.name not in self._outcomes]
             self.outdated = [name for name in left if self.repo.changed(name)]
+        if status is not None:
+            self._keep_state(status)
         self.repo.close()
         if status is None:
             return
         for name in (spec.name for spec in self.repo.stages()):
             if self.outbox.opened(name):
                 self.outbox.close_run(name, status)
-        lock = self.root / "dvc.lock"
-        if lock.exists():
-            self.outbox.log_tags("pipeline", {"dvc.lock.sha256": digest(lock)})
         self.outbox.close_run("pipeline", status)
         self.outbox.finish()
         problem = self._shipment.wait()
         if problem:
             self.logger.warning("%s", problem)
+
+    def _keep_state(self, status: str) -> None:
+        """Record what it takes to have this run again; it stands in MLflow all the same where that cannot be."""
+        try:
+            state = take_state(self.repo, self._params_text)
+            record_state(self.outbox, functools.partial(write_state, state=state))
+            experiment = book_experiment(self.root, state, self._name) if status == "FINISHED" else ""
+            if experiment:
+                self.outbox.log_tags("pipeline", {EXPERIMENT_TAG: experiment})
+        except (ThawError, OSError) as error:
+            self.logger.warning("`thaw restore` will not know this run: %s", error)
 
     def run_ids(self) -> dict[str, str]:
         """MLflow's run ids (`thaw.tracking.outbox.Outbox.run_ids`)."""

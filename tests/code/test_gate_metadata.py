@@ -19,7 +19,7 @@ from thaw.gate.inspection import Inspection, inspect_folder
 from thaw.gate.report.manifest import write_manifest
 from thaw.params import FitParams, SplitParams, ValidateParams
 from thaw.splitting.files import read_split
-from thaw.stages.split import split
+from thaw.stages.split import SplitInputs, SplitOutputs, split
 from thaw.training.labels import make_labels
 
 NFC, NFD = "NFC", "NFD"
@@ -241,7 +241,7 @@ def test_metadata_where_it_is_not_read_is_told(tmp_path, name, content, severity
     (root / name).write_text(content)
     (row,) = [row for row in inspect(root).found if row.check.startswith(("metadata", "foreign"))]
     assert (row.severity, row.check, row.path) == (severity, "metadata_not_read", name)
-    assert "`mv data/raw data/raw.apart && thaw data add data/raw.apart`" in row.cure
+    assert "`thaw data add data/raw --replace`" in row.cure
     (row,) = [row for row in inspect(root, clean="thaw clean x", folder="my pictures").found if "read" in row.check]
     assert "`thaw data add 'my pictures'`" in row.cure
 
@@ -302,7 +302,8 @@ def test_every_stage_gets_the_values_of_the_row_that_was_meant(tmp_path):
     write_manifest(tmp_path / "m.parquet", inspection)
     (tmp_path / "findings.json").write_text('{"status": "warn"}')
     files = [tmp_path / f"{name}.csv" for name in ("train", "validation", "test")]
-    split(SplitParams(), 1, tmp_path / "m.parquet", tmp_path / "findings.json", *files, tmp_path / "classes.json")
+    inputs = SplitInputs(tmp_path / "m.parquet", tmp_path / "findings.json")
+    split(SplitParams(), 1, inputs, SplitOutputs(*files, tmp_path / "classes.json"))
     parts = [read_split(file) for file in files]
     rows = pd.concat(parts)
     assert sorted(rows["path"]) == sorted(paths)

@@ -12,7 +12,7 @@ from thaw.gate.inspection import Inspection
 from thaw.gate.report.manifest import write_manifest
 from thaw.params import SplitParams
 from thaw.splitting.files import read_classes, read_split
-from thaw.stages.split import split
+from thaw.stages.split import SplitInputs, SplitOutputs, split
 
 
 def nfc(text: str) -> str:
@@ -49,7 +49,8 @@ def test_one_name_in_two_unicode_forms_is_one_class(tmp_path, names, splits):
     write_manifest(tmp_path / "m.parquet", inspection)
     (tmp_path / "findings.json").write_text('{"status": "pass"}')
     files = [tmp_path / f"{name}.csv" for name in ("train", "validation", "test")]
-    split(SplitParams(), 1, tmp_path / "m.parquet", tmp_path / "findings.json", *files, tmp_path / "classes.json")
+    inputs = SplitInputs(tmp_path / "m.parquet", tmp_path / "findings.json")
+    split(SplitParams(), 1, inputs, SplitOutputs(*files, tmp_path / "classes.json"))
     assert read_classes(tmp_path / "classes.json") == sorted(map(nfc, names))
     rows = pd.concat(map(read_split, files))
     assert (rows.groupby("class").size() == 4 * len(splits)).all()

@@ -9,7 +9,7 @@ from thaw.params import SplitParams
 from thaw.splitting.division import assign_splits
 from thaw.splitting.files import read_split
 from thaw.splitting.labelling import label_images
-from thaw.stages.split import split
+from thaw.stages.split import SplitInputs, SplitOutputs, split
 
 
 def manifest(counts, **columns):
@@ -283,13 +283,8 @@ def run_stage(folder, images, status="pass", params=None):
     images.to_parquet(folder / "manifest.parquet")
     (folder / "findings.json").write_text(json.dumps({"status": status}))
     names = ("train.csv", "validation.csv", "test.csv", "classes.json")
-    split(
-        params or SplitParams(),
-        1,
-        folder / "manifest.parquet",
-        folder / "findings.json",
-        *(folder / name for name in names),
-    )
+    inputs = SplitInputs(folder / "manifest.parquet", folder / "findings.json")
+    split(params or SplitParams(), 1, inputs, SplitOutputs(*(folder / name for name in names)))
     return {name: (folder / name).read_bytes() for name in names}
 
 

@@ -84,15 +84,7 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     pytest.importorskip("elpv_dataset")
     root = tmp_path_factory.mktemp("projekt å") / "thaw"
-    tracked = (
-        subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
-        .stdout.decode()
-        .split("\0")
-    )
-    for name in filter(None, tracked):
-        if not name.startswith(("data/raw", "tests/", "reports/")) and name != "dvc.lock":
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, root / name)
+    check_out(root)
     lay_out(root / "data" / "raw")
     project = Project(root)
     project.run("git", "init", "-q")
@@ -100,6 +92,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project.run("git", "add", "-A")
     project.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
     yield project
+
+
+def check_out(root: Path) -> None:
+    """The tracked files of this repository, without data and results."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if not name.startswith(("data/raw", "tests/", "reports/")) and name != "dvc.lock":
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name)
 
 
 def lay_out(raw_dir: Path) -> None:

@@ -1,16 +1,21 @@
 """Versions of data, models and results: the only package that knows DVC."""
 
+from thaw.versioning.experiment import book_experiment
 from thaw.versioning.plan import choose_stages
 from thaw.versioning.repo import DvcRepo, preload
 from thaw.versioning.snapshot import Snapshot, require_same
 from thaw.versioning.spec import StageSpec, read_stage_names
+from thaw.versioning.state import take_state, write_state
 
 __all__ = [
     "DvcRepo",
     "Snapshot",
     "StageSpec",
+    "book_experiment",
     "choose_stages",
     "preload",
     "read_stage_names",
     "require_same",
+    "take_state",
+    "write_state",
 ]
