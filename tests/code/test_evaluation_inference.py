@@ -77,8 +77,8 @@ def test_a_chunk_is_the_most_batches_that_64_mebibytes_hold(monkeypatch, tmp_pat
         return np.zeros((len(pixels), 1))
 
     side = 2048  # 12 MiB: five pictures fit, so two batches of two
-    judge_files(run, [tmp_path] * 7, (side, side, 3), "stretch", batch_size=2)
+    predict_files(run, [tmp_path] * 7, (side, side, 3), "stretch", batch_size=2)
     assert taken == [4, 3]
     taken.clear()
-    judge_files(run, [tmp_path] * 7, (side, side, 3), "stretch", batch_size=6)  # one batch at least
+    predict_files(run, [tmp_path] * 7, (side, side, 3), "stretch", batch_size=6)  # one batch at least
     assert taken == [6, 1]

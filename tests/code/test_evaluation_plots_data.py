@@ -28,7 +28,7 @@ def drawn(monkeypatch, tmp_path):
     monkeypatch.setattr(plots, "_save", lambda figure, path: figures.__setitem__(path.stem, figure))
 
     def draw(predictions):
-        plots.draw_judgement(predictions, tmp_path)
+        plots.draw_predictions(predictions, tmp_path)
         return {name: figures[name].axes[0] for name in FILES}
 
     def draw_curves(frozen, fine_tuned):
