@@ -16,7 +16,7 @@ from thaw.evaluation.inference import predict_files
 from thaw.gate.scan.image import Bounds, inspect
 from thaw.params import AugmentParams
 from thaw.serving import ServedModel
-from thaw.stages.augment import augment
+from thaw.stages.augment import AugmentInputs, AugmentOutputs, augment
 
 BOUNDS = Bounds(images.FORMATS, 10**6, 10**7)
 
@@ -45,7 +45,8 @@ def trained(files, tmp_path_factory) -> dict[str, np.ndarray]:
     rows.to_csv(out / "train.csv", index=False)
     rows.head(2).to_csv(out / "validation.csv", index=False)
     params = AugmentParams(image_size=SIDE, views=1, color="rgb")
-    augment(params, 1, raw, out / "train.csv", out / "validation.csv", out / "views", out / "sheet.png")
+    inputs = AugmentInputs(raw, out / "train.csv", out / "validation.csv")
+    augment(params, 1, inputs, AugmentOutputs(out / "views", out / "sheet.png"))
     every = np.arange(len(made))
     return dict(zip(made, open_views(out / "views", "train").gather(every, 0 * every), strict=True))
 
