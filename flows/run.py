@@ -7,12 +7,11 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from flows import workspace
 from flows.processes import StageKilled, StageProcess, needs_tensorflow, warm_up
 from thaw.errors import ThawError, explaining_disk
 from thaw.files import digest
@@ -22,10 +21,28 @@ from thaw.project import forget_finished, scratch_dir
 from thaw.tracking import run_data
 from thaw.tracking.address import model_name
 from thaw.tracking.follower import JournalFollower
-from thaw.tracking.outbox import create_outbox, find_unfinished, newest_outbox
-from thaw.tracking.recording import StageFacts, record_child, record_data, record_gate, record_stage
+from thaw.tracking.outbox import all_outboxes, create_outbox, find_unfinished
+from thaw.tracking.recording import (
+    EXPERIMENT_TAG,
+    StageFacts,
+    record_child,
+    record_data,
+    record_gate,
+    record_stage,
+    record_state,
+)
 from thaw.tracking.shipment import Shipment
-from thaw.versioning import DvcRepo, Snapshot, StageSpec, choose_stages
+from thaw.versioning import (
+    Code,
+    DvcRepo,
+    Snapshot,
+    StageSpec,
+    book_experiment,
+    choose_stages,
+    current_code,
+    take_state,
+    write_state,
+)
 
 _POLL_SECONDS = 0.3
 
@@ -38,10 +55,11 @@ def shipment_of(root: Path) -> Shipment:
 
 def find_standing_run(root: Path) -> str | None:
     """MLflow's id of the run that recorded what `dvc.lock` says, where every stage is up to date; else None."""
-    outbox, lock = newest_outbox(root), root / "dvc.lock"
-    if outbox is None or not outbox.is_shipped() or not lock.exists():
-        return None
-    if outbox.tags("pipeline").get("dvc.lock.sha256") != digest(lock):
+    lock = root / "dvc.lock"
+    now = digest(lock) if lock.exists() else ""
+    booked = (outbox for outbox in reversed(all_outboxes(root)) if outbox.tags("pipeline").get(run_data.LOCK_TAG) == now)
+    outbox = next(booked, None)  # not always the newest: `thaw restore` brings earlier runs back
+    if outbox is None or not outbox.is_shipped():
         return None
     repo = DvcRepo(root)
     try:
@@ -53,17 +71,28 @@ def find_standing_run(root: Path) -> str | None:
 
 @contextlib.contextmanager
 def start_run(
-    root: Path, overrides: dict[str, Any], name: str, flow_run_id: str, logger: Any
+    root: Path, overrides: dict[str, Any], apply: bool, name: str, flow_run_id: str, logger: Any
 ) -> Iterator["Run"]:
-    """Hold the workspace for a whole run: parameters are changed, stages run and booked by one at a time.
+    """Hold the project for a whole run: parameters are changed, stages run and booked by one at a time.
+
+    Args:
+        overrides: values of parameters, by dotted key.
+        apply: write them into the project's `params.yaml`; else a run that has any works in a copy of the project.
 
     Raises:
-        ThawError: another run holds the workspace, and `THAW_NO_WAIT` is set, or a parameter is wrong.
+        ThawError: another run holds the project, and `THAW_NO_WAIT` is set, or a parameter is wrong.
     """
-    with explaining_disk(), _workspace(root, "THAW_NO_WAIT" not in os.environ, logger):
-        if overrides:
-            override_params(root / "params.yaml", overrides)
-        run = Run(root, name, flow_run_id, logger)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(explaining_disk())
+        stack.enter_context(workspace.held(root, "THAW_NO_WAIT" not in os.environ, logger))
+        place = root
+        if overrides and apply:
+            for change in override_params(root / "params.yaml", overrides):
+                logger.info("params.yaml: %s", change)
+        elif overrides:
+            place = stack.enter_context(workspace.copied(root, overrides))
+            logger.info("this run's parameters are its own: it works in a copy, and the project stays as it is")
+        run = Run(place, root, name, flow_run_id, logger)
         try:
             yield run
         except Exception as error:
@@ -75,31 +104,19 @@ def start_run(
         run.close("FINISHED")
 
 
-@contextlib.contextmanager
-def _workspace(root: Path, wait: bool, logger: Any) -> Iterator[None]:
-    (root / ".thaw").mkdir(exist_ok=True)
-    lock = FileLock(root / ".thaw" / "run.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if not wait:
-            raise ThawError(
-                "another run of this project is at work", "Wait for it (without --no-wait), or end it."
-            ) from None
-        logger.info("another run of this project is at work; waiting for it to end")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 class Run:
-    """The run in progress. Made by `start_run`."""
+    """The run in progress. Made by `start_run`.
 
-    def __init__(self, root: Path, name: str, flow_run_id: str, logger: Any) -> None:
-        self.root = root
+    Args:
+        root: where it works: the project's folder, or a copy of it.
+        home: the project's folder, from which runs are recorded.
+    """
+
+    def __init__(self, root: Path, home: Path, name: str, flow_run_id: str, logger: Any) -> None:
+        self.root, self.home = root, home
         self.logger = logger
+        self._params_text = (root / "params.yaml").read_bytes()
+        self._code = None if root == home else _code_of(home)
         self.params = load_params(root / "params.yaml")
         self.repo = DvcRepo(root)
         self._name, self._flow_run_id = name, flow_run_id
@@ -107,8 +124,8 @@ class Run:
         """What each stage came to that was looked at: `ran`, `restored` or `unchanged`."""
         self.outdated: list[str] = []
         """At the end, the stages out of date that the metrics come from: where there are any, these are another run's."""
-        self.outbox = find_unfinished(root, "pipeline", self._fingerprint()) or create_outbox(root)
-        self._shipment = shipment_of(root)
+        self.outbox = find_unfinished(home, "pipeline", self._fingerprint()) or create_outbox(home)
+        self._shipment = shipment_of(home)
         self._open()
         self._shipment.begin(self.outbox)
         try:
@@ -132,7 +149,7 @@ class Run:
             "pipeline", self._name, tags=tags, params=params, fingerprint=self._fingerprint()
         )
 
-    def plan(self, only: str | None = None, from_stage: str | None = None) -> list[StageSpec]:
+    def plan(self, only: Sequence[str] = (), from_stage: str = "") -> list[StageSpec]:
         """The stages to look at, in order (`thaw.versioning.choose_stages`)."""
         chosen = choose_stages(self.repo, self.repo.changed, only, from_stage)
         return [self.repo.stage(name) for name in chosen]
@@ -218,7 +235,7 @@ class Run:
                 self.logger.info("%s: data version %s", name, version)
         first_step = run_data.epochs_before(self.repo.stages(), spec.name)
         hashes = self.repo.booked_output_hashes(spec.name) | self.repo.made_inputs(snapshot)
-        record_stage(self.outbox, StageFacts(spec, outcome, first_step, hashes), model_name(self.root))
+        record_stage(self.outbox, StageFacts(spec, outcome, first_step, hashes), model_name(self.home))
 
     def close(self, status: str | None) -> None:
         """End the run in MLflow, and wait until everything is there; where tracking is down, say so and go on.
@@ -231,24 +248,42 @@ class Run:
             judges = [spec.name for spec in self.repo.stages() if spec.metrics]
             behind = {name for judge in judges for name in (*self.repo.upstream(judge), judge)} - set(self.outcomes)
             self.outdated = [spec.name for spec in self.repo.stages() if spec.name in behind and self.repo.changed(spec.name)]
+        if status is not None:
+            self._keep_state(status)
         self.repo.close()
         if status is None:
             return
         for name in (spec.name for spec in self.repo.stages()):
             if self.outbox.opened(name):
                 self.outbox.close_run(name, status)
-        lock = self.root / "dvc.lock"
-        if lock.exists():
-            self.outbox.log_tags("pipeline", {"dvc.lock.sha256": digest(lock)})
         self.outbox.close_run("pipeline", status)
         self.outbox.finish()
         problem = self._shipment.wait()
         if problem:
             self.logger.warning("%s", problem)
 
+    def _keep_state(self, status: str) -> None:
+        """Record what it takes to have this run again; it stands in MLflow all the same where that cannot be."""
+        try:
+            state = take_state(self.repo, self._params_text, code=self._code)
+            record_state(self.outbox, functools.partial(write_state, state=state))
+            experiment = book_experiment(self.home, state, self._name) if status == "FINISHED" else ""
+            if experiment:
+                self.outbox.log_tags("pipeline", {EXPERIMENT_TAG: experiment})
+        except (ThawError, OSError) as error:
+            self.logger.warning("`thaw restore` will not know this run: %s", error)
+
     def run_ids(self) -> dict[str, str]:
         """MLflow's run ids (`thaw.tracking.outbox.Outbox.run_ids`)."""
         return self.outbox.run_ids()
+
+
+def _code_of(home: Path) -> Code:
+    repo = DvcRepo(home)
+    try:
+        return current_code(repo)
+    finally:
+        repo.close()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 from flows.results import Outcome
 from thaw.files import read_json
 from thaw.redaction import redact
-from thaw.versioning.books import Books, changes_between, read_books
+from thaw.versioning.lock_file import Booked, changes_between, read_lock_file
 
 _TEST_SPLIT = "data/splits/test.csv"
 _SHOWN_CHANGES = 6
@@ -19,7 +19,7 @@ _WORDS = {"ran": "ran", "restored": "from the cache", "unchanged": "unchanged"}
 class Standing:
     """What a project says of itself at one moment: taken before a run, to tell what the run changed."""
 
-    books: Books
+    books: Booked
     metrics: dict[str, Any]
     """The content of `metrics.json`; empty where there is none."""
     seconds: float = field(default_factory=time.monotonic)
@@ -31,7 +31,7 @@ class Standing:
             metrics = read_json(root / "reports" / "metrics.json")
         except (OSError, ValueError):
             metrics = {}
-        return cls(read_books(root), metrics if isinstance(metrics, dict) else {})
+        return cls(read_lock_file(root), metrics if isinstance(metrics, dict) else {})
 
 
 def summarize_run(root: Path, before: Standing, outcome: Outcome) -> list[str]:
@@ -64,7 +64,7 @@ def _result(before: Standing, after: Standing) -> str:
     return text
 
 
-def _changes(before: Books, after: Books) -> str:
+def _changes(before: Booked, after: Booked) -> str:
     if not before.params:
         return "this is the first run that dvc.lock knows"
     changes = changes_between(before, after)

@@ -8,6 +8,8 @@ import shlex
 import shutil
 from pathlib import Path
 
+from filelock import FileLock
+
 from thaw.errors import ThawError
 from thaw.files import read_json, write_json
 
@@ -33,6 +35,11 @@ def find_root(start: Path | None = None) -> Path:
 def home_dir(root: Path) -> Path:
     """The folder that outlives temporary copies: `DVC_ROOT`'s, where an experiment runs in a copy of the project."""
     return Path(os.environ.get("DVC_ROOT") or root)
+
+
+def run_lock(root: Path) -> FileLock:
+    """Held by the one run, or restoring of a run, that is at work in a project's folder."""
+    return FileLock(root / ".thaw" / "run.lock")
 
 
 def scratch_dir(root: Path, stage: str) -> Path:

@@ -75,7 +75,7 @@ def read_table(path: Path, names: Iterable[str] = ()) -> Table:
         data = path.read_bytes()
     except OSError as error:
         raise ThawError(f"{path}: cannot be read: {error.strerror}", "Give yourself permission to read it.") from None
-    text, encoding, is_sure = _decode(path, data, names)
+    text, encoding, is_sure = decode(path, data, names)
     if not text.strip():
         raise ThawError(f"{path}: is empty", f"Write {_PLAIN}; or remove it.")
     if "\0" in text:
@@ -87,8 +87,17 @@ def read_table(path: Path, names: Iterable[str] = ()) -> Table:
         raise ThawError(f"{path}: cannot be read: {error}", f"Mend its quotes, or save it anew as {_PLAIN}.") from None
 
 
-def _decode(path: Path, data: bytes, names: Iterable[str]) -> tuple[str, str, bool]:
-    """Text, encoding, and whether that is sure."""
+def decode(path: Path, data: bytes, names: Iterable[str] = ()) -> tuple[str, str, bool]:
+    """The text of a file, its encoding as Python names it, and whether the file itself shows that.
+
+    Args:
+        path: the file, for messages.
+        data: its bytes.
+        names: as of `read_table`.
+
+    Raises:
+        ThawError: it begins as Unicode and is none.
+    """
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "")
     if not encoding and b"\0" in data[:2]:  # the first letter of a header is ASCII
         encoding = "utf-16-be" if data[:1] == b"\0" else "utf-16-le"

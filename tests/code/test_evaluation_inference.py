@@ -66,3 +66,19 @@ def test_pictures_are_resized_as_for_training(tmp_path):
                     (10, 10, 1), resize, 1)  # fmt: skip
         expected = images.load(tmp_path / "wide.png", 10, 10, 1, resize).mean()
         assert seen[resize][0, 0] == pytest.approx((expected - 127.5) / 50)
+
+
+def test_a_chunk_is_the_most_batches_that_64_mebibytes_hold(monkeypatch, tmp_path):
+    taken = []
+    monkeypatch.setattr(images, "load", lambda file, *shape: np.zeros(shape[:3], np.uint8))
+
+    def run(pixels):
+        taken.append(len(pixels))
+        return np.zeros((len(pixels), 1))
+
+    side = 2048  # 12 MiB: five pictures fit, so two batches of two
+    predict_files(run, [tmp_path] * 7, (side, side, 3), "stretch", batch_size=2)
+    assert taken == [4, 3]
+    taken.clear()
+    predict_files(run, [tmp_path] * 7, (side, side, 3), "stretch", batch_size=6)  # one batch at least
+    assert taken == [6, 1]

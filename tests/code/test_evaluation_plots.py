@@ -140,6 +140,16 @@ def test_the_surest_mistakes_and_right_answers_are_explained_class_by_class():
     assert caption(predictions, 1, "b/2.png") == "80% b, rightly: b/2.png"
 
 
+def test_of_more_classes_the_surest_has_the_highest_probability():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.0, 0.1, 0.9], [0.6, 0.0, 0.4]])
+    predictions = Predictions(["a", "b", "c"], np.array([0, 0, 1, 2, 0]), probabilities, np.ones(5), threshold=0.9)
+    assert predictions.certainty.tolist() == [0.7, 0.8, 0.4, 0.9, 0.6]
+    assert choose_examples(predictions, 4) == [1, 2, 0, 3], "two mistakes, then of each class the surest"
+    assert choose_examples(predictions, 5) == [1, 2, 0, 3, 4]
+    assert choose_examples(predictions, 3) == [1, 0, 3]
+    assert caption(predictions, 1, "x.png") == "80% b, but it is a: x.png"
+
+
 def test_surest_is_how_far_beyond_the_threshold():
     """With a threshold of 0.9 a probability of 0.1 is a sure negative, and one of 0.91 a doubtful positive."""
     positive = np.array([0.91, 0.1, 0.89, 0.99])

@@ -241,7 +241,7 @@ def test_metadata_where_it_is_not_read_is_told(tmp_path, name, content, severity
     (root / name).write_text(content)
     (row,) = [row for row in inspect(root).found if row.check.startswith(("metadata", "foreign"))]
     assert (row.severity, row.check, row.path) == (severity, "metadata_not_read", name)
-    assert "`mv data/raw data/raw.apart && thaw data add data/raw.apart`" in row.cure
+    assert "`thaw data add data/raw --replace`" in row.cure
     (row,) = [row for row in inspect(root, clean="thaw clean x", folder="my pictures").found if "read" in row.check]
     assert "`thaw data add 'my pictures'`" in row.cure
 

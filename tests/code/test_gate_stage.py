@@ -46,14 +46,14 @@ def notebook(tmp_path: Path) -> Path:
 def test_a_hidden_image_stops_the_run_and_is_named(notebook, tmp_path):
     with pytest.raises(GateError) as raised:
         run(notebook, tmp_path / "out", tmp_path / "scratch")
-    assert raised.value.reason == "Blocked: 1 hidden folder with 1 image: train/cat/.ipynb_checkpoints/"
+    assert raised.value.reason == "Blocked: 1 hidden folder with 1 file: train/cat/.ipynb_checkpoints/"
     for word in ("thaw clean", "gate.html"):
         assert word in str(raised.value)
     findings = read_json(tmp_path / "out/findings.json")
     assert findings["status"] == "block"
     (row,) = [row for row in findings["findings"] if row["check"] == "hidden"]
     assert set(row) == {"path", "check", "severity", "value", "threshold", "reason", "cure"}
-    assert "x.png: image_dataset_from_directory takes it for an image of class 'cat'" in row["reason"]
+    assert "(x.png); image_dataset_from_directory takes it for an image of class 'cat'" in row["reason"]
     assert "passes it over" not in row["reason"], "no loader is said to do one thing and the other"
     for name in (*OUTPUTS, "gate.html"):
         assert (tmp_path / "out" / name).stat().st_size > 100

@@ -40,7 +40,7 @@ def summary(root: Path, before: Standing, outcome: Outcome) -> dict[str, str]:
 def test_a_first_run_tells_its_result_and_nothing_of_a_run_before(tmp_path):
     before = Standing.of(tmp_path)
     book(tmp_path, 0.8963)
-    said = summary(tmp_path, before, Outcome("1", (), STAGES, "http://127.0.0.1:5000/#/experiments/1"))
+    said = summary(tmp_path, before, Outcome("1", (), None, STAGES, "http://127.0.0.1:5000/#/experiments/1"))
     assert said["Result"] == "accuracy 0.8963 on 656 test images, 95 % interval 0.8704 to 0.9186"
     assert "first run" in said["Changed"]
     assert said["Stages"] == "fine_tune, evaluate, report ran; validate unchanged; 0 s"
@@ -52,7 +52,7 @@ def test_a_run_tells_what_changed_and_what_came_of_it(tmp_path):
     book(tmp_path, 0.8963)
     before = Standing.of(tmp_path)
     book(tmp_path, 0.9012, rate=1e-3, code="c2")
-    said = summary(tmp_path, before, Outcome("1", (), STAGES))
+    said = summary(tmp_path, before, Outcome("1", (), None, STAGES))
     assert said["Result"].endswith("; before: 0.8963 (+0.0049)")
     assert said["Changed"] == "fine_tune.learning_rate 0.0005 -> 0.001; src/thaw/evaluation"
     assert "thaw ui" in said["Compare"]
@@ -62,14 +62,14 @@ def test_results_on_other_test_images_are_not_subtracted(tmp_path):
     book(tmp_path, 0.8963)
     before = Standing.of(tmp_path)
     book(tmp_path, 0.9012, data="a2", test="t2")
-    said = summary(tmp_path, before, Outcome("1", (), STAGES))
+    said = summary(tmp_path, before, Outcome("1", (), None, STAGES))
     assert said["Result"].endswith("; before: 0.8963 on another test split")
     assert said["Changed"] == "data/raw"
 
 
 def test_a_run_that_made_no_report_names_no_older_one(tmp_path):
     book(tmp_path, 0.8963)
-    said = summary(tmp_path, Standing.of(tmp_path), Outcome("1", (), {"evaluate": "restored"}))
+    said = summary(tmp_path, Standing.of(tmp_path), Outcome("1", (), None, {"evaluate": "restored"}))
     assert "index.html" not in said["Report"]
     assert said["Stages"].startswith("evaluate from the cache; ")
     assert said["Changed"] == "nothing since the run before"
@@ -80,9 +80,9 @@ def test_a_lock_or_a_result_that_cannot_be_read_counts_as_none(tmp_path, lock):
     (tmp_path / "dvc.lock").write_text(lock)
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "metrics.json").write_text("[1")
-    assert "first run" in summary(tmp_path, Standing.of(tmp_path), Outcome("1", (), STAGES))["Changed"]
+    assert "first run" in summary(tmp_path, Standing.of(tmp_path), Outcome("1", (), None, STAGES))["Changed"]
 
 
 def test_a_password_in_the_link_is_hidden(tmp_path):
     link = "http://anna:secret@mlflow.example/#/experiments/1"
-    assert "secret" not in summary(tmp_path, Standing.of(tmp_path), Outcome("1", (), STAGES, link))["Compare"]
+    assert "secret" not in summary(tmp_path, Standing.of(tmp_path), Outcome("1", (), None, STAGES, link))["Compare"]

@@ -81,7 +81,7 @@ def test_a_hidden_folder_stops_the_run_before_it_trains(project: Project) -> Non
     version = (project.root / "data" / "raw.dvc").read_bytes()
     done = project.thaw("run", check=False)
     assert done.returncode == 2
-    said = "Blocked: 1 hidden folder with 1 image: défaut/.ipynb_checkpoints/"
+    said = "Blocked: 1 hidden folder with 1 file: défaut/.ipynb_checkpoints/"
     assert (done.stdout + done.stderr).count(said) == 1, "a refusal is said once"
     assert said in " ".join(project.thaw("validate", "data/raw", check=False).stdout.split())
     assert "Traceback" not in done.stdout + done.stderr

@@ -193,8 +193,8 @@ from thaw.versioning import preload
 
 if __name__ == "__main__":
     logging.basicConfig(level="INFO", format="%(message)s")
-    with exiting_with_message(), start_run(Path.cwd(), {}, "witness", "", logging.getLogger("flow")) as run:
-        for spec in run.plan(None):
+    with exiting_with_message(), start_run(Path.cwd(), {}, True, "witness", "", logging.getLogger("flow")) as run:
+        for spec in run.plan():
             run.stage(spec)
 """
 """What the Prefect flow does, without Prefect's ten seconds."""

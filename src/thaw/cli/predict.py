@@ -60,19 +60,10 @@ def predict(
 
 
 def _files(sources: list[Path]) -> Iterator[Path]:
-    from thaw.gate.scan.layout import is_image_name
+    from thaw.pictures import pictures_below
 
     for source in sources:
-        if not source.is_dir():
-            yield source
-            continue
-        found = [
-            path
-            for path in sorted(source.rglob("*"))
-            if is_image_name(path.name)
-            and path.is_file()
-            and not any(part.startswith(".") for part in path.relative_to(source).parts)
-        ]
+        found = pictures_below(source) if source.is_dir() else [source]
         if not found:
             raise ThawError(
                 f"{source}: no images in this folder", "Name images, or a folder that holds some."
@@ -148,7 +139,7 @@ def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
 
 def _predict(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]]:
     from thaw.decision import predict_labels
-    from thaw.gate.scan.layout import printable
+    from thaw.layout import printable
 
     probabilities, failures = classifier.predict(files)
     any_read = len(failures) < len(files)

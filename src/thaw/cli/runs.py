@@ -2,17 +2,24 @@
 
 import json
 import os
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from thaw.cli import app
 from thaw.errors import ThawError
+from thaw.files import digest
 from thaw.project import find_root, home_dir
+
+if TYPE_CHECKING:
+    from thaw.tracking.store import Store
 
 _ANSWER_SECONDS = "8"
 _NAME_WIDTH = 16
-_FIXED_WIDTH = 62
+_FIXED_WIDTH = 68
 _PARAM_WIDTH = 16
 
 
@@ -21,33 +28,54 @@ def runs(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
 ) -> None:
-    """List pipeline runs, newest first, with their accuracy and the parameters in which they differ.
+    """List pipeline runs, newest first, with number, accuracy and the parameters in which they differ.
 
     [bold]Examples[/bold]
 
       thaw runs
       thaw runs -n 3 --json
     """
-    found = _find(limit)
+    root = find_root()
+    with open_store(root) as store:
+        found = store.pipeline_runs(limit)
+    here = _runs_here(root, found)
     if as_json:
-        print(json.dumps(found, ensure_ascii=False, indent=2))
+        shown = [{**item, "here": item["run_id"] in here} for item in found]
+        print(json.dumps(shown, ensure_ascii=False, indent=2))
         return
-    _print_runs(found)
+    _print_runs(found, here)
 
 
-def _find(limit: int) -> list[dict[str, Any]]:
+@contextmanager
+def open_store(root: Path) -> "Iterator[Store]":
+    """MLflow's store, asked once and not for minutes.
+
+    Raises:
+        ThawError: it cannot be asked, or it does not answer within the block.
+    """
     from thaw.tracking.address import tracking_uri, without_credentials
     from thaw.tracking.store import Store
 
-    home = home_dir(find_root())
+    home = home_dir(root)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _ANSWER_SECONDS)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     try:
-        return Store(home).pipeline_runs(limit)
+        yield Store(home)
+    except ThawError:
+        raise
     except Exception as error:  # MLflow and its stores raise many kinds
         uri = without_credentials(tracking_uri(home))
         reason = (str(error) or type(error).__name__).splitlines()[0].replace(tracking_uri(home), uri)
         raise ThawError(f"MLflow at {uri}: {reason[:300]}", _cure(reason)) from None
+
+
+def _runs_here(root: Path, found: list[dict[str, Any]]) -> set[str]:
+    """The ids of the runs that left `dvc.lock` as it is now."""
+    from thaw.tracking.run_data import LOCK_TAG
+
+    lock = root / "dvc.lock"
+    now = digest(lock) if lock.exists() else ""
+    return {run["run_id"] for run in found if run["status"] == "FINISHED" and run["tags"].get(LOCK_TAG) == now}
 
 
 def _cure(reason: str) -> str:
@@ -59,7 +87,7 @@ def _cure(reason: str) -> str:
     return "Start the server, or set MLFLOW_TRACKING_URI; unset, runs are kept in this project's mlruns."
 
 
-def _print_runs(found: list[dict[str, Any]]) -> None:
+def _print_runs(found: list[dict[str, Any]], here: set[str]) -> None:
     from datetime import datetime
 
     from rich.console import Console
@@ -74,13 +102,15 @@ def _print_runs(found: list[dict[str, Any]]) -> None:
     # What does not fit stands in --json.
     shown = differing[: max(1, (console.width - _FIXED_WIDTH) // _PARAM_WIDTH)]
     headings = [escape(key.replace(".", ".\n", 1)) for key in shown]
-    table = Table("run", "name", "started", "accuracy", "ran", *headings, box=None, padding=(0, 2, 0, 0))
-    for column in (*table.columns[:4], *table.columns[5:]):
+    table = Table("", "run", "name", "started", "accuracy", "ran", *headings, box=None, padding=(0, 2, 0, 0))
+    for column in (*table.columns[:5], *table.columns[6:]):
         column.no_wrap = True
-    table.columns[1].max_width = _NAME_WIDTH
+    table.columns[0].justify = "right"
+    table.columns[2].max_width = _NAME_WIDTH
     for item in found:
         accuracy = item["metrics"].get("test.accuracy")
         table.add_row(
+            f"{'*' if item['run_id'] in here else ''}{item['number'] or ''}",
             item["run_id"][:8],
             escape(item["name"]),
             f"{datetime.fromtimestamp(item['start_ms'] / 1000):%m-%d %H:%M}",
@@ -89,6 +119,8 @@ def _print_runs(found: list[dict[str, Any]]) -> None:
             *(escape(item["params"].get(key, "")) for key in shown),
         )
     console.print(table)
+    if here:
+        print("* dvc.lock is as this run left it. `thaw restore NUMBER` brings another run back.")
     if len(shown) < len(differing):
         print(f"They differ in {len(differing) - len(shown)} more parameters: --json shows all.")
 

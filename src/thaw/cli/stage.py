@@ -1,6 +1,7 @@
 """`thaw stage`: what DVC runs."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,9 +35,9 @@ def stage(
     end_with_starters()
     from thaw.params import load_params
     from thaw.stages import configure_logging
-    from thaw.tracking.recording import PIPELINE
+    from thaw.tracking.recording import PIPELINE, record_state
     from thaw.tracking.shipment import Shipment
-    from thaw.versioning import DvcRepo, require_same
+    from thaw.versioning import DvcRepo, require_same, take_state, write_state
 
     root = find_root()
     configure_logging()
@@ -44,12 +45,14 @@ def stage(
     repo = DvcRepo(root)
     spec = repo.stage(name)
     spec.require_inputs(root)
+    params_text = (root / "params.yaml").read_bytes()
     snapshot, params = repo.snapshot(name), load_params(root / "params.yaml")
     outbox = _open_runs(root, repo, spec, params)
     shipment.begin(outbox)
     status = ""  # a stage that is killed stays open: the next one goes on with it
     try:
         _work(root, repo, spec, snapshot, params, outbox)
+        record_state(outbox, partial(write_state, state=take_state(repo, params_text, ahead=name)))
         status = "FINISHED"
     except Exception:
         status = "FAILED"
@@ -75,7 +78,7 @@ def _open_runs(root: Path, repo: "DvcRepo", spec: "StageSpec", params: "Params")
     """
     from thaw.tracking import run_data
     from thaw.tracking.grouping import group_key, group_outbox, is_under_dvc
-    from thaw.tracking.recording import PIPELINE, record_data
+    from thaw.tracking.recording import EXPERIMENT_TAG, PIPELINE, record_data
 
     name = spec.name
     if repo.is_booked(name):
@@ -86,7 +89,7 @@ def _open_runs(root: Path, repo: "DvcRepo", spec: "StageSpec", params: "Params")
     if not outbox.opened(name):
         (scratch_dir(root, name) / "journal.jsonl").unlink(missing_ok=True)
     experiment = os.environ.get("DVC_EXP_NAME", "")
-    tags = run_data.describe_run(root) | ({"dvc.experiment": experiment} if experiment else {})
+    tags = run_data.describe_run(root) | ({EXPERIMENT_TAG: experiment} if experiment else {})
     title = experiment or ("dvc repro" if is_under_dvc() else f"thaw stage {name}")
     own = params.flat(spec.keys)
     _require_opened_with(outbox, own)

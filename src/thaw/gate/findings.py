@@ -8,7 +8,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from thaw.errors import ThawError
-from thaw.gate.checks import CHECKS, CLEAN, GRAVITY, TAKE_IN
+from thaw.gate.checks import CHECKS, CLEAN, FOLDER, GRAVITY, TAKE_IN
 from thaw.params.gate import SeverityParams
 
 Scalar = str | float | int | None
@@ -63,22 +63,22 @@ class Findings:
         Args:
             is_image: the path is a row of the manifest.
             warn_only: the severity is `warn`, unless the check is off.
-            cure: in place of the check's own.
+            cure: what to do about this one, where it is not the check's.
         """
         severity = getattr(self.severities, check)
         if warn_only and severity != "off":
             severity = "warn"
         if severity != "off":
-            own = cure or CHECKS[check].cure.replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
+            own = (cure or CHECKS[check].cure).replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
+            own = own.replace(FOLDER, quote(self.folder))
             self.rows.append(Finding(path, check, severity, value, threshold, reason, own))
         if is_image:
             self.mark(check, path, reason)
 
     def _take_in(self) -> str:
-        """A project's own folder makes room first: `thaw data add` takes none that lies where it should go."""
-        folder, apart = quote(self.folder), quote(f"{self.folder}.apart")
+        """The command; the project's own folder is laid out anew in its place, and kept aside as it was."""
         is_projects = Path(self.folder).parts[-2:] == ("data", "raw")
-        return f"mv {folder} {apart} && thaw data add {apart}" if is_projects else f"thaw data add {folder}"
+        return f"thaw data add {quote(self.folder)}" + (" --replace" if is_projects else "")
 
     def mark(self, check: str, path: str, reason: str) -> None:
         """Give the image `path` the verdict `check`, unless the check only warns or a graver verdict stands."""
@@ -119,6 +119,11 @@ def summarize(rows: list[Finding], totals: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def cures(rows: Iterable[dict[str, Any]]) -> str:
+    """What to do about findings of one check, as `summarize` has them: the first three cures that differ."""
+    return " ".join(list(dict.fromkeys(row["cure"] for row in rows))[:3])
+
+
 def describe_block(rows: Iterable[Mapping[str, Any]]) -> str:
     """What blocks the data in one sentence, as `thaw validate` and a refused run say it; empty where nothing does.
 
@@ -139,8 +144,8 @@ def _describe_check(check: str, rows: list[Mapping[str, Any]]) -> str:
         faults = (row["reason"] if row["path"] == "." else f"{row['path']} ({row['reason']})" for row in shown)
         return f"{CHECKS[check].title}: {', '.join(faults)}{more}"
     folders = [row for row in rows if row["path"].endswith("/")]
-    images, files, word = sum(row["value"] for row in folders), len(rows) - len(folders), _SHELTERS[check]
-    counts = [f"{_counted(len(folders), f'{word} folder')} with {_counted(images, 'image')}"] if folders else []
+    below, files, word = sum(row["value"] for row in folders), len(rows) - len(folders), _SHELTERS[check]
+    counts = [f"{_counted(len(folders), f'{word} folder')} with {_counted(below, 'file')}"] if folders else []
     counts += [_counted(files, f"{word} file")] if files else []
     return f"{' and '.join(counts)}: {', '.join(row['path'] for row in shown)}{more}"
 
@@ -160,5 +165,5 @@ def raise_if_blocked(summary: Mapping[str, Any], report_path: str) -> None:
     """
     reason = describe_block(summary["findings"])
     if reason:
-        cures = dict.fromkeys(row["cure"] for row in summary["findings"] if row["severity"] == "block")
-        raise GateError(reason, f"{' '.join(list(cures)[:3])} The whole report: {report_path}")
+        blocking = (row for row in summary["findings"] if row["severity"] == "block")
+        raise GateError(reason, f"{cures(blocking)} The whole report: {report_path}")

@@ -67,12 +67,6 @@ def _is_alive(writer: list[float] | None) -> bool:
         return False
 
 
-def newest_outbox(home: Path) -> "Outbox | None":
-    """The one made last."""
-    outboxes = all_outboxes(home)
-    return outboxes[-1] if outboxes else None
-
-
 class Outbox:
     """Events of one pipeline run, or of one stage run by DVC.
 
@@ -130,11 +124,22 @@ class Outbox:
 
     def log_file(self, key: str, path: Path, folder: str = "") -> None:
         """Log a file as it is now: a copy is kept until it is shipped."""
-        kept = self.folder / "files" / digest(path)[:16] / path.name
+        kept = self._kept_path(path)
         if not kept.exists():
             with replacing(kept) as temporary:
                 shutil.copyfile(path, temporary)
         self._append(op="file", run=key, path=str(kept.relative_to(self.folder)), folder=folder)
+
+    def _kept_path(self, path: Path) -> Path:
+        return self.folder / "files" / digest(path)[:16] / path.name
+
+    def log_folder(self, key: str, source: Path, folder: str) -> None:
+        """Log the files below `source` as they are now; those that were logged with the same bytes are not logged again."""
+        known = self.files(key)
+        for path in sorted(path for path in source.rglob("*") if path.is_file()):
+            place = "/".join([folder, *path.relative_to(source).parts[:-1]])
+            if known.get(f"{place}/{path.name}") != str(self._kept_path(path).relative_to(self.folder)):
+                self.log_file(key, path, place)
 
     def log_dataset(self, key: str, name: str, version: str, source: str, context: str) -> None:
         """Log which version of which data the run used."""
@@ -244,6 +249,14 @@ class Outbox:
         if not self.refused_path.exists():
             return []
         return [json.loads(line) for line in self.refused_path.read_text(encoding="utf-8").splitlines()]
+
+    def files(self, key: str) -> dict[str, str]:
+        """The files that run `key` was given: path among its artifacts to the place of the copy in the outbox."""
+        return {
+            f"{event['folder']}/{Path(event['path']).name}": event["path"]
+            for _, event in self.events()
+            if event["op"] == "file" and event["run"] == key
+        }
 
     def tags(self, key: str) -> dict[str, str]:
         """The tags that run `key` was given."""

@@ -1,16 +1,22 @@
 """What a run of the pipeline logs of its stages: the same whether `thaw run` or DVC runs them."""
 
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thaw.files import read_json
+from thaw.files import digest, read_json
 from thaw.tracking import run_data
 from thaw.tracking.outbox import Outbox
+from thaw.tracking.run_data import LOCK_TAG
 
 PIPELINE = "pipeline"
 """The key of the parent run."""
+EXPERIMENT_TAG = "dvc.experiment"
+"""The name of the run among `dvc exp show`'s."""
+STATE_DIR = "reproduce"
+"""The folder of a run's artifacts that keeps what it takes to have the run again (`thaw.versioning.state`)."""
 _MODEL = "evaluated_dir"
 
 
@@ -69,6 +75,20 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
             (facts.hashes[path] for path in facts.hashes if str(model_dir).endswith(f"/{path}")), ""
         )
         outbox.log_model(PIPELINE, model_dir, model_name, version, _test_accuracy(spec.metrics))
+
+
+def record_state(outbox: Outbox, write: Callable[[Path], None]) -> None:
+    """Log what it takes to have the run again, as it is now, and the lock by which the workspace is known to be at this run.
+
+    Args:
+        write: writes it to an empty folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="thaw-") as folder:
+        write(Path(folder))
+        outbox.log_folder(PIPELINE, Path(folder), STATE_DIR)
+        lock = Path(folder) / "dvc.lock"
+        if lock.exists():
+            outbox.log_tags(PIPELINE, {LOCK_TAG: digest(lock)})
 
 
 def _test_accuracy(metric_paths: Iterable[Path]) -> dict[str, str]:

@@ -4,16 +4,18 @@ import csv
 import hashlib
 import itertools
 import math
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from thaw.devices import machine_facts
 from thaw.files import digest, read_json
+from thaw.git import commit_of, is_dirty
 from thaw.params import flatten
 from thaw.tracking.outbox import Outbox
 
+LOCK_TAG = "dvc.lock.sha256"
+"""The digest of the `dvc.lock` that a run left."""
 _FILE_LIMIT_BYTES = 20 * 2**20
 # These stay in the file of metrics; as metrics of a run they would hide the ones that are compared.
 _DETAIL = frozenset({"interval", "intervals"})
@@ -25,12 +27,12 @@ def describe_run(root: Path) -> dict[str, str]:
     lock = root / "dvc.lock"
     tags = {f"machine.{key}": value for key, value in machine_facts().items()}
     tags |= {"mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL"}
-    commit = _git(root, "rev-parse", "HEAD")
+    commit = commit_of(root)
     if commit:
         tags["mlflow.source.git.commit"] = commit
-        tags["git.dirty"] = str(bool(_git(root, "status", "--porcelain", "--untracked-files=no"))).lower()
+        tags["git.dirty"] = str(is_dirty(root)).lower()
     if lock.exists():
-        tags["dvc.lock.sha256"] = digest(lock)
+        tags[LOCK_TAG] = digest(lock)
     return tags
 
 
@@ -120,18 +122,3 @@ def _is_number(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
-
-
-def _git(root: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603
-            ["git", *arguments],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

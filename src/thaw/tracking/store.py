@@ -7,6 +7,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from thaw import telemetry
 from thaw.errors import ThawError
 from thaw.files import read_json
@@ -15,6 +17,8 @@ from thaw.tracking.outbox import Event
 from thaw.tracking.relocation import relocate
 
 _STORE_TAG = "thaw.store"
+NUMBER_TAG = "thaw.number"
+_LAST_NUMBER_TAG = "thaw.last_number"
 _VERSION_TAG = "dvc.version"
 _BATCH = 100
 """Parameters, or tags, that MLflow takes at once."""
@@ -79,6 +83,7 @@ class Store:
         self.client = mlflow.MlflowClient(self.uri, self.registry_uri)
         self.experiment_id, self.store_id = self._experiment(home)
         self._inode = self._database_inode()
+        self._numbering = FileLock(home / ".thaw" / "numbering.lock")
         self._monitors: dict[str, Any] = {}
 
     def _experiment(self, home: Path) -> tuple[str, str]:
@@ -150,9 +155,17 @@ class Store:
 
     def open_run(self, event: Event, parent_id: str) -> str:
         """Create a run; its id."""
-        tags = {"thaw.run": event["run"], **({"mlflow.parentRunId": parent_id} if parent_id else {})}
+        own = {"mlflow.parentRunId": parent_id} if parent_id else {NUMBER_TAG: self._next_number()}
+        tags = {"thaw.run": event["run"], **own}
         run = self.client.create_run(self.experiment_id, event["time"], tags, event["name"])
         return str(run.info.run_id)
+
+    def _next_number(self) -> str:
+        """The number by which people name a run: they count up, and none is given twice."""
+        with self._numbering:
+            number = int(self.client.get_experiment(self.experiment_id).tags.get(_LAST_NUMBER_TAG, 0)) + 1
+            self.client.set_experiment_tag(self.experiment_id, _LAST_NUMBER_TAG, str(number))
+        return str(number)
 
     def describe_run(self, run_id: str, event: Event) -> None:
         """Log the parameters and tags that a run was opened with."""
@@ -294,27 +307,31 @@ class Store:
         if monitor:
             monitor.finish()
 
-    def pipeline_runs(self, limit: int) -> list[dict[str, Any]]:
-        """The newest pipeline runs, newest first: id, name, status, start and end (ms), metrics, params and tags."""
-        runs = self.client.search_runs(
-            [self.experiment_id],
-            "tags.`thaw.run` = 'pipeline'",
-            max_results=limit,
-            order_by=["attributes.start_time DESC"],
-        )
-        return [
-            {
-                "run_id": run.info.run_id,
-                "name": run.info.run_name,
-                "status": run.info.status,
-                "start_ms": run.info.start_time,
-                "end_ms": run.info.end_time,
-                "metrics": dict(run.data.metrics),
-                "params": dict(run.data.params),
-                "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
-            }
-            for run in runs
-        ]
+    def pipeline_runs(self, limit: int = 0) -> list[dict[str, Any]]:
+        """The newest pipeline runs, newest first: number, id, name, status, start and end (ms), metrics, params and tags.
+
+        Args:
+            limit: how many; 0: all.
+        """
+        runs: list[Any] = []
+        token = None
+        while token != "":
+            page = self.client.search_runs(
+                [self.experiment_id],
+                "tags.`thaw.run` = 'pipeline'",
+                max_results=limit or 1000,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+            runs += page
+            token = "" if limit else page.token or ""
+        return [_as_dict(run) for run in runs]
+
+    def download_folder(self, run_id: str, folder: str, target_dir: Path) -> Path | None:
+        """Fetch a folder of a run's artifacts, which keeps its name in `target_dir`; None where there is none."""
+        if not self.client.list_artifacts(run_id, folder):
+            return None
+        return Path(self.client.download_artifacts(run_id, folder, str(target_dir)))
 
     def whole_id(self, beginning: str) -> str:
         """The id of the run whose id begins so.
@@ -365,3 +382,17 @@ class Store:
     def _logged_models(self, filter_string: str) -> list[Any]:
         found = self.client.search_logged_models([self.experiment_id], filter_string, max_results=1)
         return [model for model in found if str(model.status) in ("READY", "LoggedModelStatus.READY")]
+
+
+def _as_dict(run: Any) -> dict[str, Any]:
+    return {
+        "number": int(run.data.tags.get(NUMBER_TAG, 0)),
+        "run_id": run.info.run_id,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "start_ms": run.info.start_time,
+        "end_ms": run.info.end_time,
+        "metrics": dict(run.data.metrics),
+        "params": dict(run.data.params),
+        "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
+    }

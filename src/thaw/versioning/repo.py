@@ -12,6 +12,8 @@ from typing import Any
 from thaw import telemetry
 from thaw.errors import ThawError
 from thaw.params import flatten
+from thaw.versioning.books import Books
+from thaw.versioning.items import argument_name, book_in, hash_of, is_params, name_of
 from thaw.versioning.locks import explained, waited_for
 from thaw.versioning.plan import reasons_to_run
 from thaw.versioning.snapshot import Snapshot, Write, last_write, require_same
@@ -83,7 +85,7 @@ class DvcRepo:
         from dvc.rwlock import rwlock
 
         stage = self._find(name)
-        read = [dep.fs_path for dep in stage.deps if not _is_params(dep)]
+        read = [dep.fs_path for dep in stage.deps if not is_params(dep)]
         write = [out.fs_path for out in stage.outs]
         # DVC tells its own nested locks from those of others by the process and this text.
         command = " ".join(sys.argv)
@@ -112,13 +114,13 @@ class DvcRepo:
         stage = self._find(name)
         inputs, sources, keys = {}, [], []
         for dep in stage.deps:
-            if _is_params(dep):
+            if is_params(dep):
                 keys += [str(key).split(".")[0] for key in dep.params]
             elif dep.def_path.startswith(("src/", "flows/")):
                 sources.append(dep.def_path)
             else:
-                inputs[_argument(dep.fs_path)] = Path(dep.fs_path)
-        outputs = {_argument(out.fs_path): Path(out.fs_path) for out in stage.outs}
+                inputs[argument_name(dep.fs_path)] = Path(dep.fs_path)
+        outputs = {argument_name(out.fs_path): Path(out.fs_path) for out in stage.outs}
         metrics = tuple(Path(out.fs_path) for out in stage.outs if out.is_metric)
         curves = tuple(Path(out.fs_path) for out in stage.outs if out.is_plot)
         return StageSpec(name, inputs, outputs, tuple(dict.fromkeys(keys)), tuple(sources), metrics, curves)
@@ -157,8 +159,8 @@ class DvcRepo:
         with self._locked():
             stage = self._find(name)
             writes = self._writes(stage)
-            params = {key: value for dep in stage.deps if _is_params(dep) for key, value in dep.get_hash().value.items()}
-            files = {self._relative(dep): str(dep.get_hash().value) for dep in stage.deps if not _is_params(dep)}
+            params = {key: value for dep in stage.deps if is_params(dep) for key, value in dep.get_hash().value.items()}
+            files = {self._relative(dep): str(dep.get_hash().value) for dep in stage.deps if not is_params(dep)}
         return Snapshot(flatten(params), files, writes)
 
     def require_booked(self, name: str, snapshot: Snapshot) -> None:
@@ -171,17 +173,17 @@ class DvcRepo:
         params = {
             key: value
             for dep in stage.deps
-            if _is_params(dep) and dep.hash_info
+            if is_params(dep) and dep.hash_info
             for key, value in dep.hash_info.value.items()
         }
-        files = {self._relative(dep): _hash(dep) for dep in stage.deps if not _is_params(dep)}
+        files = {self._relative(dep): hash_of(dep) for dep in stage.deps if not is_params(dep)}
         return Snapshot(flatten(params), files, writes)
 
     def _writes(self, stage: Any) -> dict[str, Write]:
         """When each file that a stage depends on was last written; what DVC ignores is left out."""
         found: dict[str, Write] = {}
         for dep in stage.deps:
-            if _is_params(dep):
+            if is_params(dep):
                 continue
             path = Path(dep.fs_path)
             if not path.is_dir():
@@ -203,8 +205,8 @@ class DvcRepo:
         booked: dict[str, tuple[str, str]] = {}
         for other in self.upstream(name):
             stage = self._stages[other]
-            booked |= {self._relative(dep): (f"{other} read", _hash(dep)) for dep in stage.deps if not _is_params(dep)}
-            booked |= {self._relative(out): (f"{other} made", _hash(out)) for out in stage.outs}
+            booked |= {self._relative(dep): (f"{other} read", hash_of(dep)) for dep in stage.deps if not is_params(dep)}
+            booked |= {self._relative(out): (f"{other} made", hash_of(out)) for out in stage.outs}
         sources = set(self.stage(name).sources)
         for path, value in snapshot.files.items():
             how, expected = booked.get(path, ("", value))
@@ -281,14 +283,14 @@ class DvcRepo:
         """
         booked = []
         with self._locked():
-            judged = {self._relative(dep): _hash(dep) for dep in self._find(judge).deps} if judge else {}
+            judged = {self._relative(dep): hash_of(dep) for dep in self._find(judge).deps} if judge else {}
             for source in self._data_sources():
                 if not source.changed():
                     continue
                 source.save(run_cache=False)
                 for out in source.outs:
                     path = self._relative(out)
-                    if judged.get(path, _hash(out)) != _hash(out):
+                    if judged.get(path, hash_of(out)) != hash_of(out):
                         raise ThawError(
                             f"{path}: changed after {judge} had judged it", "Run `thaw run` again, which judges it anew."
                         )
@@ -298,7 +300,7 @@ class DvcRepo:
 
     def _data_sources(self) -> list[Any]:
         """The `*.dvc` files of data that a stage reads: others are none of the pipeline's business."""
-        read = [Path(dep.fs_path) for stage in self._stages.values() for dep in stage.deps if not _is_params(dep)]
+        read = [Path(dep.fs_path) for stage in self._stages.values() for dep in stage.deps if not is_params(dep)]
         return [
             stage
             for stage in self._graph
@@ -316,14 +318,14 @@ class DvcRepo:
             out.def_path
             if source.wdir == str(self.root)
             else str(Path(out.fs_path).relative_to(self.root)): value
-            for source in sorted(self._data_sources(), key=_name)
+            for source in sorted(self._data_sources(), key=name_of)
             for out in source.outs
-            if (value := _hash(out))
+            if (value := hash_of(out))
         }
 
     def booked_output_hashes(self, name: str) -> dict[str, str]:
         """Path of each output (relative to the root) to its hash in `dvc.lock`."""
-        return {str(Path(out.fs_path).relative_to(self.root)): _hash(out) for out in self._stages[name].outs}
+        return {str(Path(out.fs_path).relative_to(self.root)): hash_of(out) for out in self._stages[name].outs}
 
     def present_output_hashes(self, name: str) -> dict[str, str]:
         """Path of each output (relative to the root) to the hash of what lies there now, booked or not."""
@@ -375,23 +377,24 @@ class DvcRepo:
                     remade |= {out.fs_path: name for out in stage.outs}
         return found
 
+    def booked_state(self, ahead: str = "") -> tuple[bytes, dict[str, str]]:
+        """What `dvc.lock` says, empty where there is none, and the version of each output and each data folder.
+
+        With stage `ahead` as DVC is about to book it; the file stays as it is.
+        """
+        lock = self.root / "dvc.lock"
+        with self._locked():
+            text = lock.read_bytes() if lock.exists() else b""
+            if not ahead:
+                return text, self.books().booked()
+            self._find(ahead).save(run_cache=False)
+            text, versions = book_in(text, self._find(ahead)), self.books().booked()
+            self._read()  # it is not booked yet
+            return text, versions
+
+    def books(self) -> Books:
+        """What is booked of the stages and of the data that they read."""
+        return Books(self.root, self._repo, [*self._stages.values(), *self._data_sources()], self._locked)
+
     def close(self) -> None:
         self._repo.close()
-
-
-def _argument(path: str) -> str:
-    name = Path(path)
-    return f"{name.stem}_path" if name.suffix else f"{name.name}_dir"
-
-
-def _name(stage: Any) -> str:
-    """A name to sort by: a pipeline stage's own, a data source's path."""
-    return str(getattr(stage, "name", "") or stage.path)
-
-
-def _hash(out: Any) -> str:
-    return str(out.hash_info.value or "") if out.hash_info else ""
-
-
-def _is_params(dep: Any) -> bool:
-    return hasattr(dep, "params")

@@ -16,8 +16,8 @@ from thaw.errors import ThawError
 from thaw.gate.checks.matching import Images
 from thaw.gate.findings import Findings
 from thaw.gate.rows import Rows
-from thaw.gate.scan.layout import METADATA
 from thaw.gate.scan.links import may_lead_to
+from thaw.layout import METADATA
 from thaw.tables import Table, read_table
 
 PROBABILITY = "probability"

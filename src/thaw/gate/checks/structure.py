@@ -9,8 +9,8 @@ import numpy as np
 
 from thaw.gate.findings import Findings
 from thaw.gate.rows import Rows
-from thaw.gate.scan.layout import class_name
 from thaw.gate.scan.survey import Spelling
+from thaw.layout import class_name
 from thaw.params.gate import LimitParams
 
 Counts = dict[str, dict[str, int]]

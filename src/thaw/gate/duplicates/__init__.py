@@ -12,6 +12,7 @@ from thaw.gate.duplicates.near import NearClusters, find_near_clusters
 from thaw.gate.findings import Findings
 from thaw.gate.rows import Rows
 from thaw.gate.scan.fingerprint import BYTES
+from thaw.leftovers import copy_of
 
 _SPLIT_ORDER = {"test": 0, "validation": 1, "train": 2, "": 3}
 
@@ -36,16 +37,18 @@ def exact_clusters(rows: Rows) -> list[np.ndarray]:
 def kept_first(
     rows: Rows, clusters: Iterable[np.ndarray], filled: Callable[[str], int] = lambda path: 0
 ) -> list[np.ndarray]:
-    """The clusters, the image that stays of each first: of the test split; then the one that most is told of; then the
-    shortest name, which is the original's where others are called copies of it; then the first by name.
+    """The clusters, the image that stays of each first: of the test split; then the one that most is told of; then one
+    whose name is no copy's (`1 (1).jpg`); then the shortest name; then the first by name.
 
     Args:
         filled: how much the metadata tells of a path.
     """
 
-    def standing(index: int) -> tuple[int, int, int, str]:
+    def standing(index: int) -> tuple[int, int, bool, int, str]:
         path = rows.paths[index]
-        return _SPLIT_ORDER.get(str(rows.splits[index]), 4), -filled(path), len(path.rsplit("/", 1)[-1]), path
+        name = path.rsplit("/", 1)[-1]
+        order = _SPLIT_ORDER.get(str(rows.splits[index]), 4)
+        return order, -filled(path), bool(copy_of(name)), len(name), path
 
     return [np.array(sorted(cluster.tolist(), key=standing)) for cluster in clusters]
 
@@ -136,14 +139,16 @@ def report_clusters(
                 findings.add(
                     check,
                     rows.paths[index],
-                    _tell(rows.paths[other], len(members), distance),
+                    _tell(rows.paths[index], rows.paths[other], len(members), distance),
                     f"cluster {number + 1}",
                     distance,
                     is_image=True,
                 )
 
 
-def _tell(other: str, size: int, distance: float | None) -> str:
+def _tell(path: str, other: str, size: int, distance: float | None) -> str:
     rest = f" and {size - 2} more" if size > 2 else ""
     alike = "equals" if distance is None else "looks like"
-    return f"{alike} {other}{rest}"
+    original = copy_of(path.rsplit("/", 1)[-1])
+    copy = f"; a copy of {original} by its name" if original else ""
+    return f"{alike} {other}{rest}{copy}"
