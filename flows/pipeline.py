@@ -31,6 +31,7 @@ def pipeline(
     force: bool = False,
     overrides: dict[str, Any] | None = None,
     from_stage: str | None = None,
+    name: str | None = None,
 ) -> Any:
     """Run the stages that are out of date.
 
@@ -39,6 +40,7 @@ def pipeline(
         force: run stages that are up to date too.
         overrides: values to write into `params.yaml` first, by dotted key (`fine_tune.learning_rate`).
         from_stage: run this stage and all that depends on it.
+        name: the run's in MLflow; without one it is named by its result and parameters.
 
     Returns:
         An `Outcome`; or a failed state that carries the error.
@@ -50,7 +52,7 @@ def pipeline(
     logger = get_run_logger()
     try:
         with start_run(
-            root, overrides or {}, flow_run.get_name() or "run", flow_run.get_id() or "", logger
+            root, overrides or {}, flow_run.get_name() or "run", flow_run.get_id() or "", logger, name or ""
         ) as run:
             for spec in run.plan(only, from_stage):
                 _run_stage(run, spec, force)
@@ -65,7 +67,8 @@ def pipeline(
     outcome = Outcome(ids.get("pipeline", ""), run.outdated)
     ending.remember(outcome)
     _show("result", "\n\n".join([result, *data, link]), "Test metrics")
-    logger.info("%s", link)
+    for line in filter(None, link.splitlines()):
+        logger.info("%s", line)
     return outcome
 
 

@@ -28,11 +28,14 @@ from thaw.tracking.recording import (
     StageFacts,
     record_child,
     record_data,
+    record_failure,
     record_gate,
     record_stage,
     record_state,
 )
+from thaw.tracking.registry import tell_registered
 from thaw.tracking.shipment import Shipment
+from thaw.tracking.summary import NAME_TAG, default_gate
 from thaw.versioning import (
     DvcRepo,
     Snapshot,
@@ -70,9 +73,12 @@ def find_standing_run(root: Path) -> str | None:
 
 @contextlib.contextmanager
 def start_run(
-    root: Path, overrides: dict[str, Any], name: str, flow_run_id: str, logger: Any
+    root: Path, overrides: dict[str, Any], name: str, flow_run_id: str, logger: Any, title: str = ""
 ) -> Iterator["Run"]:
     """Hold the workspace for a whole run: parameters are changed, stages run and booked by one at a time.
+
+    Args:
+        title: the run's name in MLflow; empty: one that tells its result.
 
     Raises:
         ThawError: another run holds the workspace, and `THAW_NO_WAIT` is set, or a parameter is wrong.
@@ -80,11 +86,11 @@ def start_run(
     with explaining_disk(), _workspace(root, "THAW_NO_WAIT" not in os.environ, logger):
         if overrides:
             override_params(root / "params.yaml", overrides)
-        run = Run(root, name, flow_run_id, logger)
+        run = Run(root, name, flow_run_id, logger, title)
         try:
             yield run
         except Exception as error:
-            run.close("FAILED" if not isinstance(error, StageKilled) else None)
+            run.fail(error)
             raise
         except BaseException:
             run.close(None)
@@ -114,13 +120,15 @@ def _workspace(root: Path, wait: bool, logger: Any) -> Iterator[None]:
 class Run:
     """The run in progress. Made by `start_run`."""
 
-    def __init__(self, root: Path, name: str, flow_run_id: str, logger: Any) -> None:
+    def __init__(self, root: Path, name: str, flow_run_id: str, logger: Any, title: str) -> None:
         self.root = root
         self.logger = logger
         self._params_text = (root / "params.yaml").read_bytes()
         self.params = load_params(root / "params.yaml")
         self.repo = DvcRepo(root)
-        self._name, self._flow_run_id = name, flow_run_id
+        self._name, self._flow_run_id, self._title = name, flow_run_id, title
+        self._stage = ""
+        self._model_dir: Path | None = None
         self._outcomes: dict[str, str] = {}
         self.outdated: list[str] = []
         """At the end, the stages that are out of date: where there are any, `reports` hold another run's result."""
@@ -130,8 +138,8 @@ class Run:
         self._shipment.begin(self.outbox)
         try:
             self._get_ready()
-        except Exception:
-            self.close("FAILED")
+        except Exception as error:
+            self.fail(error)
             raise
 
     def _get_ready(self) -> None:
@@ -144,10 +152,12 @@ class Run:
     def _open(self) -> None:
         """Open the run in the outbox, or say what it stands on now: after a kill it is found by this fingerprint."""
         tags = run_data.describe_run(self.root) | {"prefect.flow_run_id": self._flow_run_id}
+        tags |= {NAME_TAG: self._title} if self._title else {}
         params = self.params.flat(self.params.sections())
         self.outbox.open_run(
-            "pipeline", self._name, tags=tags, params=params, fingerprint=self._fingerprint()
-        )
+            "pipeline", self._title or self._name, tags=tags, params=params, fingerprint=self._fingerprint(),
+            unshown=default_gate(params)
+        )  # fmt: skip
 
     def plan(self, only: str | None = None, from_stage: str | None = None) -> list[StageSpec]:
         """The stages to look at, in order (`thaw.versioning.choose_stages`)."""
@@ -162,6 +172,7 @@ class Run:
             ThawError: the stage refuses its input, or it is missing.
             StageFailed, StageKilled: it did not end well.
         """
+        self._stage = spec.name
         spec.require_inputs(self.root)
         with self.repo.reserved(spec.name):
             snapshot = self.repo.snapshot(spec.name)
@@ -236,6 +247,16 @@ class Run:
         first_step = run_data.epochs_before(self.repo.stages(), spec.name)
         hashes = self.repo.booked_output_hashes(spec.name) | self.repo.made_inputs(snapshot)
         record_stage(self.outbox, StageFacts(spec, outcome, first_step, hashes), model_name(self.root))
+        if outcome != "unchanged":
+            self._model_dir = spec.outputs.get("evaluated_dir", self._model_dir)
+
+    def fail(self, error: Exception) -> None:
+        """End the run with the reason; one whose stage was killed stays open."""
+        if isinstance(error, StageKilled):
+            self.close(None)
+            return
+        record_failure(self.outbox, self._stage, error)
+        self.close("FAILED")
 
     def close(self, status: str | None) -> None:
         """End the run in MLflow, and wait until everything is there; where tracking is down, say so and go on.
@@ -260,6 +281,8 @@ class Run:
         problem = self._shipment.wait()
         if problem:
             self.logger.warning("%s", problem)
+        elif self._model_dir:
+            self.logger.info("%s", tell_registered(self.root, self._model_dir))
 
     def _keep_state(self, status: str) -> None:
         """Record what it takes to have this run again; it stands in MLflow all the same where that cannot be."""

@@ -40,6 +40,9 @@ def run(
             autocompletion=complete_override,
         ),
     ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The run's name in MLflow; without one its result and parameters.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would run and why, and change nothing.")
     ] = False,
@@ -60,6 +63,7 @@ def run(
       thaw run
       thaw run -S fine_tune.learning_rate=5e-6 -S fine_tune.epochs=5
       thaw run --only evaluate --force
+      thaw run --name "wider head" -S model.head=dense
       thaw run --from fine_tune --dry-run
     """
     root = find_root()
@@ -70,7 +74,8 @@ def run(
         forecast = _forecast(root, values, only, from_stage, force)
         _print_forecast(forecast, quiet, as_json)
         return
-    parameters = {"only": only, "from_stage": from_stage, "force": force, "overrides": changes, "wait": wait}
+    parameters = {"only": only, "from_stage": from_stage, "force": force, "overrides": changes, "name": name}
+    parameters["wait"] = wait
     flags = [flag for flag, given in (("--json", as_json), ("--quiet", quiet)) if given]
     execute_flow(root, ["run", json.dumps(parameters), *flags])
 
