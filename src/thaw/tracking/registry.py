@@ -53,7 +53,7 @@ class Registry:
         )
         champion = choose_champion(self._champion(name, older), made)
         if champion is not None:
-            self._client.set_registered_model_alias(name, CHAMPION, champion.version)
+            self._client.set_registered_model_alias(name, CHAMPION, str(champion.version))
         kept = read_json(self._path) if self._path.exists() else {}
         entry = {"name": name, "version": str(made.version), "accuracy": tags.get(ACCURACY_TAG, "")}
         versions = kept.get("versions", {}) | {weights: entry}
@@ -119,3 +119,14 @@ def tell_registered(home: Path, model_dir: Path) -> str:
         return ""
     stands = "it is the champion" if entry["version"] == champion else f"champion stays v{champion}"
     return f"model {entry['name']}: v{entry['version']} registered; {stands if champion else 'no champion'}"
+
+
+def name_model(home: Path, model_dir: Path) -> str:
+    """One line that says which model is used: `model: thaw v2, test accuracy 0.8963 (champion: v1)`."""
+    entry, champion = registered_as(home, model_dir)
+    if not entry:
+        return f"model: {model_dir}, not registered"
+    judged = f", test accuracy {float(entry['accuracy']):.4f}" if entry["accuracy"] else ""
+    if entry["version"] == champion:
+        return f"model: {entry['name']} v{champion}, the champion{judged}"
+    return f"model: {entry['name']} v{entry['version']}{judged}" + (f" (champion: v{champion})" if champion else "")

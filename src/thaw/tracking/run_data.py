@@ -73,7 +73,7 @@ def record_findings(outbox: Outbox, run: str, findings_path: Path, each: bool = 
     findings = read_json(findings_path)
     totals = {name: value for name, value in findings.get("totals", {}).items() if isinstance(value, int)}
     counts = totals | findings["severities"] | (findings["checks"] if each else {})
-    outbox.log_metrics(run, {f"data/{name}": float(value) for name, value in counts.items()})
+    outbox.log_metrics(run, {f"validate/{name}": float(value) for name, value in counts.items()})
 
 
 def curve_metrics(values: Mapping[str, float]) -> dict[str, float]:
@@ -117,12 +117,12 @@ def result_metrics(path: Path) -> dict[str, float]:
     """The finite numbers of a file of metrics, as a run has them.
 
     `test/accuracy`, with `test/accuracy_low` and `_high` as the ends of its interval; what is nested has a section of its own
-    by its first key (`slices/type.mono.accuracy`), without intervals.
+    by its first key (`test_slices/type.mono.accuracy`), without intervals.
     """
     values = read_json(path)
     flat = {name: value for name, value in flatten(values).items() if not _DETAIL.intersection(name.split("."))}
     named = {
-        name.replace(".", "/", 1) if isinstance(values.get(name.split(".")[0]), dict) else f"test/{name}": value
+        f"test_{name.replace('.', '/', 1)}" if isinstance(values.get(name.split(".")[0]), dict) else f"test/{name}": value
         for name, value in flat.items()
     }
     intervals = values.get("interval", {})

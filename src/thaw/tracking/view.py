@@ -13,7 +13,9 @@ from collections.abc import Iterable, Sequence
 
 VIEW_KEY = "thaw"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
-_HEADLINE = ("test/accuracy", "test/accuracy_low", "test/accuracy_high")
+_ACCURACY = "metrics.`test/accuracy`"
+_ACCURACY_PIXELS = 105
+_COLUMN_PIXELS = 150
 _STANDING = (
     "fine_tune.learning_rate",
     "fine_tune.epochs",
@@ -27,24 +29,24 @@ _MOST_CHANGED = 6
 
 
 def view_columns(changed: Iterable[str] = ()) -> list[str]:
-    """MLflow's columns: the result and its interval, the parameters in which runs differ, then those that people change."""
+    """MLflow's columns: the result, the parameters in which runs differ, then those that people change."""
     params = dict.fromkeys([*list(changed)[:_MOST_CHANGED], *_STANDING])
-    return [f"metrics.`{name}`" for name in _HEADLINE] + [f"params.`{name}`" for name in params]
+    return [_ACCURACY, *(f"params.`{name}`" for name in params)]
 
 
 def encode_view(columns: Sequence[str]) -> str:
     """A view of pipeline runs, the best test accuracy first, as MLflow packs it: the same text for the same columns."""
     state = {
         "searchFilter": "tags.`thaw.run` = 'pipeline'",
-        "orderByKey": "metrics.`test/accuracy`",
+        "orderByKey": _ACCURACY,
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
         "selectedColumns": list(columns),
-        "columnOrder": [],
-        "columnWidths": {},
+        "columnOrder": list(columns),
+        "columnWidths": dict.fromkeys(columns, _COLUMN_PIXELS) | {_ACCURACY: _ACCURACY_PIXELS},
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],
