@@ -12,7 +12,10 @@ import math
 import multiprocessing
 import os
 import resource
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -30,17 +33,18 @@ PROFILES: dict[str, dict[str, Any]] = {
 COLUMNS = ("accuracy", "weighted", "mono", "poly")
 
 
-def run_seed(profile: str, seed: int, folder: Path) -> dict[str, float]:
-    """Run the pipeline for one seed; gives the accuracies on its test cells, minutes, and peak memory in GB."""
+def run_seed(profile: str, seed: int, root: Path) -> dict[str, float]:
+    """Run the pipeline for one seed in the project at `root`: the accuracies on its test cells, minutes, peak memory in GB."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from thaw.stages import configure_logging
 
     configure_logging()
+    shutil.rmtree(root / ".thaw")  # no seed gains by what another one kept
     began = time.perf_counter()
-    _run_stages(_profile_params(profile, seed), seed, folder)
+    _run_stages(_profile_params(profile, seed), root, "split", "evaluate")
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     minutes = (time.perf_counter() - began) / 60
-    score = _score(folder / "predictions.csv", folder / str(seed) / "test.csv")
+    score = _score(root / "reports" / "predictions.csv", root / "data" / "splits" / "test.csv")
     return score | {"minutes": minutes, "peak_gb": peak_gb}
 
 
@@ -55,36 +59,18 @@ def _profile_params(profile: str, seed: int) -> Any:
     return parse_params(values, profile)
 
 
-def _run_stages(params: Any, seed: int, folder: Path) -> None:
-    from thaw.stages.augment import augment
-    from thaw.stages.evaluate import evaluate
-    from thaw.stages.extract import extract
-    from thaw.stages.fine_tune import fine_tune
-    from thaw.stages.split import split
-    from thaw.stages.train_frozen import train_frozen
+def _run_stages(params: Any, root: Path, first: str, last: str) -> None:
+    """The stages of the project's own graph from `first` to `last`, each on a clean place."""
+    from thaw.stages import call_stage
+    from thaw.versioning import DvcRepo
 
-    home, raw_dir = folder / str(seed), folder / "raw"
-    home.mkdir()
-    train, validation, test = (home / f"{name}.csv" for name in ("train", "validation", "test"))
-    classes, views, features, frozen, tuned = (home / name for name in ("classes.json", "views", "features", "frozen", "tuned"))
-    pretrained = Path(__file__).parents[1] / "models" / "pretrained"
-    curves = home / "frozen_curve.csv", home / "tuned_curve.csv"
-    split(params.split, seed, folder / "manifest.parquet", folder / "findings.json", train, validation, test, classes)
-    augment(params.augment, seed, raw_dir, train, validation, views, home / "sheet.png")
-    extract(params.extract, params.model, views, pretrained, features, home / "e")
-    train_frozen(
-        params.train_frozen, seed, params.model, features, views, train, validation, classes, pretrained,
-        frozen, curves[0], home / "t",
-    )  # fmt: skip
-    fine_tune(
-        params.fine_tune, seed, params.extract, params.compute, views, train, validation, classes, frozen, tuned, curves[1],
-        home / "f",
-    )  # fmt: skip
-    evaluate(
-        params.evaluate, seed, params.extract, raw_dir, test, classes, tuned, *curves, folder / "metrics.json",
-        folder / "predictions.csv", home / "class_metrics.csv", home / "confusion.csv", home / "pictures", home / "evaluated",
-        home / "v",
-    )  # fmt: skip
+    specs = DvcRepo(root).stages()
+    names = [spec.name for spec in specs]
+    for spec in specs[names.index(first) : names.index(last) + 1]:
+        for output in spec.outputs.values():
+            shutil.rmtree(output) if output.is_dir() else output.unlink(missing_ok=True)
+            output.parent.mkdir(parents=True, exist_ok=True)
+        call_stage(spec, root, params)
 
 
 def _score(predictions_path: Path, test_path: Path) -> dict[str, float]:
@@ -97,14 +83,17 @@ def _score(predictions_path: Path, test_path: Path) -> dict[str, float]:
     return {"accuracy": right.mean(), "weighted": weighted, "mono": by_type["mono"], "poly": by_type["poly"]}
 
 
-def _prepare(folder: Path) -> None:
+def _prepare(root: Path) -> None:
+    """A project with the set in it, judged by the gate."""
     from thaw.demo import lay_out
     from thaw.params import Params
-    from thaw.stages.validate import validate
 
-    lay_out("elpv", folder / "raw")
-    paths = folder / "manifest.parquet", folder / "findings.json", folder / "gate.md"
-    validate(Params().section("validate"), folder / "raw", *paths, folder / "gate")
+    shutil.copy(Path(__file__).parents[1] / "dvc.yaml", root)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"], cwd=root, check=True)
+    for name in ("data/contract", "models/pretrained"):
+        (root / name).mkdir(parents=True)
+    lay_out("elpv", root / "data" / "raw")
+    _run_stages(Params(), root, "validate", "validate")
 
 
 def interval(values: list[float]) -> float:
@@ -125,11 +114,11 @@ def main() -> None:
     print("| seed | accuracy | weighted | mono | poly | minutes | peak GB |\n|---|---:|---:|---:|---:|---:|---:|")
     results = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _prepare(folder)
+        root = Path(name)
+        _prepare(root)
         for seed in options.seeds:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
-                results.append(pool.apply(run_seed, (options.profile, seed, folder)))
+                results.append(pool.apply(run_seed, (options.profile, seed, root)))
             shares = " | ".join(f"{results[-1][column]:.4f}" for column in COLUMNS)
             print(f"| {seed} | {shares} | {results[-1]['minutes']:.1f} | {results[-1]['peak_gb']:.1f} |", flush=True)
     if len(results) < 2:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from thaw.gate.checks.drift import check_splits
 from thaw.gate.checks.structure import check_structure, count_images, usable
-from thaw.gate.duplicates import exact_clusters, near_clusters, report_clusters
+from thaw.gate.duplicates import exact_clusters, kept_first, near_clusters, report_clusters
 from thaw.gate.findings import Findings
 from thaw.gate.rows import Rows
 from thaw.gate.scan.fingerprint import BYTES, FREQUENCIES
@@ -68,10 +68,10 @@ def main() -> None:
     params = ValidateParams()
     findings = Findings(params.severity)
     begin = time.perf_counter()
-    equal = exact_clusters(rows)
+    equal = kept_first(rows, exact_clusters(rows))
     report_clusters(rows, equal, "duplicate", findings)
     found = near_clusters(rows, equal, params.limits.near_duplicate_distance)
-    report_clusters(rows, found.members, "near_duplicate", findings, found.distances)
+    report_clusters(rows, kept_first(rows, found.members), "near_duplicate", findings, found.distances)
     counts = count_images(rows, {split: {"cat", "dog"} for split in ("train", "test")}, findings)
     check_structure(counts, params.limits, findings)
     check_splits(rows, usable(rows, findings), params.limits, findings)

@@ -28,9 +28,12 @@ def build_backbone(architecture: str, weights: str) -> tuple[Any, dict[str, Any]
     import keras
 
     if architecture == "efficientnet_lite0":
-        from thaw.models import lite0
+        from thaw.models.efficientnet_lite import efficientnet_lite, load_imagenet
 
-        return lite0((SIDE, SIDE, 3)), {"preprocessing_function": lambda pixels: (pixels - 127.0) / 128.0}
+        scaled = keras.Input((SIDE, SIDE, 3))
+        backbone = keras.Model(scaled, efficientnet_lite(scaled, architecture))
+        load_imagenet(backbone, architecture)
+        return backbone, {"preprocessing_function": lambda pixels: (pixels - 127.0) / 128.0}
     backbone = keras.applications.VGG16(weights=None, include_top=False, input_shape=(SIDE, SIDE, 3))
     if weights:
         backbone.load_weights(weights)

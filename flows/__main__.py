@@ -4,12 +4,11 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 from flows.ending import run_pipeline
 from flows.processes import StageFailed, StageKilled
-from flows.results import Outcome, describe_outdated, result_rows
+from flows.results import Outcome, describe_outdated, read_metrics, result_rows
 from flows.run import find_standing_run, shipment_of
 from flows.server import Server, use_named_server
 from thaw import telemetry
@@ -57,12 +56,12 @@ def _run(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
     root = find_root()
     if not values.pop("wait"):
         os.environ["THAW_NO_WAIT"] = "1"
-    if not any(values.values()):
+    if not any(values[name] for name in ("only", "from_stage", "force", "overrides", "name")):
         run_id = find_standing_run(root)
         if run_id:
             if not as_json and not quiet:
                 print("Nothing to do: every stage is up to date. (--force runs them all the same.)")
-            _show(root, Outcome(run_id), as_json, quiet)
+            _show(Outcome(run_id, metrics=read_metrics(root)), as_json, quiet)
             return
     # Prefect's server takes ten seconds to start: meanwhile the shipper loads MLflow, and this process Prefect and DVC.
     server = None if use_named_server() else Server()
@@ -72,16 +71,13 @@ def _run(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
     preload()
     if server:
         server.wait_until_up()
-    _show(root, run_pipeline(**values), as_json, quiet)
+    _show(run_pipeline(**values), as_json, quiet)
 
 
-def _show(root: Path, outcome: Outcome, as_json: bool, quiet: bool) -> None:
-    """Print the result, if what `reports` hold is one of this run."""
+def _show(outcome: Outcome, as_json: bool, quiet: bool) -> None:
+    """Print the result, if there is one of this run."""
     if as_json:
-        metrics_path = root / "reports" / "metrics.json"
-        known = metrics_path.exists() and not outcome.outdated
-        metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if known else None
-        shown = {"run_id": outcome.run_id, "metrics": metrics, "outdated": list(outcome.outdated)}
+        shown = {"run_id": outcome.run_id, "metrics": outcome.metrics, "outdated": list(outcome.outdated)}
         print(json.dumps(shown, ensure_ascii=False, indent=2))
         return
     if outcome.outdated:
@@ -91,7 +87,7 @@ def _show(root: Path, outcome: Outcome, as_json: bool, quiet: bool) -> None:
     from rich.table import Table
 
     table = Table("metric", "test", "interval", title="Result on the held-out test split")
-    for row in result_rows(root):
+    for row in result_rows(outcome.metrics):
         table.add_row(*row)
     console = Console()
     console.print(table)

@@ -1,4 +1,4 @@
-"""Who may talk to Prefect's server: programs, and its own pages; no page of another site, and nobody by another name.
+"""Who may talk to Prefect's server: programs, and its own pages, which ask it alone; no page of another site, no other name.
 
 Prefect knows no passwords here, and an address on this machine is open to every page that its user visits.
 """
@@ -14,6 +14,14 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+# A page may load from, ask and tell its own server alone. Prefect's compiles schemas (eval) and styles its elements.
+_OWN_SERVER_ONLY = (
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
+    b"form-action 'self'; frame-ancestors 'self'; base-uri 'self'"
+)
 
 
 class OwnPagesOnly:
@@ -35,7 +43,13 @@ class OwnPagesOnly:
         if scope["type"] in ("http", "websocket") and not self._is_own(dict(scope["headers"])):
             await _refuse(scope["type"], send)
             return
-        await self._app(scope, receive, send)
+
+        async def send_restricted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), (b"content-security-policy", _OWN_SERVER_ONLY)]
+            await send(message)
+
+        await self._app(scope, receive, send_restricted)
 
     def _is_own(self, headers: dict[bytes, bytes]) -> bool:
         host = headers.get(b"host", b"").decode("latin-1").lower()

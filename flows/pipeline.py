@@ -15,8 +15,9 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 
 from flows import ending
+from flows.form import Changes, OptionalStageName, StageName, overrides_of
 from flows.processes import StageFailed, StageKilled
-from flows.results import Outcome, describe_outdated, gate_summary, result_table, run_link
+from flows.results import Outcome, describe_outdated, gate_summary, read_metrics, result_table, run_link
 from flows.run import Run, start_run
 from thaw.errors import ThawError
 from thaw.processes import die_with_parent
@@ -27,19 +28,23 @@ from thaw.versioning import StageSpec
 
 @flow(name="thaw", persist_result=False)
 def pipeline(
-    only: str | None = None,
+    change: Changes = {},  # type: ignore[assignment]  # noqa: B006 - what the form begins with
+    overrides: dict[str, Any] = {},  # noqa: B006 - Prefect's form shows an editor for a mapping, and none for one that may be None
+    apply: bool = False,
+    only: list[StageName] = [],  # noqa: B006 - nor a picker
+    from_stage: OptionalStageName = "",
     force: bool = False,
-    overrides: dict[str, Any] | None = None,
-    from_stage: str | None = None,
-    name: str | None = None,
+    name: str = "",
 ) -> Any:
     """Run the stages that are out of date.
 
     Args:
-        only: run this stage and no other.
-        force: run stages that are up to date too.
-        overrides: values to write into `params.yaml` first, by dotted key (`fine_tune.learning_rate`).
+        change: parameters of this run alone, which works in a copy of the project; those left empty are as in params.yaml.
+        overrides: further ones, by their key in params.yaml: {"augment.vertical_flip": false}
+        apply: write what is changed into params.yaml, and run in the project itself.
+        only: run these stages and no other; none is all of them.
         from_stage: run this stage and all that depends on it.
+        force: run stages that are up to date too.
         name: the run's in MLflow; without one it is named by its result and parameters.
 
     Returns:
@@ -51,20 +56,22 @@ def pipeline(
     root = find_root(Path(__file__).parent)
     logger = get_run_logger()
     try:
+        values = overrides_of(Changes.model_validate(change).model_dump(exclude_unset=True), overrides)
         with start_run(
-            root, overrides or {}, flow_run.get_name() or "run", flow_run.get_id() or "", logger, name or ""
+            root, values, apply, flow_run.get_name() or "run", flow_run.get_id() or "", logger, name
         ) as run:
             for spec in run.plan(only, from_stage):
                 _run_stage(run, spec, force)
             versions = run.repo.data_version()
+            metrics = read_metrics(run.root)
     except (ThawError, StageFailed, StageKilled) as error:
         ending.remember(error)
         return _failed(error)
     ids = run.run_ids()
     link = run_link(root, ids)
     data = [f"Data version of {name}: {version}" for name, version in versions.items()]
-    result = describe_outdated(run.outdated) or result_table(root)
-    outcome = Outcome(ids.get("pipeline", ""), run.outdated)
+    result = describe_outdated(run.outdated) or result_table(metrics)
+    outcome = Outcome(ids.get("pipeline", ""), run.outdated, None if run.outdated else metrics)
     ending.remember(outcome)
     _show("result", "\n\n".join([result, *data, link]), "Test metrics")
     for line in filter(None, link.splitlines()):

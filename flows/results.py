@@ -1,6 +1,6 @@
 """What a run shows at its end: a table of test metrics, and where to look further."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ class Outcome:
     """MLflow's; empty while tracking is down."""
     outdated: Sequence[str] = ()
     """The stages that are out of date all the same: what `reports` hold is then no result of this run."""
+    metrics: Mapping[str, Any] | None = None
+    """Of the test split, as `metrics.json` has them; None where there is no result of this run."""
 
 
 def describe_outdated(stages: Sequence[str]) -> str:
@@ -28,12 +30,15 @@ def describe_outdated(stages: Sequence[str]) -> str:
     return f"No result of this run: {', '.join(stages)} {verb} out of date. `thaw run` brings all up to date."
 
 
-def result_rows(root: Path) -> list[tuple[str, str, str]]:
-    """Metric, value and interval of each headline metric of `reports/metrics.json`; none where there is no such file."""
+def read_metrics(root: Path) -> Mapping[str, Any] | None:
+    """What `reports/metrics.json` holds; None where there is no such file."""
     path = root / "reports" / "metrics.json"
-    if not path.exists():
-        return []
-    values = flatten(read_json(path))
+    return dict(read_json(path)) if path.exists() else None
+
+
+def result_rows(metrics: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
+    """Metric, value and interval of each headline metric."""
+    values = flatten(metrics or {})
     return [
         (name, _number(value), _interval(values, name))
         for name, value in values.items()
@@ -41,9 +46,9 @@ def result_rows(root: Path) -> list[tuple[str, str, str]]:
     ]
 
 
-def result_table(root: Path) -> str:
+def result_table(metrics: Mapping[str, Any] | None) -> str:
     """The headline metrics as a Markdown table."""
-    rows = result_rows(root)
+    rows = result_rows(metrics)
     lines = [f"| {name} | {value} | {interval} |" for name, value, interval in rows]
     return "\n".join(["| metric | test | interval |", "|---|---|---|", *lines]) if rows else "No metrics yet."
 

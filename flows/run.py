@@ -7,18 +7,17 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import Timeout
-
+from flows import workspace
 from flows.processes import StageKilled, StageProcess, needs_tensorflow, warm_up
 from thaw.errors import ThawError, explaining_disk
 from thaw.files import digest
 from thaw.params import load_params
 from thaw.params.editing import override_params
-from thaw.project import forget_finished, run_lock, scratch_dir
+from thaw.project import forget_finished, scratch_dir
 from thaw.tracking import run_data
 from thaw.tracking.address import model_name
 from thaw.tracking.follower import JournalFollower
@@ -37,11 +36,13 @@ from thaw.tracking.registry import tell_registered
 from thaw.tracking.shipment import Shipment
 from thaw.tracking.summary import NAME_TAG, default_gate
 from thaw.versioning import (
+    Code,
     DvcRepo,
     Snapshot,
     StageSpec,
     book_experiment,
     choose_stages,
+    current_code,
     take_state,
     write_state,
 )
@@ -73,20 +74,29 @@ def find_standing_run(root: Path) -> str | None:
 
 @contextlib.contextmanager
 def start_run(
-    root: Path, overrides: dict[str, Any], name: str, flow_run_id: str, logger: Any, title: str = ""
+    root: Path, overrides: dict[str, Any], apply: bool, name: str, flow_run_id: str, logger: Any, title: str = ""
 ) -> Iterator["Run"]:
-    """Hold the workspace for a whole run: parameters are changed, stages run and booked by one at a time.
+    """Hold the project for a whole run: parameters are changed, stages run and booked by one at a time.
 
     Args:
+        overrides: values of parameters, by dotted key.
+        apply: write them into the project's `params.yaml`; else a run that has any works in a copy of the project.
         title: the run's name in MLflow; empty: one that tells its result.
 
     Raises:
-        ThawError: another run holds the workspace, and `THAW_NO_WAIT` is set, or a parameter is wrong.
+        ThawError: another run holds the project, and `THAW_NO_WAIT` is set, or a parameter is wrong.
     """
-    with explaining_disk(), _workspace(root, "THAW_NO_WAIT" not in os.environ, logger):
-        if overrides:
-            override_params(root / "params.yaml", overrides)
-        run = Run(root, name, flow_run_id, logger, title)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(explaining_disk())
+        stack.enter_context(workspace.held(root, "THAW_NO_WAIT" not in os.environ, logger))
+        place = root
+        if overrides and apply:
+            for change in override_params(root / "params.yaml", overrides):
+                logger.info("params.yaml: %s", change)
+        elif overrides:
+            place = stack.enter_context(workspace.copied(root, overrides))
+            logger.info("this run's parameters are its own: it works in a copy, and the project stays as it is")
+        run = Run(place, root, name, flow_run_id, logger, title)
         try:
             yield run
         except Exception as error:
@@ -98,32 +108,19 @@ def start_run(
         run.close("FINISHED")
 
 
-@contextlib.contextmanager
-def _workspace(root: Path, wait: bool, logger: Any) -> Iterator[None]:
-    (root / ".thaw").mkdir(exist_ok=True)
-    lock = run_lock(root)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if not wait:
-            raise ThawError(
-                "another run of this project is at work", "Wait for it (without --no-wait), or end it."
-            ) from None
-        logger.info("another run of this project is at work; waiting for it to end")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 class Run:
-    """The run in progress. Made by `start_run`."""
+    """The run in progress. Made by `start_run`.
 
-    def __init__(self, root: Path, name: str, flow_run_id: str, logger: Any, title: str) -> None:
-        self.root = root
+    Args:
+        root: where it works: the project's folder, or a copy of it.
+        home: the project's folder, from which runs are recorded.
+    """
+
+    def __init__(self, root: Path, home: Path, name: str, flow_run_id: str, logger: Any, title: str) -> None:
+        self.root, self.home = root, home
         self.logger = logger
         self._params_text = (root / "params.yaml").read_bytes()
+        self._code = None if root == home else _code_of(home)
         self.params = load_params(root / "params.yaml")
         self.repo = DvcRepo(root)
         self._name, self._flow_run_id, self._title = name, flow_run_id, title
@@ -132,8 +129,8 @@ class Run:
         self._outcomes: dict[str, str] = {}
         self.outdated: list[str] = []
         """At the end, the stages that are out of date: where there are any, `reports` hold another run's result."""
-        self.outbox = find_unfinished(root, "pipeline", self._fingerprint()) or create_outbox(root)
-        self._shipment = shipment_of(root)
+        self.outbox = find_unfinished(home, "pipeline", self._fingerprint()) or create_outbox(home)
+        self._shipment = shipment_of(home)
         self._open()
         self._shipment.begin(self.outbox)
         try:
@@ -159,7 +156,7 @@ class Run:
             unshown=default_gate(params)
         )  # fmt: skip
 
-    def plan(self, only: str | None = None, from_stage: str | None = None) -> list[StageSpec]:
+    def plan(self, only: Sequence[str] = (), from_stage: str = "") -> list[StageSpec]:
         """The stages to look at, in order (`thaw.versioning.choose_stages`)."""
         chosen = choose_stages(self.repo, self.repo.changed, only, from_stage)
         return [self.repo.stage(name) for name in chosen]
@@ -246,7 +243,7 @@ class Run:
                 self.logger.info("%s: data version %s", name, version)
         first_step = run_data.epochs_before(self.repo.stages(), spec.name)
         hashes = self.repo.booked_output_hashes(spec.name) | self.repo.made_inputs(snapshot)
-        record_stage(self.outbox, StageFacts(spec, outcome, first_step, hashes), model_name(self.root))
+        record_stage(self.outbox, StageFacts(spec, outcome, first_step, hashes), model_name(self.home))
         if outcome != "unchanged":
             self._model_dir = spec.outputs.get("evaluated_dir", self._model_dir)
 
@@ -282,14 +279,14 @@ class Run:
         if problem:
             self.logger.warning("%s", problem)
         elif self._model_dir:
-            self.logger.info("%s", tell_registered(self.root, self._model_dir))
+            self.logger.info("%s", tell_registered(self.home, self._model_dir))
 
     def _keep_state(self, status: str) -> None:
         """Record what it takes to have this run again; it stands in MLflow all the same where that cannot be."""
         try:
-            state = take_state(self.repo, self._params_text)
+            state = take_state(self.repo, self._params_text, code=self._code)
             record_state(self.outbox, functools.partial(write_state, state=state))
-            experiment = book_experiment(self.root, state, self._name) if status == "FINISHED" else ""
+            experiment = book_experiment(self.home, state, self._name) if status == "FINISHED" else ""
             if experiment:
                 self.outbox.log_tags("pipeline", {EXPERIMENT_TAG: experiment})
         except (ThawError, OSError) as error:
@@ -298,6 +295,14 @@ class Run:
     def run_ids(self) -> dict[str, str]:
         """MLflow's run ids (`thaw.tracking.outbox.Outbox.run_ids`)."""
         return self.outbox.run_ids()
+
+
+def _code_of(home: Path) -> Code:
+    repo = DvcRepo(home)
+    try:
+        return current_code(repo)
+    finally:
+        repo.close()
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from flows.origins import App, Message, OwnPagesOnly, Receive, Send
 from thaw.addresses import LOOPBACK, require_prefect, server_url
 from thaw.errors import ThawError
 from thaw.processes import start_supervised
+from thaw.project import find_root
 
 _START_SECONDS = 180.0
 _POLL_SECONDS = 0.1
@@ -122,13 +123,24 @@ class _OneAtATime:
         await self._app(scope, receive, release_when_started)
 
 
+def _keep_runs_in(root: Path) -> None:
+    """Have the server keep this project's runs apart, unless `PREFECT_HOME` names a place; the user's profile still counts."""
+    if not os.environ.get("PREFECT_HOME"):
+        os.environ.setdefault("PREFECT_PROFILES_PATH", str(Path.home() / ".prefect" / "profiles.toml"))
+        os.environ["PREFECT_HOME"] = str(root / ".thaw" / "prefect")
+
+
 def serve(host: str, port: int) -> None:
     """Serve Prefect's interface and pages until SIGTERM."""
+    _keep_runs_in(find_root())
     os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = server_url(host, port)
     os.environ["PREFECT_UI_API_URL"] = (
         "/api"  # whichever of this machine's addresses the page was asked for at
     )
     os.environ["PREFECT__SERVER_FINAL"] = "1"
+    # Its second interface asks a company that counts visits, and no setting of Prefect's keeps it from that.
+    os.environ["PREFECT_SERVER_UI_V2_ENABLED"] = "false"
+    os.environ["PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT"] = "false"
     import uvicorn
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings

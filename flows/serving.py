@@ -6,9 +6,9 @@ from pathlib import Path
 
 from flows.server import use_named_server
 from thaw.errors import ThawError
+from thaw.project import project_name
 from thaw.redaction import redact
 
-DEPLOYMENT = "pipeline"
 _SETTLE_MS = 2000
 
 log = logging.getLogger("thaw.serving")
@@ -31,9 +31,14 @@ def serve(root: Path, cron: str | None = None, watch: bool = False) -> None:
     from flows.pipeline import pipeline
 
     if watch:
-        threading.Thread(target=_watch, args=(root / "data" / "raw",), name="watch", daemon=True).start()
+        threading.Thread(target=_watch, args=(root / "data" / "raw", project_name(root)), name="watch", daemon=True).start()
+    name = project_name(root)
     pipeline.serve(
-        name=DEPLOYMENT, cron=cron, limit=1, description="thaw's pipeline: the stages that are out of date"
+        name=name,
+        tags=[name],
+        cron=cron,
+        limit=1,
+        description=f"thaw's pipeline in {root.name}: the stages that are out of date",
     )
 
 
@@ -47,7 +52,7 @@ def _require_schedule(cron: str) -> None:
         raise ThawError(f"--cron {cron!r}: not a schedule", cure) from None
 
 
-def _watch(raw_dir: Path) -> None:
+def _watch(raw_dir: Path, deployment: str) -> None:
     from prefect.deployments import run_deployment
     from watchfiles import watch
 
@@ -55,6 +60,6 @@ def _watch(raw_dir: Path) -> None:
     for changes in watch(raw_dir, debounce=_SETTLE_MS, step=_SETTLE_MS // 2, watch_filter=None):
         print(f"{len(changes)} files changed in {raw_dir.name}; starting a run", flush=True)
         try:
-            run_deployment(f"thaw/{DEPLOYMENT}", timeout=0, tags=["data-changed"])
+            run_deployment(f"thaw/{deployment}", timeout=0, tags=["data-changed"])
         except Exception as error:
             print(redact(f"the run could not be started: {error}"), flush=True)

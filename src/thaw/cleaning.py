@@ -1,11 +1,12 @@
-"""Move what the gate refuses out of the folder, and bring it back. Nothing is ever deleted.
+"""Move what the gate refuses out of the folder, or rename it in there, and bring it back. Nothing is ever deleted.
 
 Each cleaning is a batch: `<folder>.quarantine/<number>/` with `manifest.json`, written before the first move, and the files
-under `files/` with the paths that they had.
+under `files/` with the paths that they had; what was renamed stays in the folder.
 """
 
 import errno
 import os
+import re
 import shlex
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -17,22 +18,29 @@ from thaw.files import read_json, write_json
 from thaw.gate.checks import CHECKS
 from thaw.gate.findings import Finding
 from thaw.gate.inspection import Inspection
-from thaw.gate.scan.layout import printable
+from thaw.layout import IMAGE_SUFFIXES, is_image_name, printable, promised_format
 
 _MANIFEST = "manifest.json"
 _HAND_MADE = {"duplicate_across_classes", "duplicate_across_splits"}
 """A person decides which copy goes: moved only when the check is named."""
+_PICTURE_SUFFIX = re.compile(
+    rf".+?(?:{'|'.join(re.escape(suffix) for suffixes in IMAGE_SUFFIXES.values() for suffix in suffixes)})(?![a-z0-9])",
+    re.IGNORECASE | re.DOTALL,
+)
 _SPLIT_ORDER = {"test": 0, "validation": 1, "train": 2}
 
 
 @dataclass(frozen=True)
 class Move:
-    """A path that leaves the folder, and why; `name` is its bytes in hexadecimal where it is not UTF-8."""
+    """A path that leaves the folder, or gets another name in it, and why."""
 
     path: str
     check: str
     reason: str
     name: str = ""
+    """Its bytes in hexadecimal, where it is not UTF-8."""
+    target: str = ""
+    """Its new path in the folder; empty for one that leaves."""
 
     @property
     def relative(self) -> str:
@@ -84,6 +92,42 @@ def plan_moves(inspection: Inspection, checks: Collection[str] = ()) -> list[Mov
     ]
 
 
+def plan_renames(inspection: Inspection) -> list[Move]:
+    """New names, with the suffix of their format, for pictures whose names have another or none.
+
+    Raises:
+        ThawError: metadata.csv knows some of them by the names that they have.
+    """
+    rows = [row for row in inspection.found if row.check == "wrong_suffix"]
+    known = [row.path for row in rows if row.path in inspection.metadata.values]
+    if known:
+        raise ThawError(
+            f"metadata.csv: has rows for {len(known)} of the pictures to rename, {known[0]} among them",
+            "A row would lose its picture: change the names in both yourself, or leave them; they train as they are.",
+        )
+    taken: set[str] = set()
+    return [
+        Move(row.path, row.check, row.reason, target=_free_name(inspection.root, row, taken))
+        for row in sorted(rows, key=lambda row: row.path)
+    ]
+
+
+def _free_name(root: Path, row: Finding, taken: set[str]) -> str:
+    """A path in the same folder that no file has; it is added to `taken`."""
+    suffix = IMAGE_SUFFIXES[str(row.value)][0]
+    named = _PICTURE_SUFFIX.match(os.path.basename(row.path))  # noqa: PTH119
+    stem = row.path.rstrip(".")
+    if named and promised_format(named[0]) == row.value:
+        stem, suffix = os.path.splitext(os.path.join(os.path.dirname(row.path), named[0]))  # noqa: PTH118, PTH120, PTH122
+    elif is_image_name(row.path):
+        stem = os.path.splitext(row.path)[0]  # noqa: PTH122
+    path, number = stem + suffix, 2
+    while path.casefold() in taken or os.path.lexists(_join(root, path)):
+        path, number = f"{stem}_{number}{suffix}", number + 1
+    taken.add(path.casefold())
+    return path
+
+
 def _kept(inspection: Inspection, checks: Collection[str]) -> set[str]:
     """The copy of each cluster that stays, where clusters across splits or near duplicates are to be moved."""
     split = dict(zip(inspection.rows.paths, inspection.rows.splits, strict=True))
@@ -97,7 +141,7 @@ def _kept(inspection: Inspection, checks: Collection[str]) -> set[str]:
 
 
 def apply_moves(root: Path, moves: list[Move]) -> Path:
-    """Move files out of `root`; returns the batch's folder. Times and permissions go with them.
+    """Move files out of `root`, or rename them in it; returns the batch's folder. Times and permissions go with them.
 
     Raises:
         ThawError: a file cannot be moved; those that were moved stand in the manifest, and can be brought back.
@@ -114,7 +158,7 @@ def apply_moves(root: Path, moves: list[Move]) -> Path:
         batch_dir / _MANIFEST, {"undone": False, "moves": [asdict(one) for one in moves], "folders": times}
     )
     for move in moves:
-        _rename(root, _join(root, move.relative), _join(batch_dir / "files", move.relative))
+        _rename(root, _join(root, move.relative), _place(root, batch_dir, move))
     return batch_dir
 
 
@@ -134,7 +178,7 @@ def undo_last(root: Path) -> list[Move]:
 
 def _restore(root: Path, batch_dir: Path, manifest: dict[str, Any]) -> list[Move]:
     moves = [Move(**one) for one in manifest["moves"]]
-    away = [move for move in moves if os.path.lexists(_join(batch_dir / "files", move.relative))]
+    away = [move for move in moves if os.path.lexists(_place(root, batch_dir, move))]
     for move in away:
         if os.path.lexists(_join(root, move.relative)):
             raise ThawError(
@@ -142,12 +186,17 @@ def _restore(root: Path, batch_dir: Path, manifest: dict[str, Any]) -> list[Move
                 f"Move it away, then run `{clean_command(root)} --undo` again.",
             )
     for move in away:
-        _rename(root, _join(batch_dir / "files", move.relative), _join(root, move.relative))
+        _rename(root, _place(root, batch_dir, move), _join(root, move.relative))
     for folder, modified in manifest["folders"].items():
         path = _join(root, _system_name(folder))
         os.utime(path, ns=(os.stat(path).st_atime_ns, modified))  # noqa: PTH116
     write_json(batch_dir / _MANIFEST, manifest | {"undone": True})
     return away
+
+
+def _place(root: Path, batch_dir: Path, move: Move) -> str:
+    """Where a file is once it was moved."""
+    return _join(root, move.target) if move.target else _join(batch_dir / "files", move.relative)
 
 
 def _rename(root: Path, source: str, target: str) -> None:

@@ -1,6 +1,7 @@
 """Write files whole or not at all: a temporary file beside the target, synced, then renamed."""
 
 import contextlib
+import csv
 import functools
 import hashlib
 import json
@@ -13,9 +14,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thaw.errors import ThawError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _TEMPORARY = re.compile(r"\..*\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part(\..*)?", re.DOTALL)
 
@@ -118,6 +122,17 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 with line feeds, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode())
+
+
+def write_csv(path: Path, table: "pd.DataFrame") -> None:
+    """Write `table` as CSV, as `write_text` does.
+
+    A carriage return in a name ends a line for those who read, and Python's writer leaves it bare: then all text is in quotes.
+    """
+    text = table.to_csv(index=False, lineterminator="\n")
+    if "\r" in text:
+        text = table.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    write_text(path, text)
 
 
 def write_json(path: Path, value: Any) -> None:

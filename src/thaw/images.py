@@ -1,5 +1,6 @@
 """Read a picture file as an array of pixels at the size asked for."""
 
+import io
 import warnings
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -9,12 +10,14 @@ from PIL import (
     AvifImagePlugin,  # noqa: F401  (a plugin that is not imported is not tried)
     Image,
     Jpeg2KImagePlugin,  # noqa: F401
-    TiffImagePlugin,  # noqa: F401
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
 
 from thaw.errors import ThawError
-from thaw.pixels import Reading, Unsupported, orientation, read
+from thaw.pixels import Reading, Unsupported, color, containers, foreign, orientation, read, turn_to_picture
 
 Resize = Literal["stretch", "crop", "pad"]
 
@@ -24,7 +27,46 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF
 MAX_PIXELS = 89_478_485
 """A larger header is refused before anything is decoded: a quarter of a gigabyte of RGB, as Pillow has it."""
 
+MAX_BYTES = 1 << 30
+"""A larger file is not read: no picture of so many pixels needs it."""
+
 warnings.simplefilter("error", Image.DecompressionBombWarning)
+PngImagePlugin.MAX_TEXT_CHUNK = containers.MAX_EXPANDED
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Open the picture in `data`, the bytes of a whole file; its pixels are not decoded yet.
+
+    Raises:
+        NotAPicture: it is something else, known by its first bytes.
+        Unsupported: it is a TIFF of numbers that Pillow has no mode for.
+        Damaged: it is cut, or its checksums are wrong.
+        Exception: whatever Pillow raises for a damaged file.
+    """
+    data = containers.sound(data)
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        if containers.is_cut_head(data):
+            raise containers.Truncated("the file ends within its header") from None
+        if _has_no_mode(data):
+            raise Unsupported("a TIFF of a kind that is not read, such as 64 bits or fractions in colour") from None
+        if kind := foreign.identify(data):
+            raise foreign.NotAPicture(kind) from None
+        raise containers.Damaged("no image format is recognised in it") from None
+    turn_to_picture(image)
+    return image
+
+
+def _has_no_mode(data: bytes) -> bool:
+    """Whether the file is a whole TIFF that says of its numbers what Pillow cannot hold."""
+    if not data.startswith((b"II*\0", b"MM\0*")):
+        return False
+    try:
+        TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+    except Exception as error:  # a damaged header raises many kinds
+        return str(error) == "unknown pixel mode"
+    return False
 
 
 def load(path: Path, height: int, width: int, channels: int, resize: Resize = "stretch") -> np.ndarray:
@@ -73,19 +115,23 @@ def open_picture(
         ThawError: the file is missing, not an image, damaged, or too large to decode.
     """
     try:
-        # A file and not its name: of a name Pillow maps a plain TIFF into memory, and forgets to turn it.
-        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise ThawError(f"{path}: {size:,} bytes, more than {MAX_BYTES:,}", "Look at what it is.")
+        with open_image(path.read_bytes()) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ThawError(
                     f"{path}: {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}", "Scale it down."
                 )
             if at_least and image.format in ("JPEG", "MPO"):
-                image.draft("L" if channels == 1 else None, _draft_size(image, *at_least, resize))
+                is_grey_enough = channels == 1 and color.conversion(image, "RGB").transform is None
+                image.draft("L" if is_grey_enough else None, _draft_size(image, *at_least, resize))
             return read(image)
     except ThawError:
         raise
     except Unsupported as error:
         raise ThawError(f"{path}: {error}", "Convert it to PNG.") from None
+    except foreign.NotAPicture as error:
+        raise ThawError(f"{path}: cannot be read as an image: {error}", error.args[0].cure) from None
     except FileNotFoundError:
         raise ThawError(
             f"{path}: no such file", "Run `thaw run` from `validate` on: the folder changed."

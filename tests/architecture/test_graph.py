@@ -1,6 +1,8 @@
 """`dvc.yaml`, `params.yaml` and the stages agree, by name and by dependency."""
 
 import ast
+import importlib
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -109,18 +111,22 @@ def test_a_stage_is_a_module_a_function_and_a_section(spec: StageSpec) -> None:
     ]
     function = next(node for node in functions if node.name == spec.name)
     arguments = {argument.arg for argument in [*function.args.args, *function.args.kwonlyargs]}
-    available = {
-        "params",
-        "compute",
-        "scratch_dir",
-        *spec.inputs,
-        *spec.outputs,
-        *(key for key in spec.keys if key != spec.name),
-    }
-    assert arguments <= available
-    assert set(spec.outputs) <= arguments, "an output that the stage is not told of"
+    shared = {key for key in spec.keys if key != spec.name}
+    assert arguments <= {"params", "compute", "scratch_dir", "inputs", "outputs", *shared}
+    assert arguments >= {"params", "inputs", "outputs", *shared}, "a dependency that the stage is not told of"
     assert spec.name in spec.keys
     assert ast.get_docstring(function)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_a_stage_s_inputs_and_outputs_are_the_paths_of_dvc_yaml(spec: StageSpec) -> None:
+    module = importlib.import_module(f"thaw.stages.{spec.name}")
+    for argument, declared in (("inputs", spec.inputs), ("outputs", spec.outputs)):
+        kind = getattr(module, spec.name.title().replace("_", "") + argument.title())
+        assert getattr(module, spec.name).__annotations__[argument] is kind
+        assert kind.__dataclass_params__.frozen
+        assert [field.name for field in fields(kind) if field.type is not Path] == []
+        assert {field.name for field in fields(kind)} == set(declared)
 
 
 def test_params_yaml_and_its_page_are_as_written_from_the_defaults() -> None:

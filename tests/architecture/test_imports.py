@@ -77,3 +77,40 @@ def test_no_module_has_grown_out_of_hand() -> None:
 
 def _lines(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def test_nothing_is_there_for_tests_alone() -> None:
+    """A function, class or constant of a module that no code, example or benchmark speaks of is dead, however well tested."""
+    live = {name for path in USERS for name in _spoken_of(path)}
+    dead = {f"{path.relative_to(ROOT)}: {name}" for path in SOURCES for name in _defined(path) - live}
+    assert dead == set()
+
+
+USERS = [*SOURCES, *(path for folder in ("examples", "benchmarks") for path in (ROOT / folder).rglob("*.py"))]
+CALLED_BY_LIBRARIES = {"_load_pyfunc"}  # by MLflow
+
+
+def _defined(path: Path) -> set[str]:
+    """What a module defines at its top, but for what a decorator registers, or is found by its module's name (a stage)."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not getattr(node, "decorator_list", []):
+            names.add(node.name)
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("__")} - CALLED_BY_LIBRARIES - {path.stem}
+
+
+def _spoken_of(path: Path) -> set[str]:
+    """Names that are read, looked up or imported, or stand as a text (some are found by name); no re-export counts."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            names.add(node.attr)
+        elif isinstance(node, ast.ImportFrom) and path.name != "__init__.py":
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and path.name != "__init__.py":
+            names.add(node.value)
+    return names

@@ -11,7 +11,7 @@ from thaw import images
 from thaw.augmentation import make_view, open_views, picture_key, shards
 from thaw.errors import ThawError
 from thaw.params import AugmentParams
-from thaw.stages.augment import augment
+from thaw.stages.augment import AugmentInputs, AugmentOutputs, augment
 
 PARAMS = AugmentParams(image_size=24, views=5, rotation_degrees=10, brightness=0.1, contact_sheet_images=4)
 
@@ -35,8 +35,8 @@ def project(tmp_path_factory):
 
 
 def run(project, views_dir, params=PARAMS, seed=1):
-    tables = project / "train.csv", project / "validation.csv"
-    augment(params, seed, project / "raw", *tables, views_dir, views_dir.with_suffix(".png"))
+    inputs = AugmentInputs(project / "raw", project / "train.csv", project / "validation.csv")
+    augment(params, seed, inputs, AugmentOutputs(views_dir, views_dir.with_suffix(".png")))
     return {path.name: path.read_bytes() for path in [*views_dir.iterdir(), views_dir.with_suffix(".png")]}
 
 

@@ -18,7 +18,7 @@ ONE_NAME = {
     "force": ("--force", "-f"),
     "dry_run": ("--dry-run",),
 }
-ACTS = {"demo", "data add", "restore", "stage", "ui", "deploy"}
+ACTS = {"demo", "restore", "stage", "ui", "deploy"}
 """What these come to are files or servers, or what DVC runs: they list and report nothing."""
 WITH_PROGRESS = {"run", "demo", "data add", "validate", "clean"}
 

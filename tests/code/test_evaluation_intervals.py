@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import beta, binomtest, t
 
 from thaw.evaluation import Predictions, report_metrics
 from thaw.evaluation.intervals import percentile_interval, resample, share_interval
@@ -70,6 +70,35 @@ def test_groups_of_equal_images_count_as_one_image_each():
     assert right[0] == pytest.approx(binomtest(40, 40).proportion_ci(0.95, method="exact").low, abs=0.01)
 
 
+@pytest.mark.parametrize("right", [36, 1, 40, 0])
+def test_the_interval_of_equal_groups_is_korn_and_graubards(right):
+    """Of 40 groups of 10 equal images the variance is that of a mean of 40; 39 degrees of freedom stand against 399."""
+    groups, images = 40, 400
+    hits = np.repeat(np.arange(groups) < right, 10)
+    effective = (groups - 1) * images / (images - 1) if 0 < right < groups else groups
+    effective *= (t.ppf(0.975, images - 1) / t.ppf(0.975, groups - 1)) ** 2
+    share = right / groups
+    low = beta.ppf(0.025, share * effective, (1 - share) * effective + 1) if right else 0
+    high = beta.ppf(0.975, share * effective + 1, (1 - share) * effective) if right < groups else 1
+    found = share_interval(hits, np.full(images, 0.7), np.repeat(np.arange(groups), 10), 0.95)
+    assert found == pytest.approx((low, high), rel=1e-9)
+
+
+def test_unequal_weights_count_as_kish_says():
+    """Where nothing varies, and where the variance is no larger than that: 1 / sum of squared shares (Kish 1965)."""
+    weights = np.array([1.0, 2, 3, 4])
+    low, high = share_interval(np.ones(4, bool), weights, np.arange(4), 0.9)
+    assert (low, high) == (pytest.approx(0.05 ** (1 / (100 / 30)), rel=1e-9), 1.0)
+    hits = np.array([True, True, True, True, False, False])
+    weights = np.array([1.0, 1, 1, 1, 0.5, 0.5])
+    size = weights.sum() ** 2 / (weights**2).sum()
+    share = weights @ hits / weights.sum()
+    spread = ((weights / weights.sum() * (hits - share)) ** 2).sum()
+    assert share * (1 - share) / spread > size, "the variance alone would promise more images than there are"
+    wanted = beta.ppf(0.05, share * size, (1 - share) * size + 1), beta.ppf(0.95, share * size + 1, (1 - share) * size)
+    assert share_interval(hits, weights, np.arange(6), 0.9) == pytest.approx(wanted, rel=1e-9)
+
+
 def test_images_without_weight_and_a_lone_group_tell_nothing():
     hits, weights = np.array([True, False, True]), np.array([1.0, 0.0, 1.0])
     assert share_interval(hits, weights, np.arange(3), 0.95) == pytest.approx(
@@ -120,6 +149,15 @@ def test_whole_units_are_drawn_within_their_class():
     assert (counts[:, 0] + counts[:, 3] == 2).all()
     assert (counts[:, 5] + counts[:, 6] == 2).all()
     assert len(np.unique(counts, axis=0)) > 5
+
+
+def test_images_without_a_group_are_units_of_their_own():
+    groups = np.array(["b", "", "a", "", "b", ""])
+    units = judge(np.ones(6, bool), groups).units
+    assert (units[:, None] == units).tolist() == [
+        [one == other if groups[one] == "" else groups[one] == groups[other] for other in range(6)] for one in range(6)
+    ]
+    assert len(set(judge(np.ones(6, bool)).units)) == 6
 
 
 def test_a_unit_of_two_classes_is_drawn_whole():

@@ -102,6 +102,17 @@ def test_a_class_never_predicted_counts_with_precision_0():
     assert measured["roc_auc"][0] == pytest.approx(0.5)
 
 
+def test_a_class_without_images_does_not_count_though_it_is_predicted():
+    labels, said = np.array([0, 0, 1, 1, 1]), np.array([0, 2, 1, 1, 0])
+    predictions = Predictions(["a", "b", "c"], labels, np.eye(3)[said] * 0.8 + 0.05, np.ones(5))
+    measured = measure(predictions, np.ones((1, 5)))
+    options = {"labels": [0, 1], "average": "macro"}  # the classes present
+    for name in ("precision", "recall", "f1"):
+        wanted = getattr(reference, f"{name}_score")(labels, said, **options)
+        assert measured[name][0] == pytest.approx(wanted)
+    assert measured["balanced_accuracy"][0] == measured["recall"][0]
+
+
 @pytest.mark.parametrize("logits", [np.array([[-800.0], [0.0], [800.0]]), np.array([-800.0, 0.0, 800.0])])
 def test_one_logit_is_the_positive_class(logits):
     assert np.allclose(probabilities_of(logits), [[1, 0], [0.5, 0.5], [0, 1]])

@@ -6,7 +6,7 @@ from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions
 from thaw.evaluation.examples import caption, choose_examples
 from thaw.evaluation.mistakes import draw_mistakes
-from thaw.evaluation.plots import draw_judgement, draw_learning_curves
+from thaw.evaluation.plots import draw_learning_curves, draw_predictions
 
 HEADER = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n"
 AWKWARD = ["_hidden", "$x^$", "猫", "a name so long that it would not fit anywhere at all", "e", "f"]
@@ -34,7 +34,7 @@ def pictures(folder):
 def test_pictures_are_the_same_bytes_again_and_carry_no_metadata(tmp_path, classes):
     predictions = judge(classes, 100)
     for name in ("one", "two"):
-        draw_judgement(predictions, tmp_path / name)
+        draw_predictions(predictions, tmp_path / name)
     assert pictures(tmp_path / "one") == pictures(tmp_path / "two")
     assert set(pictures(tmp_path / "one")) == {
         "roc.png", "precision_recall.png", "confusion.png", "reliability.png",
@@ -52,7 +52,7 @@ def test_pictures_are_the_same_bytes_again_and_carry_no_metadata(tmp_path, class
 )
 def test_degenerate_splits_are_drawn_all_the_same(tmp_path, labels):
     shares = np.tile([0.5, 0.5], (len(labels), 1))
-    draw_judgement(Predictions(["a", "b"], labels, shares, np.ones(len(labels))), tmp_path)
+    draw_predictions(Predictions(["a", "b"], labels, shares, np.ones(len(labels))), tmp_path)
     assert len(pictures(tmp_path)) == 4
 
 
@@ -60,7 +60,7 @@ def test_a_hundred_classes_are_drawn(tmp_path):
     random = np.random.default_rng(0)
     shares = probabilities_of(random.normal(size=(300, 100)))
     names = [f"class {i}" for i in range(100)]
-    draw_judgement(Predictions(names, random.integers(0, 100, 300), shares, np.ones(300)), tmp_path)
+    draw_predictions(Predictions(names, random.integers(0, 100, 300), shares, np.ones(300)), tmp_path)
     assert max(Image.open(tmp_path / "confusion.png").size) < 2000
 
 
@@ -138,6 +138,16 @@ def test_the_surest_mistakes_and_right_answers_are_explained_class_by_class():
     assert sorted(choose_examples(predictions, 99)) == list(range(6))
     assert caption(predictions, 4, "b/5.png") == "95% a, but it is b: b/5.png"
     assert caption(predictions, 1, "b/2.png") == "80% b, rightly: b/2.png"
+
+
+def test_of_more_classes_the_surest_has_the_highest_probability():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.0, 0.1, 0.9], [0.6, 0.0, 0.4]])
+    predictions = Predictions(["a", "b", "c"], np.array([0, 0, 1, 2, 0]), probabilities, np.ones(5), threshold=0.9)
+    assert predictions.certainty.tolist() == [0.7, 0.8, 0.4, 0.9, 0.6]
+    assert choose_examples(predictions, 4) == [1, 2, 0, 3], "two mistakes, then of each class the surest"
+    assert choose_examples(predictions, 5) == [1, 2, 0, 3, 4]
+    assert choose_examples(predictions, 3) == [1, 0, 3]
+    assert caption(predictions, 1, "x.png") == "80% b, but it is a: x.png"
 
 
 def test_surest_is_how_far_beyond_the_threshold():

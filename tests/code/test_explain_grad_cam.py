@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from thaw.errors import ThawError
-from thaw.explain.drawing import draw_grid, overlay, place_heat
+from thaw.explain.drawing import draw_grid, overlay, place_heatmap
 from thaw.explain.filters import find_patterns
 from thaw.explain.geometry import Grid, find_grid, spread_maps
 from thaw.explain.grad_cam import normalize_maps, prepare_grad_cam
@@ -131,7 +131,7 @@ def test_heat_falls_on_its_place_in_the_original(resize, size, hot):
     """One hot point three quarters down and a quarter across the input."""
     heat = np.zeros((40, 40), "float32")
     heat[29:31, 9:11] = 1
-    placed = place_heat(heat, size, (40, 40), resize)
+    placed = place_heatmap(heat, size, (40, 40), resize)
     assert placed.shape == size
     ys, xs = np.nonzero(placed > 0.9)
     expected = min(hot[0], size[0] - 1), hot[1]

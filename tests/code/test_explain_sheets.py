@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from thaw.cli import app
-from thaw.explain.sheets import Picture, draw_sheet
+from thaw.explain.sheets import InputImage, draw_sheet
 from thaw.models import build, save
 from thaw.params import ModelParams
 
@@ -74,7 +74,7 @@ def test_a_missing_image_and_a_missing_model(project, tmp_path):
 def test_a_sheet_for_a_report():
     model = build(ModelParams(architecture="lenet5"), (28, 28, 1), 3, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1)).astype("uint8")
-    pictures = [Picture(each, each, "stretch") for each in pixels]
+    pictures = [InputImage(each, each, "stretch") for each in pixels]
     first, second = (draw_sheet(model, pictures, [1, 0], ["猫: dog 0.9", "b"]) for _ in range(2))
     assert first.tobytes() == second.tobytes()
     assert first.width > 3 * 200

@@ -1,5 +1,6 @@
 """Files are written whole or not at all."""
 
+import csv
 import hashlib
 import os
 import stat
@@ -8,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from thaw import files
@@ -109,3 +112,14 @@ def test_a_folder_is_looked_through_once_a_process(tmp_path: Path, monkeypatch: 
     for number in range(5):
         write_text(tmp_path / f"{number}.txt", "")
     assert looked == [tmp_path.resolve()]
+
+
+def test_a_csv_is_read_back_whatever_its_names_hold(tmp_path):
+    names = ["plain", "a,b", 'q"u"o', "two\nlines", "carriage\rreturn", "both\r\n", " lead", "", "é"]
+    table = pd.DataFrame({"path": names, "weight": np.arange(len(names)) / 4})
+    files.write_csv(tmp_path / "t.csv", table)
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["path", "weight"], *([name, str(at / 4)] for at, name in enumerate(names))]
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv", keep_default_na=False), table)
+    files.write_csv(tmp_path / "t.csv", table[:3])
+    assert (tmp_path / "t.csv").read_bytes() == b'path,weight\nplain,0.0\n"a,b",0.25\n"q""u""o",0.5\n'

@@ -15,8 +15,8 @@ from thaw.gate.checks import CHECKS
 from thaw.gate.checks.drift import critical_distance, distribution_distance
 from thaw.gate.inspection import Inspection, inspect_folder
 from thaw.gate.report.manifest import write_manifest
-from thaw.gate.scan.layout import Layout
 from thaw.gate.scan.survey import read_layout
+from thaw.layout import Layout
 from thaw.params import ValidateParams
 from thaw.params.gate import LimitParams, SeverityParams
 
@@ -75,8 +75,13 @@ def test_one_class_and_empty_class_and_imbalance(tmp_path):
         (["train", "test"], "splits_as_classes", "block"),
         (["Training", "Testing", "holdout"], "splits_as_classes", "block"),
         (["train", "plane"], "", ""),
+        (["train_images", "test_images"], "splits_as_classes", "block"),
+        (["seg_train", "seg_test", "seg_pred"], "splits_as_classes", "block"),
+        (["train", "test", "extra"], "splits_as_classes", "block"),
+        (["valid", "invalid"], "", ""),
         (["images", "masks"], "twins_as_classes", "block"),
         (["train/images", "train/labels", "test/images", "test/labels"], "twins_as_classes", "block"),
+        (["imgs", "GT"], "twins_as_classes", "block"),
         (["photos", "portraits"], "", ""),
     ],
 )
@@ -88,6 +93,19 @@ def test_folders_that_name_no_classes_are_told(tmp_path, folders, check, severit
             picture(np.random.default_rng([number, ord(name)])).save(path)
     named = {row.check: row.severity for row in inspect(tmp_path).found if row.check.endswith("_as_classes")}
     assert named == ({check: severity} if check else {})
+
+
+def test_no_cure_puts_a_test_picture_into_a_class_or_merges_classes(tmp_path):
+    root = tmp_path / "raw"
+    clean_folder(root / "train", images=4, splits=("train",))
+    (root / "test").mkdir()
+    for number in range(3):
+        picture(700 + number).save(root / "test" / f"{number}.png")
+    cures = {row.check: row.cure for row in inspect(root).found}
+    assert "sets images without a label aside" in cures["image_outside_class"]
+    for check in ("image_outside_class", "nested_folder"):
+        assert "`thaw data add data/raw --replace`" in cures[check]
+    assert not any("erge" in check.cure for name, check in CHECKS.items() if name != "class_name_collision")
 
 
 def test_masks_whose_names_do_not_pair_are_a_warning(tmp_path):
@@ -130,10 +148,11 @@ def test_metadata_becomes_columns(tmp_path):
     ("content", "word"),
     [
         (b"a,b\n1,2\n", "path"),
-        (b"path,x\n\xff\xfe,1\n", "cannot be read"),
+        (b"path,x\n\0\xfe,1\n", "zero bytes"),
         (b"path,x\na,b,c\n", "line 2"),
-        (b"", "path"),
-        (b"path,x,x\na,b,c\n", "once"),
+        (b"", "empty"),
+        (b"path,x,x\na,b,c\n", "twice"),
+        (b"path,Group,group\na,b,c\n", "group twice"),
     ],
 )
 def test_bad_metadata_blocks(tmp_path, content, word):
@@ -180,7 +199,7 @@ def test_manifest_follows_the_contract(tmp_path):
     assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
     assert {row["verdict"] for row in rows if row["path"] != "train/cat/bad.png"} == {"ok"}
     bad = next(row for row in rows if row["path"] == "train/cat/bad.png")
-    assert bad["verdict"] == "corrupt"
+    assert bad["verdict"] == "not_a_picture"
     assert bad["reason"]
     good = rows[0]
     assert (good["class"], good["split"], good["format"], good["mode"], good["width"]) == (

@@ -11,7 +11,7 @@ from thaw.errors import ThawError
 from thaw.files import read_json
 from thaw.gate.findings import GateError
 from thaw.params import ComputeParams, ValidateParams
-from thaw.stages.validate import validate
+from thaw.stages.validate import ValidateInputs, ValidateOutputs, validate
 
 OUTPUTS = ("manifest.parquet", "findings.json", "gate.md")
 
@@ -20,12 +20,10 @@ def run(
     raw_dir: Path, out_dir: Path, scratch_dir: Path, params: ValidateParams | None = None, workers: int = 0
 ) -> dict:
     out_dir.mkdir(exist_ok=True)
-    outputs = (out_dir / name for name in OUTPUTS)
-    contract_dir = raw_dir.parent / "data" / "contract"
+    inputs = ValidateInputs(raw_dir, raw_dir.parent / "data" / "contract")
+    outputs = ValidateOutputs(*(out_dir / name for name in OUTPUTS))
     try:
-        validate(
-            params or ValidateParams(), ComputeParams(workers=workers), raw_dir, contract_dir, *outputs, scratch_dir
-        )
+        validate(params or ValidateParams(), ComputeParams(workers=workers), inputs, outputs, scratch_dir)
     finally:
         findings = read_json(out_dir / "findings.json") if (out_dir / "findings.json").exists() else {}
     return findings
@@ -48,11 +46,11 @@ def notebook(tmp_path: Path) -> Path:
 def test_a_hidden_image_stops_the_run_and_is_named(notebook, tmp_path):
     with pytest.raises(GateError) as raised:
         run(notebook, tmp_path / "out", tmp_path / "scratch")
-    for word in ("train/cat/.ipynb_checkpoints/x.png", "thaw clean", "gate.html"):
+    for word in ("train/cat/.ipynb_checkpoints/", "x.png", "thaw clean", "gate.html"):
         assert word in str(raised.value)
     findings = read_json(tmp_path / "out/findings.json")
     assert findings["status"] == "block"
-    row = next(row for row in findings["findings"] if row["path"].endswith("x.png"))
+    row = next(row for row in findings["findings"] if row["path"] == "train/cat/.ipynb_checkpoints/")
     assert set(row) == {"path", "check", "severity", "value", "threshold", "reason", "cure"}
     assert "image_dataset_from_directory takes it for an image of class 'cat'" in row["reason"]
     for name in (*OUTPUTS, "gate.html"):

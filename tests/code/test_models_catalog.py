@@ -7,7 +7,7 @@ import pytest
 
 from thaw.errors import ThawError
 from thaw.models import architectures, check_architecture, pretrained_digest
-from thaw.models.pretrained import locate_weights
+from thaw.models.pretrained import is_pretrained, locate_weights
 from thaw.params import ModelParams
 
 
@@ -55,6 +55,32 @@ def test_wrong_weights_are_refused(weights, reason):
 def test_what_a_network_of_its_own_has_no_use_for_is_refused(tmp_path, key, value, cure):
     with pytest.raises(ThawError, match=rf"model\.{key}.*lenet5.*\n.*Set model\.{key} to {cure}"):
         locate_weights(ModelParams(architecture="lenet5", **{key: value}), tmp_path)
+
+
+def test_a_weight_file_is_found_by_its_name(tmp_path):
+    (tmp_path / "mine.weights.h5").write_bytes(b"thaw")
+    params = ModelParams(architecture="vgg16", weights="mine.weights.h5", dropout=0.5)
+    found = locate_weights(params, tmp_path)
+    assert found == params.model_copy(update={"weights": str(tmp_path / "mine.weights.h5")})
+    for weights in ("imagenet", "none"):
+        as_it_is = ModelParams(architecture="vgg16", weights=weights)
+        assert locate_weights(as_it_is, tmp_path) == as_it_is
+    with pytest.raises(ThawError, match="neither imagenet, none nor"):
+        locate_weights(ModelParams(architecture="vgg16", weights="mine.h5"), tmp_path)
+
+
+def test_an_unknown_network_has_neither_weights_nor_a_digest(tmp_path):
+    params = ModelParams(architecture="vgg61")
+    for use in (pretrained_digest, lambda params: locate_weights(params, tmp_path)):
+        with pytest.raises(ThawError, match="unknown network 'vgg61'"):
+            use(params)
+
+
+def test_what_keras_downloads_has_no_digest_here_and_networks_from_scratch_start_from_nothing():
+    assert pretrained_digest(ModelParams(architecture="vgg16")) is None
+    assert not is_pretrained(ModelParams(architecture="lenet5"))
+    assert not is_pretrained(ModelParams(architecture="vgg16", weights="none"))
+    assert is_pretrained(ModelParams(architecture="vgg16"))
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "none"])

@@ -56,6 +56,16 @@ def test_parameters(architecture, shape, classes, parameters):
     assert _network(architecture, shape, classes).count_params() == parameters
 
 
+@pytest.mark.parametrize(("architecture", "parameters"), [
+    ("alexnet", 62_378_344),  # of the paper's network without its groups
+    ("conv_dropout", 16_561_502), ("convnet_150", 3_453_121), ("convnet_small", 93_322), ("lenet5", 61_706),
+    ("separable", 265_290),
+])  # fmt: skip
+def test_a_network_has_its_known_size_for_what_it_is_known_for(architecture, parameters):
+    known = NETWORKS[architecture]
+    assert _network(architecture, known.input_shape, known.classes).count_params() == parameters
+
+
 def test_lenet5_shapes():
     for side in (28, 32):
         model = _network("lenet5", (side, side, 1), 10)
@@ -98,6 +108,17 @@ def test_names_are_those_of_keras_applications():
     assert {backbone.function for backbone in APPLICATIONS.values()} == there
     for name, backbone in APPLICATIONS.items():
         assert name.replace("_", "") == backbone.function.lower()
+
+
+@pytest.mark.parametrize("name", [name for name in APPLICATIONS if "v3_" not in name])  # which Keras gives no side
+def test_sides_are_those_of_keras_applications(name, monkeypatch):
+    def seen(shape, default_size, min_size, **options):
+        raise InterruptedError(default_size, min_size)
+
+    monkeypatch.setattr(keras.src.applications.imagenet_utils, "obtain_input_shape", seen)
+    with pytest.raises(InterruptedError) as caught:
+        getattr(keras.applications, APPLICATIONS[name].function)(weights=None)
+    assert (APPLICATIONS[name].side, APPLICATIONS[name].smallest) == caught.value.args
 
 
 @pytest.mark.parametrize("name", list(APPLICATIONS))

@@ -48,9 +48,12 @@ class _Tensor:
         )
 
 
-def _write(path: Path, tensors: dict, storages: dict[str, np.ndarray]) -> Path:
+HEADER = (MAGIC, 1001, {"little_endian": True})
+
+
+def _write(path: Path, tensors: dict, storages: dict[str, np.ndarray], header: tuple = HEADER) -> Path:
     with path.open("wb") as file:
-        for part in (MAGIC, 1001, {"little_endian": True}, OrderedDict(tensors), sorted(storages)):
+        for part in (*header, OrderedDict(tensors), sorted(storages)):
             _Pickler(file, protocol=2).dump(part)
         for key in sorted(storages):
             file.write(len(storages[key]).to_bytes(8, "little"))
@@ -68,7 +71,30 @@ def test_strides_and_offsets_are_honoured(tmp_path):
     assert state["b"] == 5
 
 
+def test_a_tensor_may_end_where_its_storage_does(tmp_path):
+    last = _Tensor(_Storage("7", 6), 2, (2, 2), (2, 1))  # numbers 2, 3, 4 and 5
+    state = read_state(_write(tmp_path / "w.pth", {"a": last}, {"7": np.arange(6, dtype="f4")}))
+    np.testing.assert_array_equal(state["a"], [[2, 3], [4, 5]])
+    repeated = _Tensor(_Storage("7", 1), 0, (3,), (0,))
+    state = read_state(_write(tmp_path / "w.pth", {"a": repeated}, {"7": np.float32([4])}))
+    np.testing.assert_array_equal(state["a"], [4, 4, 4])
+
+
+@pytest.mark.parametrize(("header", "reason"), [
+    ((MAGIC + 1, 1001, {"little_endian": True}), "no legacy PyTorch file"),
+    ((MAGIC, 1002, {"little_endian": True}), "no legacy PyTorch file"),
+    ((MAGIC, 1001, {"little_endian": False}), "big-endian"),
+])  # fmt: skip
+def test_another_kind_of_file_is_refused(tmp_path, header, reason):
+    tensor = _Tensor(_Storage("7", 4), 0, (4,), (1,))
+    path = _write(tmp_path / "w.pth", {"a": tensor}, {"7": np.zeros(4, "f4")}, header)
+    with pytest.raises(ThawError, match=reason):
+        read_state(path)
+
+
 @pytest.mark.parametrize("tensor", [
+    _Tensor(_Storage("7", 14), 0, (0,), (1,)),
+    _Tensor(_Storage("7", 14), 14, (1,), (1,)),
     _Tensor(_Storage("7", 14), 3, (3, 4), (1, 3)),
     _Tensor(_Storage("7", 14), 0, (2,), (-1,)),
     _Tensor(_Storage("7", 14), -1, (2,), (1,)),

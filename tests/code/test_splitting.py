@@ -9,7 +9,7 @@ from thaw.params import SplitParams
 from thaw.splitting.division import assign_splits
 from thaw.splitting.files import read_split
 from thaw.splitting.labelling import label_images
-from thaw.stages.split import split
+from thaw.stages.split import SplitInputs, SplitOutputs, split
 
 
 def manifest(counts, **columns):
@@ -230,6 +230,49 @@ def test_numbers_out_of_range_name_image_and_value(column, value):
         label_images(images, SplitParams())
 
 
+def test_the_ends_of_a_range_are_in_it():
+    images = manifest({"a": 2, "b": 2}, meta_probability_b=["0", "1", "0.0", "1e0"], meta_confidence=["0", "1", "", "1"],
+                      meta_weight=["0", "1e9", "", "2"])  # fmt: skip
+    rows, _ = label_images(images, SplitParams())
+    assert rows["target"].tolist() == [0, 1, 0, 1]
+    assert rows["confidence"].tolist() == [0, 1, 0, 1]  # without one it is the probability of the label
+    assert rows["weight"].tolist() == [0, 1e9, 1, 2]
+
+
+@pytest.mark.parametrize(("column", "cure"), [("confidence", "from 0 to 1"), ("weight", "from 0 on")])
+def test_the_cure_of_a_number_out_of_range_says_the_range(column, cure):
+    with pytest.raises(ThawError) as caught:
+        label_images(manifest({"a": 1, "b": 1}, **{f"meta_{column}": ["-0.1", "1"]}), SplitParams())
+    assert cure in caught.value.cure
+
+
+@pytest.mark.parametrize(("values", "is_slice"), [(1, False), (2, True), (20, True), (21, False)])
+def test_a_slice_has_2_to_20_values(values, is_slice):
+    kinds = np.resize([str(i) for i in range(values)], 60)
+    rows, _ = label_images(manifest({"a": 30, "b": 30}, meta_kind=kinds), SplitParams())
+    assert ("kind" in rows) == is_slice
+    missing = np.where(kinds == "0", None, kinds)  # no value is a value like any other
+    rows, _ = label_images(manifest({"a": 30, "b": 30}, meta_kind=missing), SplitParams())
+    assert ("kind" in rows) == is_slice
+
+
+@pytest.mark.parametrize("name", ["weight", "group", "class"])
+def test_a_column_that_means_something_else_is_no_slice(name):
+    images = manifest({"a": 4, "b": 4}, **{f"meta_{name}": ["1", "2"] * 4})
+    with pytest.raises(ThawError, match=rf"split\.slices: the name '{name}' is taken"):
+        label_images(images, SplitParams(slices=[name]))
+    with pytest.raises(ThawError, match=r"no column 'x'") as caught:
+        label_images(manifest({"a": 1, "b": 1}), SplitParams(slices=["x"]))
+    assert "no columns besides" in caught.value.cure
+
+
+def test_two_columns_of_probabilities_are_of_nobody_knows_what():
+    images = manifest({"a": 1, "b": 1}, meta_probability_a=[0.9, 0.2], meta_probability_b=[0.1, 0.8])
+    assert label_images(images, SplitParams())[0]["target"].isna().all()
+    three = manifest({"a": 1, "b": 1, "c": 1}, meta_probability_a=[0.9, 0.2, 0.1])
+    assert label_images(three, SplitParams())[0]["target"].isna().all()
+
+
 def test_an_unknown_positive_class_names_the_nearest():
     with pytest.raises(ThawError, match="positive_class: no class 'defectiv'") as caught:
         label_images(manifest({"functional": 2, "defective": 2}), SplitParams(positive_class="defectiv"))
@@ -240,13 +283,8 @@ def run_stage(folder, images, status="pass", params=None):
     images.to_parquet(folder / "manifest.parquet")
     (folder / "findings.json").write_text(json.dumps({"status": status}))
     names = ("train.csv", "validation.csv", "test.csv", "classes.json")
-    split(
-        params or SplitParams(),
-        1,
-        folder / "manifest.parquet",
-        folder / "findings.json",
-        *(folder / name for name in names),
-    )
+    inputs = SplitInputs(folder / "manifest.parquet", folder / "findings.json")
+    split(params or SplitParams(), 1, inputs, SplitOutputs(*(folder / name for name in names)))
     return {name: (folder / name).read_bytes() for name in names}
 
 
@@ -260,6 +298,7 @@ def test_the_stage_writes_the_same_bytes_again_and_leaves_unfit_images_out(tmp_p
     assert sorted(rows["path"]) == sorted(set(images["path"]) - {images.loc[5, "path"]})
     assert all(part["path"].is_monotonic_increasing for part in parts)
     assert set(rows["class"]) == set(json.loads((tmp_path / "classes.json").read_text()))
+    assert "猫" in (tmp_path / "classes.json").read_text(), "as it is spelled, for who reads the file"
     assert set(rows["type"]) == {"x", "y", "null"}
     assert rows["label"].dtype == np.int64
     assert rows["target"].isna().all()

@@ -5,10 +5,12 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from thaw.errors import ThawError
 from thaw.params import SplitParams
 from thaw.splitting.division import assign_splits
+from thaw.splitting.grouping import _place_one_by_one, _plentiful_first
 
 SPLITS = ("test", "validation", "train")
 SHARES = np.array([0.25, 0.075, 0.675])  # of 40, 80, ... images whole numbers
@@ -120,3 +122,45 @@ def test_groups_keep_the_slices_shares_too():
     splits = assign_splits(images, SplitParams(validation_fraction=0), 3)
     counts = splits.groupby([images["class"], images["meta_type"]]).value_counts().unstack()
     assert (counts["test"] == 10).all()
+
+
+def draw_many(seed, number=60):
+    """Images `(groups, strata)` of three strata, the first two of class 0, and what each split is to have of them."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 6, (number, 3)) * (rng.random((number, 3)) < 0.6)
+    counts = counts[counts.any(axis=1)]
+    sizes = counts.sum(axis=0)
+    held_out = np.stack([np.round(0.25 * sizes), np.round(0.1 * sizes)], axis=1).astype(int)
+    return counts, np.array([0, 0, 1]), np.column_stack([held_out, sizes - held_out.sum(axis=1)])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_by_one_each_group_goes_where_it_brings_the_strata_nearest(seed):
+    """Of all splits the one that leaves the least sum of squares of what is still to come, over the quotas."""
+    counts, class_of, quotas = draw_many(seed)
+    order = np.random.default_rng(seed).permutation(len(counts))[:40]
+    chosen, room, missing = _place_one_by_one(order, csr_array(counts), class_of, quotas)
+    left = quotas.astype(float)
+    for group in order:
+        distances = []
+        for split in range(3):
+            trial = left.copy()
+            trial[:, split] -= counts[group]
+            distances.append((trial**2 / (quotas + 1)).sum())
+        assert distances[chosen[group]] == pytest.approx(min(distances))
+        left[:, chosen[group]] -= counts[group]
+    np.testing.assert_array_equal(room, left)
+    for label, split in np.ndindex(2, 3):
+        placed = order[chosen[order] == split]
+        assert missing[label, split] == (counts[placed][:, class_of == label].sum() == 0)
+
+
+def test_groups_of_scarce_classes_are_left_to_the_last_and_large_ones_go_first():
+    counts, class_of, _ = draw_many(3)
+    counts[:, 2] *= np.arange(len(counts)) % 7 == 0  # class 1 is in few groups
+    counts = counts[counts.any(axis=1)]
+    of_class = [(counts[:, class_of == label] > 0).any(axis=1) for label in (0, 1)]
+    scarcest = [min(int(of_class[label].sum()) for label in (0, 1) if of_class[label][group]) for group in range(len(counts))]
+    order = _plentiful_first(csr_array(counts), class_of)
+    keys = [(-scarcest[group], -counts[group].sum()) for group in order]
+    assert keys == sorted(keys) and len(set(scarcest)) == 2

@@ -3,12 +3,15 @@
 import itertools
 import json
 import math
+import os
 
 import numpy as np
+import psutil
 import pytest
 
 from thaw.arrays import Rows
 from thaw.errors import ThawError
+from thaw.files import digest
 from thaw.params import FitParams
 from thaw.project import CHECKPOINTS, forget_finished, scratch_dir
 from thaw.training.activations import Cache, sample_pictures, storage_dtype, write_activations
@@ -34,6 +37,15 @@ def test_the_last_two_checkpoints_are_kept_and_the_last_is_loaded(tmp_path):
     loaded = checkpoints.load()
     assert loaded.step == 12 and loaded.facts == {"rows": [12]}
     assert loaded.arrays["s"].dtype == np.uint32 and (loaded.arrays["model/0"] == 12).all()
+
+
+def test_the_folder_s_entries_are_on_disk_and_no_handle_stays_open(tmp_path, monkeypatch):
+    synced, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), sync(handle)))
+    handles = psutil.Process().num_fds()
+    Checkpoints(tmp_path, "key").save(checkpoint(1))
+    assert synced[-1] == tmp_path.stat().st_ino
+    assert psutil.Process().num_fds() == handles
 
 
 def test_a_finished_training_is_forgotten_once_it_is_booked_and_not_before(tmp_path):
@@ -79,6 +91,20 @@ def test_a_checkpoint_is_never_unpickled(tmp_path):
     with pytest.raises(ValueError, match="allow_pickle"):
         checkpoints.save(Checkpoint(1, {"bad": np.array([{}], dtype=object)}, {}))
     assert list(tmp_path.glob("*.npz")) == []
+
+
+def test_a_file_that_would_run_a_command_when_it_is_loaded_does_not(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "pwned"),)
+
+    checkpoints = Checkpoints(tmp_path, "key")
+    checkpoints.save(checkpoint(1))
+    np.savez(tmp_path / "evil.npz", facts=np.frombuffer(b'{"step": 2}', np.uint8), bad=np.array([Evil()], dtype=object))
+    evil = tmp_path / "evil.npz"
+    evil.rename(tmp_path / f"{checkpoints.key}-{2:010d}-{digest(evil)[:16]}.npz")
+    assert checkpoints.load().step == 1
+    assert not (tmp_path / "pwned").exists()
 
 
 def test_journal_rows_are_never_repeated(tmp_path):
@@ -201,15 +227,31 @@ def test_pixel_statistics_are_those_of_numpy():
     assert mean == pytest.approx(first.mean(axis=0)) and variance == pytest.approx(first.var(axis=0))
 
 
-def test_an_activation_that_is_not_finite_is_named_by_its_row(tmp_path):
-    def run(block):
-        values = mean_of(block)
-        values[-1] = np.inf
+@pytest.mark.parametrize(("block", "rows"), [(0, "0 to 21"), (1, "21 to 42"), (7, "149 to 149")])
+def test_an_activation_that_is_not_finite_is_named_by_its_row(tmp_path, block, rows):
+    """Of 150 images in 3 views, 64 views at a time."""
+    seen = []
+
+    def run(pictures):
+        values = mean_of(pictures)
+        if len(seen) == block:
+            values[-1] = np.inf
+        seen.append(len(pictures))
         return values
 
-    with pytest.raises(ThawError, match="not finite for an image in rows 0 to 21"):
+    with pytest.raises(ThawError, match=f"not finite for an image in rows {rows} of"):
         write_activations(tmp_path / "a.npy", Pictures(), run, (1,), np.dtype(np.float16), Stop())
     assert list(tmp_path.iterdir()) == []
+    assert seen == [64, 64, 64, 64, 64, 64, 64, 2][: block + 1]
+
+
+def test_progress_is_told_ten_times_at_most(tmp_path, caplog):
+    with caplog.at_level("INFO", "thaw.training"):
+        write_activations(tmp_path / "0-train.npy", Pictures(1000), mean_of, (1,), np.dtype(np.float16), Stop())
+    told = [int(message.split()[1]) for message in caplog.messages if "of 3000 views" in message]
+    tenths = [done * 10 // 3000 for done in told]
+    assert tenths == list(range(1, 11))
+    assert caplog.messages[0].startswith("train: ")
 
 
 def test_a_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):

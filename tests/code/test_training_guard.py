@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -57,6 +58,42 @@ def test_the_handler_before_is_put_back(tmp_path):
     with guard.guarded(tmp_path):
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_outside_the_main_thread_sigterm_is_left_alone(tmp_path):
+    before, found = signal.getsignal(signal.SIGTERM), []
+
+    def train():
+        with guard.guarded(tmp_path / "new" / "folder") as stop:
+            found.append((signal.getsignal(signal.SIGTERM), stop()))
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    assert found == [(before, False)]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_training_that_was_asked_to_stop_exits_as_one_that_sigterm_ended():
+    stop = guard.Stop()
+    stop.check()
+    stop.ask()
+    with pytest.raises(guard.Stopped) as caught:
+        stop.check()
+    assert caught.value.code == 143  # what a shell gives for a process that SIGTERM ended
+    orphan = guard.Stop()
+    orphan.orphaned()
+    assert orphan()
+
+
+def test_nobody_watches_once_the_training_has_ended(tmp_path):
+    before = set(threading.enumerate())
+    with guard.guarded(tmp_path):
+        watchers = set(threading.enumerate()) - before
+    assert watchers
+    for watcher in watchers:
+        watcher.join(timeout=10)
+        assert not watcher.is_alive()
 
 
 @pytest.mark.parametrize("shell", [False, True])

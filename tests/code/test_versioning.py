@@ -116,9 +116,10 @@ def test_stages_are_chosen_from_one_on_where_what_they_need_is_up_to_date(root: 
     repo = DvcRepo(root)
     assert choose_stages(repo, repo.changed) == ["first", "second"] == read_stage_names(root)
     assert choose_stages(repo, repo.changed, from_stage="first") == ["first", "second"]
-    for how in ("only", "from_stage"):
+    for chosen in ({"only": ["second"]}, {"from_stage": "second"}):
         with pytest.raises(ThawError, match="second: first, which it depends on, is out of date"):
-            choose_stages(repo, repo.changed, **{how: "second"})
+            choose_stages(repo, repo.changed, **chosen)
+    assert choose_stages(repo, repo.changed, only=["second", "first"]) == ["first", "second"]
     work(repo, "first")
     assert choose_stages(repo, repo.changed, from_stage="second") == ["second"]
-    assert choose_stages(repo, repo.changed, only="first") == ["first"]
+    assert choose_stages(repo, repo.changed, only=["first"]) == ["first"]

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tests.data.profiles import rgb_profile
+
 SIDE = 96
 
 
@@ -80,32 +82,20 @@ class Planter:
 
     def plant_junk(self) -> None:
         image = self.picture()
-        for path in (
-            "train/cat/.ipynb_checkpoints/a.png",
-            "train/cat/.hidden.png",
-            "train/cat/._a.jpg",
-            ".git/b.png",
-            "train/.cache/deep/er/c.png",
-            "train/cat/.DS_Store",
-        ):
+        for path in ("train/cat/.hidden.png", "train/cat/._a.jpg", "train/cat/.DS_Store"):
             image.save(self.path(path, "hidden"), "PNG")
+        for path in (".git/b.png", "train/.cache/deep/er/c.png", "train/cat/.ipynb_checkpoints/a.png"):
+            image.save(self.path(path, "unfit"), "PNG")
         for folder in ("train/cat/.ipynb_checkpoints/", ".git/", "train/.cache/"):
             self.expect("hidden", folder)
-        for path in (
-            "__MACOSX/train/x.png",
-            "train/dog/@eaDir/thumb.jpg",
-            "train/dog/Thumbs.db",
-            "train/dog/desktop.ini",
-            "train/dog/a.png~",
-            "train/dog/b.jpg.part",
-            "train/dog/c.png.crdownload",
-            "train/dog/~$d.png",
-        ):
-            image.save(self.path(path), "PNG")
-        for path in ("__MACOSX/train/x.png", "__MACOSX/", "train/dog/@eaDir/", "train/dog/@eaDir/thumb.jpg"):
-            self.expect("junk", path)
-        for name in ("Thumbs.db", "desktop.ini", "a.png~", "b.jpg.part", "c.png.crdownload", "~$d.png"):
-            self.expect("junk", f"train/dog/{name}")
+        for name in ("Thumbs.db", "desktop.ini", "train001.png~", "b.jpg.part", "c.png.crdownload", "~$d.png"):
+            image.save(self.path(f"train/dog/{name}", "junk"), "PNG")
+        for path in ("__MACOSX/train/x.png", "train/dog/@eaDir/thumb.jpg"):
+            image.save(self.path(path, "unfit"), "PNG")
+        for folder in ("__MACOSX/", "train/dog/@eaDir/"):
+            self.expect("junk", folder)
+        picture(2_000_001).save(self.path("train/dog/lone.png~", "wrong_suffix"), "PNG")
+        picture(2_000_002).save(self.path("train/dog/nameless", "wrong_suffix"), "JPEG", quality=95)
         self.path("train/dog/notes.txt", "foreign_file").write_text("hello")
         (self.root / "train" / "dog" / "nothing").mkdir()
         self.expect("empty_folder", "train/dog/nothing/")
@@ -121,7 +111,7 @@ class Planter:
             for number, label in enumerate(("Café", unicodedata.normalize("NFD", "café"))):
                 self.picture().save(self.path(f"{split}/{label}/{number}.png"))
                 self.expect("class_name_collision", f"{split}/{label}/")
-                self.expect("tiny_class", f"{split}/{label}/")
+                self.expect("tiny_class", f"{split}/{unicodedata.normalize('NFC', label)}/")
         self.picture().save(self.path("train/only_here/x.png"))
         self.expect("class_sets_differ", "test/")
         self.expect("tiny_class", "train/only_here/")
@@ -164,7 +154,7 @@ class Planter:
             data = encoded(self.picture(), name)
             self.path(f"train/cat/cut.{suffix}").write_bytes(data[: len(data) * 2 // 3])
             self.expect("truncated" if name != "WEBP" else "unfit", f"train/cat/cut.{suffix}")
-            self.path(f"train/cat/text.{suffix}", "corrupt").write_bytes(b"This is no image. " * 100)
+            self.path(f"train/cat/text.{suffix}", "not_a_picture").write_bytes(b"This is no image. " * 100)
         data = bytearray(encoded(self.picture(), "PNG"))
         data[len(data) // 2] ^= 0xFF
         self.path("train/cat/flipped.png", "corrupt").write_bytes(bytes(data))
@@ -187,6 +177,8 @@ class Planter:
         self.picture().resize((900, 90)).save(self.path("train/cat/long.png", "odd_aspect"))
         self.picture().resize((700, 700)).save(self.path("train/cat/huge.png", "odd_size"))
         self.picture().save(self.path("train/cat/drawing.ico", "unsupported_format"), "ICO")
+        self.path("train/cat/lfs.jpg", "pointer_file").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+        self.picture().save(self.path("train/cat/wide.png", "color_profile"), icc_profile=rgb_profile("Display P3"))
 
     def plant_looks(self) -> None:
         pixels = np.asarray(self.picture(), np.float64)
@@ -248,6 +240,9 @@ class Planter:
         lines.append("train/cat/not_there.png,b,0.5")
         self.expect("metadata_extra_row", "train/cat/not_there.png")
         self.expect("metadata_missing_row", "train/dog/one.png")
+        self.expect("metadata_unmatched", "metadata.csv")
+        (self.root / "test" / "Metadata.tsv").write_text("path\tgroup\n")
+        self.expect("metadata_not_read", "test/Metadata.tsv")
         self.expect("probability_unclear", ".")  # there are more than two classes
         (self.root / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -67,6 +67,11 @@ class Project:
             **extra,
         }
 
+    @property
+    def deployment(self) -> str:
+        """What `thaw deploy` is called by in Prefect."""
+        return f"thaw/{json.loads((self.root / '.thaw' / 'project.json').read_text())['name']}"
+
     def runs(self, **environment: str) -> list[dict[str, Any]]:
         found = json.loads(self.thaw("runs", "--json", **environment).stdout)
         assert isinstance(found, list)
@@ -84,15 +89,7 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     pytest.importorskip("elpv_dataset")
     root = tmp_path_factory.mktemp("projekt å") / "thaw"
-    tracked = (
-        subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
-        .stdout.decode()
-        .split("\0")
-    )
-    for name in filter(None, tracked):
-        if not name.startswith(("data/raw", "tests/", "reports/")) and name != "dvc.lock":
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, root / name)
+    check_out(root)
     lay_out(root / "data" / "raw")
     project = Project(root)
     project.run("git", "init", "-q")
@@ -100,6 +97,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project.run("git", "add", "-A")
     project.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
     yield project
+
+
+def check_out(root: Path) -> None:
+    """The tracked files of this repository, without data and results."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if not name.startswith(("data/raw", "tests/", "reports/")) and name != "dvc.lock":
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, root / name)
 
 
 def lay_out(raw_dir: Path) -> None:

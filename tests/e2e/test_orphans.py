@@ -27,7 +27,7 @@ KILLS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "shipper": (RUN, ("thaw.tracking.shipping",)),
     "supervisor": (["thaw", "ui"], ("thaw.processes",)),
 }
-TRIGGER = "from prefect.deployments import run_deployment as run; run('thaw/pipeline', timeout=0, parameters={'force': True})"
+TRIGGER = "from prefect.deployments import run_deployment as run; run({!r}, timeout=0, parameters={{'force': True}})"
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def kill(project: Witness, server: PrefectServer, kind: str, rng: random.Random)
         )
         if kind == "deploy":
             await_text(Path(output.name), "deployment run", started)
-            project.run(sys.executable, "-c", TRIGGER, **serves)
+            project.run(sys.executable, "-c", TRIGGER.format(project.deployment), **serves)
         time.sleep(rng.uniform(1, 20))
         found = [process for process in of_project(project, *words) if words]
         if kind == "supervisor":  # not the process that stands in for it

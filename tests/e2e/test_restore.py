@@ -8,6 +8,7 @@ import pytest
 from filelock import FileLock
 from typer.testing import CliRunner
 
+from flows.run import find_standing_run
 from tests.e2e.witness import Witness, make_witness, start_flow
 from thaw.cli import app
 from thaw.errors import ThawError
@@ -98,7 +99,9 @@ def test_the_first_of_three_runs_comes_back_with_its_code_and_so_does_the_last(w
     assert made(witness) == witness.first
     assert "up to date" in witness.dvc("status").stdout
     assert not (witness.root / "src" / "thaw" / "stages" / "neu.py").exists()
-    assert [run["number"] for run in witness.runs() if run["here"]] == [1]
+    (here,) = [run for run in witness.runs() if run["here"]]
+    assert here["number"] == 1
+    assert find_standing_run(witness.root) == here["run_id"], "`thaw run` has nothing to do"
 
     run_commands(witness, restore(witness, "3", "--yes"))
     assert made(witness) == witness.third

@@ -206,7 +206,7 @@ def test_a_killed_deployment_takes_the_run_it_started_along(project: Project) ->
         assert deploy.poll() is None
         trigger = (
             "from prefect.deployments import run_deployment as run\n"
-            "run('thaw/pipeline', timeout=0, parameters={'force': True})"
+            f"run({project.deployment!r}, timeout=0, parameters={{'force': True}})"
         )
         project.run(sys.executable, "-c", trigger, PREFECT_API_URL=f"{server.url}/api")
         wait_for(lambda: stage_is_at_work(project, deploy), 120)

@@ -67,7 +67,7 @@ def test_a_run_that_cannot_get_ready_is_failed(witness: Witness, monkeypatch: py
     monkeypatch.setattr(flow.Run, "_get_ready", fail)
     with (
         pytest.raises(RuntimeError),
-        flow.start_run(witness.root, {}, "not ready", "", logging.getLogger("flow")),
+        flow.start_run(witness.root, {}, True, "not ready", "", logging.getLogger("flow")),
     ):
         pass
     wait_until_gone(witness)

@@ -37,25 +37,37 @@ stages:
 """
 STAGE = """\
 import json, time
+from dataclasses import dataclass
+from pathlib import Path
 
 VERSION = {version}
 
 
-def {name}(params, scratch_dir, {arguments}):
+@dataclass(frozen=True)
+class Inputs:
+    {input}: Path
+
+
+@dataclass(frozen=True)
+class Outputs:
+    {output}: Path
+
+
+def {name}(params, inputs: Inputs, outputs: Outputs, scratch_dir):
     \"\"\"Write what was read, slowly.\"\"\"
     (scratch_dir / "began").touch()
     files = {{}}
-    for path in sorted(raw_dir.rglob("*.txt")) if {reads_data} else []:
+    for path in sorted(inputs.{input}.rglob("*.txt")):  # none, where it is a file
         files[path.name] = path.read_text()
         time.sleep(0.05)
     time.sleep(0.2)
     seen = {{"code": VERSION, "files": files, "value": {value}}}
-    {output}.write_text(json.dumps(seen))
+    outputs.{output}.write_text(json.dumps(seen))
 """
 STAGES = {
-    "validate": ("raw_dir, manifest_path", True, "params.limits.max_imbalance", "manifest_path"),
-    "split": ("seed, manifest_path, parts_path", False, "params.test_fraction", "parts_path"),
-    "evaluate": ("raw_dir, parts_path, metrics_path", True, "params.threshold", "metrics_path"),
+    "validate": ("raw_dir", "params.limits.max_imbalance", "manifest_path"),
+    "split": ("manifest_path", "params.test_fraction", "parts_path"),
+    "evaluate": ("raw_dir", "params.threshold", "metrics_path"),
 }
 KEYS = {
     "validate": "validate.limits.max_imbalance",
@@ -65,17 +77,19 @@ KEYS = {
 OUTPUTS = {"validate": "data/manifest.json", "split": "data/parts.json", "evaluate": "reports/metrics.json"}
 
 
+def stage_source(name: str, version: int) -> str:
+    """The source of a stage; `version` is what it says it is."""
+    read, value, written = STAGES[name]
+    return STAGE.format(name=name, version=version, input=read, value=value, output=written)
+
+
 @dataclass
 class Witness(Project):
     """The project, and what is true of it."""
 
     def write_stage(self, name: str, version: int) -> None:
         """Write the source of a stage; `version` is what it says it is."""
-        arguments, reads_data, value, output = STAGES[name]
-        text = STAGE.format(
-            name=name, version=version, arguments=arguments, reads_data=reads_data, value=value, output=output
-        )
-        (self.root / "src" / "thaw" / "stages" / f"{name}.py").write_text(text)
+        (self.root / "src" / "thaw" / "stages" / f"{name}.py").write_text(stage_source(name, version))
 
     def set_param(self, stage: str, value: float) -> None:
         """Change the parameter that a stage writes down, as an editor does."""
@@ -144,11 +158,7 @@ class Witness(Project):
         return dict(json.loads(self.cached(digest))) if self._has(digest) else None
 
     def _source_digest(self, name: str, version: int) -> str:
-        arguments, reads_data, value, output = STAGES[name]
-        text = STAGE.format(
-            name=name, version=version, arguments=arguments, reads_data=reads_data, value=value, output=output
-        )
-        return md5(text.encode()).hexdigest()
+        return md5(stage_source(name, version).encode()).hexdigest()
 
 
 def make_witness(root: Path) -> Witness:
@@ -183,8 +193,8 @@ from thaw.versioning import preload
 
 if __name__ == "__main__":
     logging.basicConfig(level="INFO", format="%(message)s")
-    with exiting_with_message(), start_run(Path.cwd(), {}, "witness", "", logging.getLogger("flow")) as run:
-        for spec in run.plan(None):
+    with exiting_with_message(), start_run(Path.cwd(), {}, True, "witness", "", logging.getLogger("flow")) as run:
+        for spec in run.plan():
             run.stage(spec)
 """
 """What the Prefect flow does, without Prefect's ten seconds."""

@@ -28,7 +28,7 @@ def judge(model_dir: str, scratch_dir: str) -> list[float]:
             files.append(Path(folder) / f"{level}.png")
             Image.fromarray(np.full((32, 32), level, np.uint8)).save(files[-1])
         classifier = open_classifier(Path(model_dir), ExtractParams(batch_size=2), Path(scratch_dir))
-        return [round(float(value), 7) for value in classifier.judge(files)[0][:, 0]]
+        return [round(float(value), 7) for value in classifier.predict(files)[0][:, 0]]
 
 
 def run(folder: str, out: str, normalization: str = "auto") -> dict[str, str]:

@@ -14,11 +14,13 @@ from typer.testing import CliRunner
 
 from thaw import images, models
 from thaw.cli import app
+from thaw.engines import Engine
 from thaw.errors import ThawError
 from thaw.evaluation.agreement import BOUND, Comparison
 from thaw.params import EvaluateParams, ExtractParams, ModelParams
 from thaw.serving import _load_pyfunc
-from thaw.stages.evaluate import evaluate, open_classifier
+from thaw.stages import evaluate as stage
+from thaw.stages.evaluate import EvaluateInputs, EvaluateOutputs, evaluate, open_classifier
 from thaw.tracking.outbox import create_outbox
 from thaw.tracking.shipper import Shipper
 from thaw.tracking.store import Store
@@ -59,18 +61,18 @@ def project(request, tmp_path_factory):
     return folder
 
 
-def run(project, **change):
-    names = {
-        "params": EvaluateParams(bootstrap_samples=50), "seed": 1, "extract": ExtractParams(),
+PARAMS, EXTRACT = EvaluateParams(bootstrap_samples=50), ExtractParams()
+
+
+def run(project, params=PARAMS, extract=EXTRACT, **change):
+    """Evaluate the project's network; `change`: other inputs. The bytes of each output."""
+    inputs = {
         "raw_dir": project / "data" / "raw", "test_path": project / "test.csv",
         "classes_path": project / "classes.json", "fine_tuned_dir": project / "models" / "fine_tuned",
         "frozen_curve_path": project / "frozen.csv", "fine_tuned_curve_path": project / "fine.csv",
-        "metrics_path": project / "metrics.json", "predictions_path": project / "predictions.csv",
-        "class_metrics_path": project / "class_metrics.csv", "confusion_path": project / "confusion.csv",
-        "pictures_dir": project / "pictures", "evaluated_dir": project / "models" / "evaluated",
-        "scratch_dir": project / ".thaw" / "evaluate",
     }  # fmt: skip
-    evaluate(**(names | change))
+    outputs = EvaluateOutputs(*(project / name for name in OUTPUTS))
+    evaluate(params, 1, extract, EvaluateInputs(**inputs | change), outputs, project / ".thaw" / "evaluate")
     files = [
         file for name in OUTPUTS for file in ([project / name] if "." in name else (project / name).iterdir())
     ]
@@ -132,8 +134,37 @@ def test_what_is_served_is_what_was_judged(project):
     rows = pd.read_csv(project / "predictions.csv")
     files = [project / "data" / "raw" / path for path in rows["path"]]
     classifier = open_classifier(project / "models" / "evaluated", ExtractParams(), project / ".thaw" / "evaluate")
-    probabilities, _ = classifier.judge(files)
+    probabilities, _ = classifier.predict(files)
     assert probabilities == pytest.approx(rows[[f"probability_{name}" for name in classifier.classes]].to_numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize(("engine", "compared"), [("openvino", True), ("tensorflow", False)])
+def test_the_network_is_loaded_once_and_run_beside_no_engine_but_another(project, monkeypatch, engine, compared):
+    """TensorFlow's engine is the network itself: it gives the probabilities that were judged, and is not run for them."""
+    loaded, pixels = [], []
+
+    def load_and_note(model_dir):
+        loaded.append(model_dir)
+        return models.load(model_dir)
+
+    def run_and_note(self, images):
+        pixels.append(len(images))
+        return self.run(images)
+
+    shutil.rmtree(project / ".thaw", ignore_errors=True)  # nothing is kept compiled
+    monkeypatch.setattr(stage, "load", load_and_note)
+    monkeypatch.setattr(Engine, "__call__", run_and_note)
+    run(project, extract=ExtractParams(engine=engine))
+    served = json.loads((project / "metrics.json").read_text())["served"]
+    assert len(loaded) == 1
+    assert sum(pixels) == 30 * compared
+    assert served["engine"] == engine
+    assert ("largest_difference" in served) is compared
+    rows = pd.read_csv(project / "predictions.csv")
+    other_batches = ExtractParams(engine=engine, batch_size=7)
+    classifier = open_classifier(project / "models" / "evaluated", other_batches, project / ".thaw")
+    probabilities, _ = classifier.predict([project / "data" / "raw" / path for path in rows["path"]])
+    assert probabilities == pytest.approx(rows[[f"probability_{name}" for name in classifier.classes]].to_numpy(), abs=2e-6)
 
 
 def test_an_engine_that_gives_other_probabilities_is_refused():
@@ -174,6 +205,13 @@ def run_at_another_threshold(project):
     threshold = float(rows.iloc[:, 4].quantile(0.8))
     run(project, params=EvaluateParams(bootstrap_samples=0, explained_images=0, threshold=threshold))
     return threshold, rows
+
+
+def test_a_threshold_without_effect_is_said(project, caplog):
+    with caplog.at_level("WARNING", "thaw"):
+        run(project, params=EvaluateParams(bootstrap_samples=0, explained_images=0, threshold=0.7))
+    of_two = len(json.loads((project / "classes.json").read_text())) == 2
+    assert ("evaluate.threshold: 0.7 has no effect on 3 classes" in caplog.text) is not of_two
 
 
 def test_the_threshold_belongs_to_the_model(project, monkeypatch):

@@ -3,20 +3,27 @@
 import csv
 import json
 import shutil
+from functools import partial
 
 import keras
 import numpy as np
 import pytest
 
-from tests.model.training_project import make_project, outputs, run_stages, tune
+from tests.model.training_project import (
+    extract_features,
+    fine_tune_inputs,
+    make_project,
+    outputs,
+    run_stages,
+    train_head,
+    tune,
+)
 from thaw import models
 from thaw.errors import ThawError
 from thaw.models.efficientnet_lite import efficientnet_lite
 from thaw.models.pretrained import locate_weights
 from thaw.params import ComputeParams, ExtractParams, FineTuneParams, FitParams, ModelParams
-from thaw.stages.extract import extract
 from thaw.stages.fine_tune import thaw_network
-from thaw.stages.train_frozen import train_frozen
 from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop
 
@@ -52,9 +59,8 @@ def weights(model_dir):
 def thaw(project, trained, tmp_path, params):
     keras.backend.clear_session()
     return thaw_network(
-        params, 1, ExtractParams(), ComputeParams(), project / "views", project / "train.csv", project / "validation.csv",
-        project / "classes.json", trained / "frozen", tmp_path / "s", Stop(),
-    )  # fmt: skip
+        params, 1, ExtractParams(), ComputeParams(), fine_tune_inputs(project, trained / "frozen"), tmp_path / "s", Stop()
+    )
 
 
 def test_the_head_learns_and_every_epoch_has_a_row(trained):
@@ -114,8 +120,7 @@ def test_a_cache_without_room_gives_the_same_bytes(project, trained, tmp_path):
 
 
 def test_features_do_not_depend_on_the_head_s_width_and_dropout(project, trained, tmp_path):
-    model = ModelParams(dropout=0.1, hidden_units=3)
-    extract(ExtractParams(), model, project / "views", project / "pretrained", tmp_path / "features", tmp_path / "s")
+    extract_features(project, tmp_path, ModelParams(dropout=0.1, hidden_units=3))
     made = outputs(tmp_path / "features")
     assert made and made == outputs(trained / "features")
 
@@ -125,10 +130,8 @@ def test_a_feature_file_cut_short_is_named_before_training(project, trained, tmp
     shutil.copytree(trained / "features", tmp_path / "features")
     path = tmp_path / "features" / f"{split}.npy"
     path.write_bytes(path.read_bytes()[:-1000])
-    files = [project / name for name in ("views", "train.csv", "validation.csv", "classes.json", "pretrained")]
-    out = [tmp_path / "frozen", tmp_path / "frozen.csv", tmp_path / "scratch"]
     with pytest.raises(ThawError, match=rf"{split}\.npy: damaged or cut short") as caught:
-        train_frozen(FROZEN, 1, ModelParams(), tmp_path / "features", *files, *out)
+        train_head(project, tmp_path, ModelParams(), FROZEN)
     assert "thaw run" in caught.value.cure
     assert not (tmp_path / "frozen").exists()
 
@@ -141,7 +144,8 @@ def test_a_weight_file_is_taken_from_its_folder(project, trained, tmp_path):
     keras.utils.set_random_seed(1)
     keras.Model(pixels, efficientnet_lite(pixels, "efficientnet_lite0")).save_weights(path)
     model = ModelParams(weights="mine.weights.h5")
-    extract(ExtractParams(), model, project / "views", path.parent, tmp_path / "features", tmp_path / "s")
+    (tmp_path / "views").symlink_to(project / "views")
+    extract_features(tmp_path, tmp_path, model)
     facts, before = (json.loads((out / "features/features.json").read_text()) for out in (tmp_path, trained))
     assert facts["features"] and facts["network"] != before["network"]
     with pytest.raises(ThawError, match=r"cp .*/mine.weights.h5 models/pretrained/ && thaw run -S model.weights=mine"):
@@ -171,6 +175,17 @@ def test_a_weight_that_moves_though_frozen_fails_the_run(project, trained, tmp_p
     with pytest.raises(ThawError, match="a frozen weight moved"):
         tune(project, trained / "frozen", tmp_path, TUNED)
     assert not (tmp_path / "tuned").exists()
+
+
+@pytest.mark.parametrize(("key", "value"), [("strategy", "head"), ("from_layer", "block1")])
+def test_what_a_network_from_random_weights_has_no_use_for_is_refused(tmp_path, key, value):
+    make_project(tmp_path, images=8, side=32, views=1)
+    lenet = ModelParams(architecture="lenet5", weights="none")
+    run = partial(run_stages, tmp_path, tmp_path / "out", lenet, FitParams(epochs=1))
+    with pytest.raises(ThawError, match=rf"fine_tune\.{key}: {value} has no effect on lenet5 with random weights") as raised:
+        run(FineTuneParams(epochs=1, **{key: value}))
+    assert raised.value.cure.startswith(f"Set fine_tune.{key} to {getattr(FineTuneParams(), key)}, or take a backbone")
+    run(FineTuneParams(epochs=1, min_steps=0, strategy="full"))
 
 
 def test_views_made_on_the_fly_train_too(tmp_path):

@@ -47,19 +47,28 @@ def run_stages(
     engine: ExtractParams | None = None,
 ) -> None:
     """Run extract, train_frozen and fine_tune on the project in `folder`, with outputs in `out`."""
-    from thaw.stages.extract import extract
-    from thaw.stages.train_frozen import train_frozen
+    extract_features(folder, out, model, engine)
+    train_head(folder, out, model, frozen)
+    tune(folder, out / "frozen", out, tuned, engine)
 
-    params = engine or ExtractParams()
-    data: dict[str, Any] = {"views_dir": folder / "views", "pretrained_dir": folder / "pretrained"}
-    extract(params, model, **data, features_dir=out / "features", scratch_dir=out / "scratch/extract")
-    data |= {"train_path": folder / "train.csv", "validation_path": folder / "validation.csv"}
-    data |= {"classes_path": folder / "classes.json"}
-    train_frozen(
-        frozen, 1, model, out / "features", **data, frozen_dir=out / "frozen", frozen_curve_path=out / "frozen.csv",
-        scratch_dir=out / "scratch/train_frozen",
-    )  # fmt: skip
-    tune(folder, out / "frozen", out, tuned, params)
+
+def extract_features(folder: Path, out: Path, model: ModelParams, engine: ExtractParams | None = None) -> None:
+    """Run extract alone."""
+    from thaw.stages.extract import ExtractInputs, ExtractOutputs, extract
+
+    inputs = ExtractInputs(folder / "views", folder / "pretrained")
+    extract(engine or ExtractParams(), model, inputs, ExtractOutputs(out / "features"), out / "scratch/extract")
+
+
+def train_head(folder: Path, out: Path, model: ModelParams, params: FitParams) -> None:
+    """Run train_frozen alone, on the features in `out`."""
+    from thaw.stages.train_frozen import TrainFrozenInputs, TrainFrozenOutputs, train_frozen
+
+    inputs = TrainFrozenInputs(
+        features_dir=out / "features", pretrained_dir=folder / "pretrained", **training_data(folder)
+    )
+    outputs = TrainFrozenOutputs(out / "frozen", out / "frozen.csv")
+    train_frozen(params, 1, model, inputs, outputs, out / "scratch/train_frozen")
 
 
 def tune(
@@ -71,13 +80,26 @@ def tune(
     cache_gb: float = 8.0,
 ) -> None:
     """Run fine_tune alone on a frozen network."""
-    from thaw.stages.fine_tune import fine_tune
+    from thaw.stages.fine_tune import FineTuneOutputs, fine_tune
 
+    outputs = FineTuneOutputs(out / "tuned", out / "tuned.csv")
     fine_tune(
-        params, 1, engine or ExtractParams(), ComputeParams(cache_gb=cache_gb),
-        folder / "views", folder / "train.csv", folder / "validation.csv",
-        folder / "classes.json", frozen_dir, out / "tuned", out / "tuned.csv", out / "scratch/fine_tune",
+        params, 1, engine or ExtractParams(), ComputeParams(cache_gb=cache_gb), fine_tune_inputs(folder, frozen_dir),
+        outputs, out / "scratch/fine_tune",
     )  # fmt: skip
+
+
+def fine_tune_inputs(folder: Path, frozen_dir: Path) -> Any:
+    """The project's data, and a frozen network."""
+    from thaw.stages.fine_tune import FineTuneInputs
+
+    return FineTuneInputs(**training_data(folder), frozen_dir=frozen_dir)
+
+
+def training_data(folder: Path) -> dict[str, Path]:
+    """What both trainings read, by the name that their inputs have for it."""
+    files = {"train_path": "train.csv", "validation_path": "validation.csv", "classes_path": "classes.json"}
+    return {"views_dir": folder / "views"} | {name: folder / file for name, file in files.items()}
 
 
 def outputs(out: Path) -> dict[str, bytes]:

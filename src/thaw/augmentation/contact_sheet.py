@@ -58,6 +58,8 @@ def tell_rules(original: Reading) -> list[str]:
         told.append(f"{original.bits} bits, {original.black:g} is black and {original.white:g} white")
     if original.paper:
         told.append(f"transparent, on {original.paper}")
+    if original.colors:
+        told.append(original.colors)
     if original.orientation > 1:
         told.append("turned upright")
     return told

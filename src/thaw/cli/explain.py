@@ -14,7 +14,7 @@ from thaw.errors import ThawError
 if TYPE_CHECKING:
     import keras
 
-    from thaw.explain.sheets import Picture
+    from thaw.explain.sheets import InputImage
 
 _METHODS = ("grad_cam", "grad_cam++", "occlusion", "activations", "filters")
 
@@ -116,11 +116,11 @@ class _Images:
         # A folder an image: its place in the list keeps files of one name apart.
         self.folders = [f"{number:03}-{file.stem}" for number, file in enumerate(files, 1)]
 
-    def __iter__(self) -> "Iterator[Picture]":
-        from thaw.explain.sheets import open_picture
+    def __iter__(self) -> "Iterator[InputImage]":
+        from thaw.explain.sheets import open_image
 
         for file in self.files:
-            yield open_picture(file, tuple(self.config["input_shape"]), self.config.get("resize", "stretch"))
+            yield open_image(file, tuple(self.config["input_shape"]), self.config.get("resize", "stretch"))
 
 
 def _predict(model: "keras.Model", pictures: _Images, threshold: float) -> tuple[list[int], list[float]]:
@@ -146,7 +146,7 @@ def _write(
     from thaw.explain import sheets
 
     def save(sheet: Any, path: Path) -> Path:
-        sheets.save_picture(sheet, path)
+        sheets.save_png(sheet, path)
         return path
 
     for method in methods:
@@ -158,6 +158,6 @@ def _write(
                 for layer, grid in sheets.draw_activations(model, picture, layers).items():
                     yield save(grid, out_dir / folder / f"activations-{layer}.png")
         else:
-            drawn = sheets.draw_heat(model, pictures, method, labels, layers[-1] if layers else "")
+            drawn = sheets.draw_heatmaps(model, pictures, method, labels, layers[-1] if layers else "")
             for folder, sheet in zip(pictures.folders, drawn, strict=True):
                 yield save(sheet, out_dir / folder / f"{method}.png")

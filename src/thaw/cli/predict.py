@@ -43,7 +43,7 @@ def predict(
     root = find_root()
     files = list(_files(sources))
     classifier = _open(root, run_id)
-    rows = _judge(classifier, files)
+    rows = _predict(classifier, files)
     if csv_path:
         from thaw.files import write_text
 
@@ -60,19 +60,10 @@ def predict(
 
 
 def _files(sources: list[Path]) -> Iterator[Path]:
-    from thaw.gate.scan.layout import is_image_name
+    from thaw.pictures import pictures_below
 
     for source in sources:
-        if not source.is_dir():
-            yield source
-            continue
-        found = [
-            path
-            for path in sorted(source.rglob("*"))
-            if is_image_name(path.name)
-            and path.is_file()
-            and not any(part.startswith(".") for part in path.relative_to(source).parts)
-        ]
+        found = pictures_below(source) if source.is_dir() else [source]
         if not found:
             raise ThawError(
                 f"{source}: no images in this folder", "Name images, or a folder that holds some."
@@ -149,13 +140,13 @@ def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
     return target_dir
 
 
-def _judge(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]]:
+def _predict(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]]:
     from thaw.decision import predict_labels
-    from thaw.gate.scan.layout import printable
+    from thaw.layout import printable
 
-    probabilities, failures = classifier.judge(files)
-    judged = len(failures) < len(files)
-    labels = predict_labels(probabilities, classifier.threshold).tolist() if judged else []
+    probabilities, failures = classifier.predict(files)
+    any_read = len(failures) < len(files)
+    labels = predict_labels(probabilities, classifier.threshold).tolist() if any_read else []
     rows = []
     for number, file in enumerate(files):
         row: dict[str, Any] = {
@@ -176,7 +167,9 @@ def _judge(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]]:
 
 def _as_csv(rows: list[dict[str, Any]], classes: list[str]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    names = "".join([*classes, *(row["path"] for row in rows)])
+    is_odd = "\r" in names  # the writer leaves a carriage return bare, as if a line ended
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if is_odd else csv.QUOTE_MINIMAL)
     writer.writerow(["path", "predicted", *(f"probability_{name}" for name in classes), "error"])
     for row in rows:
         shares = [row["probability"][name] for name in classes] if row["probability"] else [""] * len(classes)
@@ -190,15 +183,15 @@ def _print(rows: list[dict[str, Any]], classes: list[str], csv_path: Path | None
     from rich.table import Table
 
     console = Console()
-    judged = [row for row in rows if not row["error"]]
+    predicted = [row for row in rows if not row["error"]]
     if csv_path:
-        counts = f"{len(judged)} images judged, {len(rows) - len(judged)} unreadable"
+        counts = f"{len(predicted)} images predicted, {len(rows) - len(predicted)} unreadable"
         console.print(f"{csv_path}: {counts}", markup=False, highlight=False, soft_wrap=True)
-    elif judged:
+    elif predicted:
         shown = classes if len(classes) <= _MOST_COLUMNS else []
         table = Table("image", "class", *(map(escape, shown) if shown else ["probability"]))
         table.columns[0].overflow = "fold"
-        for row in judged:
+        for row in predicted:
             shares = (f"{row['probability'][name]:.3f}" for name in shown or [row["predicted"]])
             table.add_row(escape(row["path"]), escape(row["predicted"]), *shares)
         console.print(table)

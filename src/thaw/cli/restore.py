@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thaw.cli import app
+from thaw.cli.completion import complete_run
 from thaw.errors import ThawError
 from thaw.files import replacing
 from thaw.project import find_root, run_lock
@@ -27,7 +28,10 @@ _MOST_REASONS = 3
 @app.command()
 def restore(
     run: Annotated[
-        str, typer.Argument(help="A number of `thaw runs`, the beginning of a run's id, or a run's name.")
+        str,
+        typer.Argument(
+            help="A number of `thaw runs`, the beginning of a run's id, or a run's name.", autocompletion=complete_run
+        ),
     ] = "",
     undo: Annotated[
         bool, typer.Option("--undo", help="Bring back what was here before the last `thaw restore`.")

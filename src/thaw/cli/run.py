@@ -4,7 +4,7 @@ import difflib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,27 +22,34 @@ from thaw.versioning import DvcRepo, choose_stages, read_stage_names
 @app.command()
 def run(
     only: Annotated[
-        str | None, typer.Option(help="Run this stage and no other.", autocompletion=complete_stage)
+        list[str] | None,
+        typer.Option(help="Run this stage and no other; may be given again.", autocompletion=complete_stage),
     ] = None,
     from_stage: Annotated[
-        str | None,
+        str,
         typer.Option(
             "--from", help="Run this stage and all that depends on it.", autocompletion=complete_stage
         ),
-    ] = None,
+    ] = "",
     force: Annotated[bool, typer.Option("--force", "-f", help="Run stages that are up to date too.")] = False,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
             "--set-param",
             "-S",
-            help="key=value: write it into params.yaml first.",
+            help="key=value: run with it.",
             autocompletion=complete_override,
         ),
     ] = None,
+    apply: Annotated[
+        bool,
+        typer.Option(
+            help="Write what -S says into params.yaml; or run in a copy of the project, which stays as it is."
+        ),
+    ] = True,
     name: Annotated[
-        str | None, typer.Option(help="The run's name in MLflow; without one its result and parameters.")
-    ] = None,
+        str, typer.Option(help="The run's name in MLflow; without one its result and parameters.")
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would run and why, and change nothing.")
     ] = False,
@@ -62,11 +69,13 @@ def run(
 
       thaw run
       thaw run -S fine_tune.learning_rate=5e-6 -S fine_tune.epochs=5
+      thaw run -S fine_tune.learning_rate=5e-6 --no-apply
       thaw run --only evaluate --force
       thaw run --name "wider head" -S model.head=dense
       thaw run --from fine_tune --dry-run
     """
     root = find_root()
+    only = only or []
     _check_stages(root, only, from_stage)
     changes = parse_overrides(overrides or [])
     values = check_overrides(root / "params.yaml", changes)
@@ -74,19 +83,21 @@ def run(
         forecast = _forecast(root, values, only, from_stage, force)
         _print_forecast(forecast, quiet, as_json)
         return
-    parameters = {"only": only, "from_stage": from_stage, "force": force, "overrides": changes, "name": name}
-    parameters["wait"] = wait
+    parameters = {
+        "only": only, "from_stage": from_stage, "force": force, "overrides": changes, "apply": apply, "name": name,
+        "wait": wait
+    }  # fmt: skip
     flags = [flag for flag, given in (("--json", as_json), ("--quiet", quiet)) if given]
     execute_flow(root, ["run", json.dumps(parameters), *flags])
 
 
-def _check_stages(root: Path, only: str | None, from_stage: str | None) -> None:
+def _check_stages(root: Path, only: Sequence[str], from_stage: str) -> None:
     """Tell a name that is no stage's before anything is loaded."""
-    if only is not None and from_stage is not None:
+    if only and from_stage:
         raise ThawError("--only and --from together", "Give one of them.")
     names = read_stage_names(root)
-    for option, name in (("--only", only), ("--from", from_stage)):
-        if name is not None and name not in names:
+    for option, name in (*(("--only", name) for name in only), ("--from", from_stage)):
+        if name and name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"Did you mean {near[0]}? " if near else ""
             raise ThawError(
@@ -95,7 +106,7 @@ def _check_stages(root: Path, only: str | None, from_stage: str | None) -> None:
 
 
 def _forecast(
-    root: Path, values: Mapping[str, Any], only: str | None, from_stage: str | None, force: bool
+    root: Path, values: Mapping[str, Any], only: Sequence[str], from_stage: str, force: bool
 ) -> dict[str, list[str]]:
     """Each stage that would be looked at to why it would run: nothing where it would not."""
     repo = DvcRepo(root)

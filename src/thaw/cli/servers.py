@@ -148,7 +148,10 @@ def deploy(
 
       thaw deploy
       thaw deploy --cron "0 6 * * *" --watch
-      prefect deployment run thaw/pipeline -p overrides='{"fine_tune.learning_rate": 5e-6}'
+      prefect deployment run thaw/NAME -p overrides='{"fine_tune.learning_rate": 5e-6}'
+
+    NAME is the project's, which is printed. A run that is triggered with changed parameters works in a copy of the project,
+    which stays as it is, unless it is told to apply them.
     """
     execute_flow(find_root(), ["serve", json.dumps({"cron": cron, "watch": watch})])
 

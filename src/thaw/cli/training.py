@@ -82,7 +82,8 @@ def _run_on_thawed(work: Callable[[Any, Any], Any]) -> Any:
     """Call `work(thawed network, parameters)` on the project's network as fine_tune begins with it."""
     from thaw.params import load_params
     from thaw.project import find_root, scratch_dir
-    from thaw.stages.fine_tune import thaw_network
+    from thaw.stages import paths_of
+    from thaw.stages.fine_tune import FineTuneInputs, thaw_network
     from thaw.training.devices import training_on
     from thaw.training.guard import guarded
     from thaw.versioning import DvcRepo
@@ -90,15 +91,13 @@ def _run_on_thawed(work: Callable[[Any, Any], Any]) -> Any:
     root = find_root()
     params = load_params(root / "params.yaml")
     repo = DvcRepo(root)
-    inputs = repo.stage("fine_tune").inputs
+    spec = repo.stage("fine_tune")
     repo.close()
-    for path in inputs.values():
-        if not path.exists():
-            raise ThawError(f"{path.relative_to(root)}: fine_tune needs it, and it is not there", "Run `thaw run` first.")
+    spec.require_inputs(root)
+    inputs = paths_of(FineTuneInputs, spec.inputs, spec.name)
     scratch = scratch_dir(root, "fine_tune")
     with guarded(scratch) as stop, training_on(params.fine_tune.devices):
         thawed = thaw_network(
-            params=params.fine_tune, seed=params.seed, extract=params.extract, compute=params.compute,
-            scratch_dir=scratch, stop=stop, **inputs
+            params.fine_tune, params.seed, params.extract, params.compute, inputs, scratch, stop
         )
         return work(thawed, params)

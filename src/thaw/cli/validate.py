@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thaw.cli import app
+from thaw.errors import ThawError
 
 if TYPE_CHECKING:
     from thaw.cleaning import Move
     from thaw.gate.inspection import Inspection
+    from thaw.intake.reading import Reading, Unreadable
     from thaw.params.gate import ValidateParams
 
 _PROGRESS_AFTER_SECONDS = 2.0
@@ -65,7 +67,13 @@ def validate(
 
       thaw validate photos --reference last/manifest.parquet --strict --json
     """
+    from thaw.cli.layouts import has_to_be_taken_in, look
+
     settings = _settings(params, reference)
+    reading = look(folder)
+    if has_to_be_taken_in(reading):
+        _print_layout(reading, folder, as_json)
+        raise typer.Exit(2)
     with _scratch(folder) as scratch_dir:
         inspection = _inspect(settings, folder, scratch_dir, quiet)
         manifest_path = manifest or scratch_dir / "manifest.parquet"
@@ -85,6 +93,9 @@ def validate(
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
         _print_summary(folder, summary, html)
+        _print_layout(reading, folder)
+    if isinstance(reading, ThawError) and summary["status"] != "block":
+        raise reading
     if summary["status"] == "block":
         raise typer.Exit(2)
     if summary["status"] == "warn" and strict:
@@ -101,6 +112,9 @@ def clean(
         bool, typer.Option("--apply", help="Move the files; without it nothing is touched.")
     ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Bring the last batch back.")] = False,
+    rename: Annotated[
+        bool, typer.Option("--rename", help="Give pictures the suffix of their format; move nothing out.")
+    ] = False,
     check: Annotated[
         list[str] | None,
         typer.Option(help="Move what fails this check alone; may be repeated.", show_default=False),
@@ -121,9 +135,11 @@ def clean(
 
       thaw clean photos --check near_duplicate --apply
 
+      thaw clean photos --rename --apply
+
       thaw clean photos --undo
     """
-    from thaw.cleaning import apply_moves, plan_moves, undo_last
+    from thaw.cleaning import apply_moves, plan_moves, plan_renames, undo_last
 
     if folder is None:
         folder, params = _of_project(params)
@@ -132,17 +148,17 @@ def clean(
         return
     with _scratch(folder) as scratch_dir:
         inspection = _inspect(_settings(params, None), folder, scratch_dir, quiet)
-    moves = plan_moves(inspection, check or [])
+    moves = plan_renames(inspection) if rename else plan_moves(inspection, check or [])
     if apply and moves:
         batch_dir = apply_moves(folder, moves)
-        _print_moves(f"moved to {batch_dir}", moves, as_json)
+        _print_moves("renamed" if rename else f"moved to {batch_dir}", moves, as_json)
     else:
-        _print_moves("would be moved; --apply moves them", moves, as_json)
+        what = "would be renamed; --apply renames them" if rename else "would be moved; --apply moves them"
+        _print_moves(what, moves, as_json)
 
 
 def _of_project(params_path: Path | None) -> tuple[Path, Path]:
     """The images of the project that one is in, and the parameters that it checks them by."""
-    from thaw.errors import ThawError
     from thaw.project import find_root
 
     try:
@@ -205,7 +221,7 @@ def _inspect(settings: _Settings, folder: Path, scratch_dir: Path, quiet: bool) 
     command = clean_command(folder) + settings.options
     with _progress(quiet) as report:
         return inspect_folder(
-            settings.params, folder, scratch_dir, report, settings.reference_path, settings.workers, command
+            settings.params, folder, scratch_dir, report, settings.reference_path, settings.workers, command, str(folder)
         )
 
 
@@ -260,34 +276,48 @@ def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> 
         f"{totals['fit']:,} fit to use",
         highlight=False,
     )
-    first: dict[str, dict[str, Any]] = {}
+    kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}  # a check may have a cure for each kind of file
     for row in summary["findings"]:
-        first.setdefault(row["check"], row)
-    if first:
+        kinds.setdefault((row["check"], row["cure"]), []).append(row)
+    if kinds:
         table = Table("", "check", "found", "what", "first", box=None, pad_edge=False, header_style="dim")
-        for check, row in first.items():
+        for (check, _), (row, *others) in kinds.items():
             severity = f"[{_COLORS[row['severity']]}]{row['severity']}[/]"
             example = escape(f"{row['path']}: {row['reason'].split(';')[0]}")
-            table.add_row(severity, check, f"{summary['checks'][check]:,}", CHECKS[check].title, example)
+            table.add_row(severity, check, f"{1 + len(others):,}", CHECKS[check].title, example)
         console.print(table)
-        cures = dict.fromkeys(row["cure"] for row in first.values() if row["severity"] != "warn")
+        cures = dict.fromkeys(cure for (_, cure), (row, *_) in kinds.items() if row["severity"] != "warn")
         for cure in cures:
             console.print(f"  {escape(cure)}", highlight=False)
     if html:
         console.print(f"Look at {escape(str(html))}", highlight=False)
 
 
+def _print_layout(reading: "Reading | Unreadable | None", folder: Path, as_json: bool = False) -> None:
+    """What the folder's names say of its layout, where they say another than the gate went by."""
+    from thaw.cli.layouts import command_for, summary_of
+    from thaw.intake.reading import Reading
+    from thaw.intake.telling import tell
+
+    if isinstance(reading, ThawError):
+        typer.echo(f"  {reading.reason}\n  {reading.cure}")
+    elif isinstance(reading, Reading) and as_json:
+        typer.echo(json.dumps(summary_of(reading, folder), indent=2, ensure_ascii=False))
+    elif isinstance(reading, Reading) and not reading.as_is:
+        typer.echo("\n".join(tell(reading, folder)))
+        typer.echo(f"Take it in:\n  {command_for(reading, folder)}")
+
+
 def _print_moves(what: str, moves: "list[Move]", as_json: bool) -> None:
     if as_json:
-        typer.echo(
-            json.dumps(
-                [{"path": one.path, "check": one.check, "reason": one.reason} for one in moves],
-                indent=2,
-                ensure_ascii=False,
-            )
-        )
+        rows = [
+            {"path": one.path, "check": one.check, "reason": one.reason}
+            | ({"target": one.target} if one.target else {})
+            for one in moves
+        ]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for one in moves:
-        typer.echo(f"{one.path}  {one.check}")
+        typer.echo(f"{one.path} -> {one.target}" if one.target else f"{one.path}  {one.check}")
     noun = "path" if len(moves) == 1 else "paths"
     sys.stdout.write(f"{len(moves)} {noun} {what}\n")

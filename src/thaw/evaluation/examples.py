@@ -22,6 +22,6 @@ def choose_examples(predictions: Predictions, count: int) -> list[int]:
 
 def caption(predictions: Predictions, image: int, path: str) -> str:
     """What stands over an explained image."""
-    said, true = predictions.predicted[image], predictions.labels[image]
-    truth = "rightly" if said == true else f"but it is {predictions.classes[true]}"
-    return f"{predictions.tell(image)}, {truth}: {path}"
+    predicted, true = predictions.predicted[image], predictions.labels[image]
+    truth = "rightly" if predicted == true else f"but it is {predictions.classes[true]}"
+    return f"{predictions.describe(image)}, {truth}: {path}"

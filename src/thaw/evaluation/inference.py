@@ -14,7 +14,7 @@ _BATCH_BYTES = 64 * 2**20
 _READERS = 2
 
 
-def judge_files(
+def predict_files(
     run: Callable[[np.ndarray], np.ndarray],
     files: Sequence[Path],
     shape: tuple[int, int, int],
@@ -33,7 +33,7 @@ def judge_files(
     chunk = batch_size * max(1, _BATCH_BYTES // (batch_size * int(np.prod(shape))))
     starts = range(0, len(files), chunk)
     failures: dict[int, ThawError] = {}
-    judged: dict[int, np.ndarray] = {}
+    found: dict[int, np.ndarray] = {}
     with ThreadPoolExecutor(_READERS) as pool:
 
         def read(start: int) -> list[Future[np.ndarray]]:
@@ -44,12 +44,12 @@ def judge_files(
             reading, ahead = ahead, read(start + chunk)
             pixels = _collect(reading, start, failures)
             if pixels:
-                judged |= zip(
+                found |= zip(
                     pixels, probabilities_of(run(np.stack(list(pixels.values())))), strict=True
                 )
-    classes = len(next(iter(judged.values()))) if judged else 0
+    classes = len(next(iter(found.values()))) if found else 0
     probabilities = np.full((len(files), classes), np.nan)
-    for number, row in judged.items():
+    for number, row in found.items():
         probabilities[number] = row
     return probabilities, failures
 

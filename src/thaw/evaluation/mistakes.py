@@ -41,7 +41,7 @@ def draw_mistakes(
         sheet.paste(ImageOps.contain(decode(paths[image]), (_TILE, _TILE)), (left, top))
         lines = (
             f"is {predictions.classes[predictions.labels[image]]}",
-            predictions.tell(image),
+            predictions.describe(image),
             paths[image].split("/")[-1],
         )
         for line, text in enumerate(lines):

@@ -1,4 +1,4 @@
-"""Pictures of a predictions and of the training before it: PNG files, the same bytes for the same numbers."""
+"""Pictures of predictions and of the training before them: PNG files, the same bytes for the same numbers."""
 
 import csv
 import logging
@@ -54,7 +54,7 @@ def draw_learning_curves(frozen_curve_path: Path, fine_tuned_curve_path: Path, p
     _save(figure, picture_path)
 
 
-def draw_judgement(predictions: Predictions, pictures_dir: Path) -> None:
+def draw_predictions(predictions: Predictions, pictures_dir: Path) -> None:
     """Write `roc.png`, `precision_recall.png`, `confusion.png` and `reliability.png`."""
     for name, draw in (
         ("roc", _draw_roc),
@@ -114,19 +114,19 @@ def _draw_confusion(predictions: Predictions, axes: Axes) -> None:
 def _draw_reliability(predictions: Predictions, axes: Axes) -> None:
     """Predicted probability against observed share, by bins (Niculescu-Mizil and Caruana 2005)."""
     if len(predictions.classes) == 2:
-        said, true = predictions.probabilities[:, 1], predictions.labels == 1
+        scores, true = predictions.probabilities[:, 1], predictions.labels == 1
         about = f"{_literal(predictions.classes[1])}"
     else:
-        said, true = (
+        scores, true = (
             predictions.probabilities.max(axis=1),
             predictions.probabilities.argmax(axis=1) == predictions.labels,
         )
         about = "the likeliest class"
-    bins = np.minimum((said * _BINS).astype(int), _BINS - 1)
+    bins = np.minimum((scores * _BINS).astype(int), _BINS - 1)
     sizes = np.bincount(bins, minlength=_BINS)
     filled = sizes > 0
     observed = np.bincount(bins, true, minlength=_BINS)[filled] / sizes[filled]
-    middle = np.bincount(bins, said, minlength=_BINS)[filled] / sizes[filled]
+    middle = np.bincount(bins, scores, minlength=_BINS)[filled] / sizes[filled]
     axes.bar((np.arange(_BINS) + 0.5) / _BINS, sizes / sizes.sum(), width=0.95 / _BINS, color="#dddddd",
              label="share of the images")  # fmt: skip
     axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")

@@ -49,12 +49,12 @@ class Predictions:
         positive, threshold = self.probabilities[:, 1], self.threshold
         return np.where(self.predicted == 1, (positive - threshold) / (1 - threshold), (threshold - positive) / threshold)
 
-    def tell(self, image: int) -> str:
+    def describe(self, image: int) -> str:
         """The verdict on an image in words, with the threshold where it is not one half."""
-        said = self.classes[self.predicted[image]]
+        name = self.classes[self.predicted[image]]
         if len(self.classes) == 2 and self.threshold != DEFAULT_THRESHOLD:
-            return f"{said}: {self.probabilities[image, 1]:.0%} {self.classes[1]}, {100 * self.threshold:g}% needed"
-        return f"{self.probabilities[image, self.predicted[image]]:.0%} {said}"
+            return f"{name}: {self.probabilities[image, 1]:.0%} {self.classes[1]}, {100 * self.threshold:g}% needed"
+        return f"{self.probabilities[image, self.predicted[image]]:.0%} {name}"
 
     @cached_property
     def units(self) -> np.ndarray:

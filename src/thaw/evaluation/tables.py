@@ -1,4 +1,4 @@
-"""A predictions as tables: what each image was taken for, how well each class is told, which are taken for each other."""
+"""Predictions as tables: what each image was taken for, how well each class is told, which are taken for each other."""
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,8 @@ def prediction_table(images: pd.DataFrame, predictions: Predictions) -> pd.DataF
     names = np.array(predictions.classes, object)
     probabilities = np.round(predictions.probabilities, _DIGITS).T
     shares = {_PROBABILITY + name: column for name, column in zip(names, probabilities, strict=True)}
-    said = {"path": images["path"], "class": images["class"], "predicted": names[predictions.predicted]}
-    return pd.DataFrame({**said, **shares})
+    columns = {"path": images["path"], "class": images["class"], "predicted": names[predictions.predicted]}
+    return pd.DataFrame({**columns, **shares})
 
 
 def class_table(predictions: Predictions, coverage: float) -> pd.DataFrame:

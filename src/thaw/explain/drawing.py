@@ -37,13 +37,13 @@ def draw_grid(tiles: np.ndarray) -> Image.Image:
     return grid
 
 
-def place_heat(
+def place_heatmap(
     heat: np.ndarray,
     size: tuple[int, int],
     input_size: tuple[int, int],
     resize: Literal["stretch", "crop", "pad"],
 ) -> np.ndarray:
-    """Heat over the network's input as heat over the original picture.
+    """A heatmap over the network's input as one over the original picture.
 
     Args:
         heat: of the input's size, 0 to 1.
@@ -70,7 +70,7 @@ def place_heat(
 
 
 def overlay(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Heat 0 to 1 over a uint8 picture `(height, width, 1 or 3)`; where there is no heat the picture shows as it is."""
+    """A heatmap, 0 to 1, over a uint8 picture `(height, width, 1 or 3)`; where there is no heat the picture shows as it is."""
     shown = np.repeat(picture, 3, -1) if picture.shape[-1] == 1 else picture
     share = _OPACITY * np.sqrt(heat)[..., None]
     colors = matplotlib.colormaps["turbo"](heat)[..., :3] * 255

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from thaw.explain.tracing import find_spatial_layer, input_shape, linear_output, watching
+from thaw.explain.tracing import find_spatial_layer, forward_hook, input_shape, linear_output
 
 _BATCH = 64
 _GREY = 128.0
@@ -46,7 +46,7 @@ def find_patterns(
         shifted = tf.roll(pictures, shift, (1, 2))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(shifted)
-            with linear_output(layer), watching(layer, lambda _, output: outputs.append(output)):
+            with linear_output(layer), forward_hook(layer, lambda _, output: outputs.append(output)):
                 model(shifted, training=False)
             responses = tf.gather(tf.cast(outputs[-1], "float32"), wanted, axis=-1, batch_dims=1)
             total = tf.reduce_sum(tf.reduce_mean(responses, (1, 2)))

@@ -7,7 +7,7 @@ import cv2
 import keras
 import numpy as np
 
-from thaw.explain.tracing import input_shape, run_watched
+from thaw.explain.tracing import input_shape, run_hooked
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def find_grid(model: keras.Model, layer_name: str) -> Grid:
     found: dict[str, Grid] = {}
     latest = Grid()
 
-    def see(layer: Any, inputs: Any, output: Any) -> None:
+    def locate(layer: Any, inputs: Any, output: Any) -> None:
         nonlocal latest
         tensors = inputs if isinstance(inputs, list | tuple) else [inputs]
         known = [grids[id(tensor)] for tensor in tensors if id(tensor) in grids]
@@ -39,7 +39,7 @@ def find_grid(model: keras.Model, layer_name: str) -> Grid:
         grids[id(output)] = latest
         kept.append((tensors, output))
 
-    run_watched(model, np.zeros((1, *input_shape(model)), "float32"), see)
+    run_hooked(model, np.zeros((1, *input_shape(model)), "float32"), locate)
     return found[layer_name]
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from thaw.explain.geometry import find_grid, spread_maps
-from thaw.explain.tracing import find_spatial_layer, input_shape, watching
+from thaw.explain.tracing import find_spatial_layer, forward_hook, input_shape
 
 Method = Literal["grad_cam", "grad_cam++"]
 
 
-class Heat(NamedTuple):
+class Heatmaps(NamedTuple):
     """What Grad-CAM gives for a batch."""
 
     maps: np.ndarray
@@ -24,7 +24,7 @@ class Heat(NamedTuple):
 
 def prepare_grad_cam(
     model: keras.Model, layer_name: str = "", method: Method = "grad_cam"
-) -> Callable[[np.ndarray, np.ndarray], Heat]:
+) -> Callable[[np.ndarray, np.ndarray], Heatmaps]:
     """Compile Grad-CAM for one layer; the function given back takes batches.
 
     One pass forward, and backward only from the class's logit to the layer. Of a network with one logit, class 1 is
@@ -48,21 +48,21 @@ def prepare_grad_cam(
         outputs: list[Any] = []
         with tf.GradientTape(watch_accessed_variables=False) as tape:
 
-            def see(_inputs: Any, output: Any) -> None:
+            def watch(_inputs: Any, output: Any) -> None:
                 tape.watch(output)
                 outputs[:] = [output]
 
-            with watching(layer, see):
+            with forward_hook(layer, watch):
                 logits = model(pixels, training=False)
             score = class_score(logits, classes)
         maps = outputs[-1]
         gradients = tape.gradient(score, maps)
         return _weighted_sum(tf.cast(maps, "float32"), tf.cast(gradients, "float32"), method), logits
 
-    def heat(pixels: np.ndarray, classes: np.ndarray) -> Heat:
+    def heat(pixels: np.ndarray, classes: np.ndarray) -> Heatmaps:
         wanted = np.broadcast_to(np.asarray(classes, "int32"), len(pixels))
         maps, logits = trace(tf.cast(pixels, "float32"), tf.constant(wanted))
-        return Heat(spread_maps(maps.numpy(), grid, (height, width)), logits.numpy())
+        return Heatmaps(spread_maps(maps.numpy(), grid, (height, width)), logits.numpy())
 
     return heat
 

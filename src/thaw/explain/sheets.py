@@ -10,20 +10,19 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from thaw import images
-from thaw.explain.drawing import draw_grid, overlay, place_heat
+from thaw.explain.drawing import draw_grid, overlay, place_heatmap
 from thaw.explain.filters import find_patterns
 from thaw.explain.grad_cam import normalize_maps, prepare_grad_cam
 from thaw.explain.occlusion import occlude
 from thaw.explain.tracing import find_spatial_layer, layer_outputs, spatial_layers
 from thaw.files import replacing
 
-HEAT_METHODS = ("grad_cam", "grad_cam++", "occlusion")
 _MOST_FILTERS = 64
 _TILE, _CAPTION, _MARGIN = 200, 22, 10  # of a sheet, in pixels
 
 
 @dataclass(frozen=True)
-class Picture:
+class InputImage:
     """An image to explain."""
 
     original: np.ndarray
@@ -34,7 +33,7 @@ class Picture:
     """How it was brought there."""
 
 
-def open_picture(path: Path, input_shape: tuple[int, int, int], resize: images.Resize) -> Picture:
+def open_image(path: Path, input_shape: tuple[int, int, int], resize: images.Resize) -> InputImage:
     """Read an image file, as it is and as a network of that input sees it.
 
     Raises:
@@ -43,17 +42,17 @@ def open_picture(path: Path, input_shape: tuple[int, int, int], resize: images.R
     height, width, channels = input_shape
     original = np.asarray(images.decode(path, channels))
     pixels = images.load(path, height, width, channels, resize)
-    return Picture(original.reshape(*original.shape[:2], channels), pixels, resize)
+    return InputImage(original.reshape(*original.shape[:2], channels), pixels, resize)
 
 
-def draw_heat(
+def draw_heatmaps(
     model: keras.Model,
-    pictures: Iterable[Picture],
+    pictures: Iterable[InputImage],
     method: str,
     labels: Sequence[int],
     layer_name: str = "",
 ) -> Iterator[np.ndarray]:
-    """Heat of one method over each picture, uint8 RGB at the original's size.
+    """The heatmap of one method over each picture, uint8 RGB at the original's size.
 
     Args:
         labels: the class of each picture that is looked for.
@@ -69,12 +68,12 @@ def draw_heat(
             found = heat(picture.pixels[None], np.array(label)).maps
         height, width = picture.original.shape[:2]
         input_size = (picture.pixels.shape[0], picture.pixels.shape[1])
-        placed = place_heat(normalize_maps(found)[0], (height, width), input_size, picture.resize)
+        placed = place_heatmap(normalize_maps(found)[0], (height, width), input_size, picture.resize)
         yield overlay(picture.original, placed)
 
 
 def draw_activations(
-    model: keras.Model, picture: Picture, layer_names: Sequence[str] = ()
+    model: keras.Model, picture: InputImage, layer_names: Sequence[str] = ()
 ) -> dict[str, Image.Image]:
     """A grid of every channel of each layer named; without names of the last layer of each resolution.
 
@@ -98,7 +97,7 @@ def draw_filters(model: keras.Model, layer_name: str, seed: int = 0) -> Image.Im
     return draw_grid(find_patterns(model, layer_name, range(min(channels, _MOST_FILTERS)), seed=seed))
 
 
-def save_picture(picture: Image.Image | np.ndarray, path: Path) -> None:
+def save_png(picture: Image.Image | np.ndarray, path: Path) -> None:
     """Write a PNG, whole or not at all."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     with replacing(path) as temporary:
@@ -111,7 +110,7 @@ def _last_of_each_size(model: keras.Model) -> list[str]:
 
 
 def draw_sheet(
-    model: keras.Model, pictures: Sequence[Picture], labels: Sequence[int], captions: Sequence[str]
+    model: keras.Model, pictures: Sequence[InputImage], labels: Sequence[int], captions: Sequence[str]
 ) -> Image.Image:
     """One sheet for a report: of each picture the original, Grad-CAM and Grad-CAM++ of its class in `labels`.
 
@@ -119,7 +118,7 @@ def draw_sheet(
         labels: the class of each picture that is looked for.
         captions: what stands over each picture, in any language.
     """
-    methods = [list(draw_heat(model, pictures, method, labels)) for method in ("grad_cam", "grad_cam++")]
+    methods = [list(draw_heatmaps(model, pictures, method, labels)) for method in ("grad_cam", "grad_cam++")]
     sheet = Image.new("RGB", (3 * _TILE + 2 * _MARGIN, len(pictures) * (_TILE + _CAPTION) + _MARGIN), "white")
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")), 13)

@@ -15,16 +15,16 @@ _SAME_MAPS = ("Pooling", "Dropout", "ZeroPadding", "Cropping")
 
 
 @contextmanager
-def watching(layer: Any, see: Callable[[Any, Any], None]) -> Iterator[None]:
-    """Within the block, `see` is handed each input and output of `layer`, right after the output is made."""
+def forward_hook(layer: Any, hook: Callable[[Any, Any], None]) -> Iterator[None]:
+    """Within the block, `hook` is called with each input and output of `layer`, right after the output is made."""
     call = layer.call
 
-    def call_and_show(inputs: Any, *arguments: Any, **keywords: Any) -> Any:
+    def call_with_hook(inputs: Any, *arguments: Any, **keywords: Any) -> Any:
         output = call(inputs, *arguments, **keywords)
-        see(inputs, output)
+        hook(inputs, output)
         return output
 
-    layer.call = call_and_show
+    layer.call = call_with_hook
     try:
         yield
     finally:
@@ -52,19 +52,19 @@ def layer_outputs(model: keras.Model, pixels: np.ndarray) -> dict[str, Any]:
     """
     outputs: dict[str, Any] = {}
 
-    def keep(layer: Any, _inputs: Any, output: Any) -> None:
+    def store(layer: Any, _inputs: Any, output: Any) -> None:
         outputs.pop(layer.name, None)
         outputs[layer.name] = output
 
-    run_watched(model, pixels, keep)
+    run_hooked(model, pixels, store)
     return outputs
 
 
-def run_watched(model: keras.Model, pixels: np.ndarray, see: Callable[[Any, Any, Any], None]) -> None:
-    """Run `model`; `see` is handed each layer with its input and its output."""
+def run_hooked(model: keras.Model, pixels: np.ndarray, hook: Callable[[Any, Any, Any], None]) -> None:
+    """Run `model`; `hook` is called with each layer, its input and its output."""
     with ExitStack() as stack:
         for layer in _leaves(model):
-            stack.enter_context(watching(layer, partial(see, layer)))
+            stack.enter_context(forward_hook(layer, partial(hook, layer)))
         model(pixels, training=False)
 
 

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 from thaw.errors import ThawError
-from thaw.gate.checks import CHECKS, CLEAN, GRAVITY
+from thaw.gate.checks import CHECKS, CLEAN, FOLDER, GRAVITY, TAKE_IN
 from thaw.params.gate import SeverityParams
 
 Scalar = str | float | int | None
@@ -34,6 +36,8 @@ class Findings:
     severities: SeverityParams
     clean: str = "thaw clean"
     """The command that cleans the folder."""
+    folder: str = "data/raw"
+    """The folder as one types it."""
     rows: list[Finding] = field(default_factory=list)
     verdicts: dict[str, tuple[str, str]] = field(default_factory=dict)
     """path -> (check, reason) of each image that may not train."""
@@ -48,21 +52,29 @@ class Findings:
         *,
         is_image: bool = False,
         warn_only: bool = False,
+        cure: str = "",
     ) -> None:
         """Note that `path` failed `check`.
 
         Args:
             is_image: the path is a row of the manifest.
             warn_only: the severity is `warn`, unless the check is off.
+            cure: what to do about this one, where it is not the check's.
         """
         severity = getattr(self.severities, check)
         if warn_only and severity != "off":
             severity = "warn"
         if severity != "off":
-            cure = CHECKS[check].cure.replace(CLEAN, self.clean)
-            self.rows.append(Finding(path, check, severity, value, threshold, reason, cure))
+            own = (cure or CHECKS[check].cure).replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
+            own = own.replace(FOLDER, quote(self.folder))
+            self.rows.append(Finding(path, check, severity, value, threshold, reason, own))
         if is_image:
             self.mark(check, path, reason)
+
+    def _take_in(self) -> str:
+        """The command; the project's own folder is laid out anew in its place, and kept aside as it was."""
+        is_projects = Path(self.folder).parts[-2:] == ("data", "raw")
+        return f"thaw data add {quote(self.folder)}" + (" --replace" if is_projects else "")
 
     def mark(self, check: str, path: str, reason: str) -> None:
         """Give the image `path` the verdict `check`, unless the check only warns or a graver verdict stands."""
@@ -101,6 +113,11 @@ def summarize(rows: list[Finding], totals: dict[str, Any]) -> dict[str, Any]:
         "checks": {name: checks[name] for name in CHECKS if name in checks},
         "findings": [{name: getattr(row, name) for name in Finding.__slots__} for row in rows],
     }
+
+
+def cures(rows: Iterable[dict[str, Any]]) -> str:
+    """What to do about findings of one check, as `summarize` has them: the first three cures that differ."""
+    return " ".join(list(dict.fromkeys(row["cure"] for row in rows))[:3])
 
 
 def raise_if_blocked(rows: list[Finding], report_path: str) -> None:

@@ -11,10 +11,11 @@ from thaw.errors import ThawError
 from thaw.gate.checks.class_names import check_class_names
 from thaw.gate.checks.drift import check_reference, check_splits, read_reference
 from thaw.gate.checks.images import check_files, check_formats, check_looks
-from thaw.gate.checks.metadata import Metadata, check_metadata, read_metadata
+from thaw.gate.checks.metadata import Metadata, check_equal_rows, check_metadata, read_metadata
 from thaw.gate.checks.probabilities import name_probabilities
-from thaw.gate.checks.structure import Counts, check_structure, count_images, usable
-from thaw.gate.duplicates import exact_clusters, first_alike, near_clusters, report_clusters
+from thaw.gate.checks.structure import Counts, check_spellings, check_structure, count_images, usable
+from thaw.gate.checks.unread_tables import check_unread_tables
+from thaw.gate.duplicates import exact_clusters, first_alike, kept_first, near_clusters, report_clusters
 from thaw.gate.duplicates.near import NearClusters
 from thaw.gate.findings import Finding, Findings, summarize
 from thaw.gate.rows import Rows, gather
@@ -59,6 +60,7 @@ def inspect_folder(
     reference_path: Path | None = None,
     workers: int = 0,
     clean: str = "thaw clean",
+    folder: str = "data/raw",
 ) -> Inspection:
     """Scan every image below `root` and run every check.
 
@@ -70,11 +72,12 @@ def inspect_folder(
         reference_path: the manifest of an earlier data version to compare with.
         workers: processes that read images; 0: one for each core. Never changes a result.
         clean: the command that cleans this folder, for cures; without a folder it is the project's.
+        folder: this folder as one types it, for cures.
 
     Raises:
         ThawError: `root` is no folder that can be listed.
     """
-    findings = Findings(params.severity, clean)
+    findings = Findings(params.severity, clean, folder)
     skip_pandas()
     reference = read_reference(reference_path) if reference_path else None
     survey = _survey(root, findings)
@@ -88,12 +91,14 @@ def inspect_folder(
     check_files(rows, findings)
     check_formats(rows, limits, findings)
     check_looks(rows, limits, findings)
-    alike = _check_duplicates(rows, params, findings, scratch_dir / "near.json")
-    metadata = read_metadata(root, findings)
+    metadata = read_metadata(root, rows.paths, findings)
+    alike = _check_duplicates(rows, metadata, params, findings, scratch_dir / "near.json")
     check_metadata(metadata, rows, findings)
+    check_unread_tables(root, survey.tables, findings)
     metadata = name_probabilities(metadata, rows, findings)
     counts = count_images(rows, survey.classes, findings)
     check_structure(counts, limits, findings)
+    check_spellings(survey.spellings, findings)
     check_class_names(rows, survey.classes, findings)
     fit = usable(rows, findings)
     check_splits(rows, fit, limits, findings)
@@ -102,15 +107,19 @@ def inspect_folder(
     return Inspection(root, rows, metadata, findings, counts, alike, survey.raw_names)
 
 
-def _check_duplicates(rows: Rows, params: ValidateParams, findings: Findings, store_path: Path) -> np.ndarray:
+def _check_duplicates(
+    rows: Rows, metadata: Metadata, params: ValidateParams, findings: Findings, store_path: Path
+) -> np.ndarray:
     """Report equal pictures and near duplicates; for each row the first one that is alike (`first_alike`)."""
-    equal = exact_clusters(rows)
+    equal = kept_first(rows, exact_clusters(rows), metadata.filled)
     report_clusters(rows, equal, "duplicate", findings)
+    check_equal_rows(metadata, rows.paths, equal, findings)
     severities, found = params.severity, NearClusters([], [])
     names = ("near_duplicate", "near_duplicate_across_classes", "near_duplicate_across_splits")
     if any(getattr(severities, name) != "off" for name in names):
         found = near_clusters(rows, equal, params.limits.near_duplicate_distance, store_path)
-        report_clusters(rows, found.members, "near_duplicate", findings, found.distances)
+        near = kept_first(rows, found.members, metadata.filled)
+        report_clusters(rows, near, "near_duplicate", findings, found.distances)
     return first_alike(len(rows), equal, found)
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from thaw.gate.scan.layout import Layout
 from thaw.gate.scan.scanning import ROW
 from thaw.gate.scan.walking import Entry
+from thaw.layout import Layout
 
 
 @dataclass(frozen=True)

@@ -46,14 +46,8 @@ def efficientnet_lite(x: Any, architecture: str) -> Any:
     return _bn_relu6(x, "top")
 
 
-def classifier(x: Any) -> Any:
-    """ImageNet's 1,000 logits of the feature maps, as the network was trained."""
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.layers.Dense(1000, dtype="float32", name="logits")(x)
-
-
 def load_imagenet(model: keras.Model, architecture: str) -> None:
-    """Set the weights of all Lite layers of `model`, and of `classifier` where it is there.
+    """Set the weights of all Lite layers of `model`.
 
     Raises:
         ThawError: the weights are not installed, or do not fit.
@@ -65,8 +59,6 @@ def load_imagenet(model: keras.Model, architecture: str) -> None:
         for part, bn in (("expand", "_bn0"), ("depthwise", "_bn1"), ("project", "_bn2")):
             prefixes[f"{name}_{part}_conv"] = f"_blocks.{index}._{part}_conv"
             prefixes[f"{name}_{part}_bn"] = f"_blocks.{index}.{bn}"
-    if model.layers[-1].name == "logits" and model.output_shape[-1] == 1000:
-        prefixes["logits"] = "_fc"
     for layer in model.layers:
         if layer.name in prefixes:
             try:
@@ -124,6 +116,4 @@ def _keras_weights(layer: keras.layers.Layer, state: dict[str, np.ndarray], pref
         return [weight, *(state[f"{prefix}.{part}"] for part in ("bias", "running_mean", "running_var"))]
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         return [weight.transpose(2, 3, 0, 1)]
-    if isinstance(layer, keras.layers.Dense):
-        return [weight.T, state[f"{prefix}.bias"]]
     return [weight.transpose(2, 3, 1, 0)]

@@ -60,7 +60,11 @@ def freeze(
 
 
 def block_names(model: keras.Model) -> list[str]:
-    """The names that `from_layer` takes for whole blocks, in the network's order."""
+    """The names that `from_layer` takes for whole blocks, in the network's order.
+
+    Told by name, since a name is what they are for: the message that no layer or block is called so lists them. Where no
+    name is given (`auto`) the graph tells; nothing is frozen or thawed by what is found here.
+    """
     return list(dict.fromkeys(_block(layer.name) for layer in model.layers if layer.name not in _INPUT_LAYERS))
 
 

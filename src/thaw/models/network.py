@@ -70,28 +70,6 @@ def set_statistics(model: keras.Model, mean: np.ndarray, variance: np.ndarray) -
     raise ThawError("the network keeps no statistics of its input", "Set model.normalization to featurewise.")
 
 
-def lite0(input_shape: tuple[int, int, int]) -> keras.Model:
-    """EfficientNet-Lite0 with its ImageNet weights and no top, on pixels scaled by (x - 127) / 128."""
-    inputs = keras.Input(input_shape, name="scaled_pixels")
-    model = keras.Model(
-        inputs, efficientnet_lite.efficientnet_lite(inputs, "efficientnet_lite0"), name="lite0"
-    )
-    efficientnet_lite.load_imagenet(model, "efficientnet_lite0")
-    return model
-
-
-def imagenet_classifier(architecture: str = "efficientnet_lite0", side: int = 224) -> keras.Model:
-    """The EfficientNet-Lite as it was trained: RGB pixels 0 to 255 to ImageNet's 1,000 logits."""
-    if architecture not in LITES:
-        raise ThawError(f"{architecture} has no classifier here", f"Take one of {', '.join(LITES)}.")
-    pixels = keras.Input((side, side, 3), name="pixels", dtype="float32")
-    x = normalize(pixels, "auto", "lite")
-    logits = efficientnet_lite.classifier(efficientnet_lite.efficientnet_lite(x, architecture))
-    model = keras.Model(pixels, logits, name=architecture)
-    efficientnet_lite.load_imagenet(model, architecture)
-    return model
-
-
 def _check_shape(architecture: str, input_shape: tuple[int, int, int], num_classes: int) -> None:
     height, width, channels = input_shape
     smallest = (BACKBONES | NETWORKS)[architecture].smallest

@@ -8,6 +8,7 @@ from thaw import files
 from thaw.errors import ThawError
 from thaw.models.catalog import BACKBONES, LITES, check_architecture
 from thaw.params import ModelParams
+from thaw.params.effects import no_effect
 from thaw.project import named_file
 
 if TYPE_CHECKING:
@@ -79,11 +80,9 @@ def _refuse_unused(params: ModelParams) -> None:
         unused["weights"] = "none"
     for key, value in unused.items():
         if getattr(params, key) != value:
-            raise ThawError(
-                f"model.{key}: {getattr(params, key)} has no effect: {params.architecture} has a head of its own and is "
-                "trained from scratch",
-                f"Set model.{key} to {value}, or take a backbone; `thaw model list` names them.",
-            )
+            why = f"on {params.architecture}, which has a head of its own and is trained from scratch"
+            cure = "take a backbone; `thaw model list` names them"
+            raise no_effect(f"model.{key}", getattr(params, key), why, value, cure)
 
 
 def given_weights_path(weights: str) -> Path:

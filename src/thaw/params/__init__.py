@@ -11,6 +11,7 @@ from thaw.errors import ThawError
 from thaw.params.base import Section
 from thaw.params.compute import ComputeParams
 from thaw.params.data import AugmentParams, SplitParams
+from thaw.params.effects import refuse_idle
 from thaw.params.evaluation import EvaluateParams
 from thaw.params.gate import ValidateParams
 from thaw.params.model import ModelParams
@@ -103,17 +104,19 @@ def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Para
     """Check `values` against the sections; every key must be there and none besides.
 
     Raises:
-        ThawError: names the first wrong key, and the nearest right one.
+        ThawError: names the first wrong key, and the nearest right one; or a parameter that was set to no effect.
     """
     _check_moved(values, source)
     _check_keys(values, Params, "", source)
     try:
-        return Params.model_validate(values)
+        params = Params.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         message = f"{source}: {key}: {first['msg'][0].lower()}{first['msg'][1:]} (is {first['input']!r})"
         raise ThawError(message, f"Give {key} a value that fits.") from None
+    refuse_idle(params.flat(params.sections()), Params().flat(params.sections()), source)
+    return params
 
 
 def _check_moved(values: Mapping[str, Any], source: str) -> None:

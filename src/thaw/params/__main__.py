@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from thaw.files import write_text
 from thaw.params import Params
 from thaw.params.base import Section
+from thaw.params.effects import IDLE
 
 _WIDTH = 110
 
@@ -58,6 +59,15 @@ def render_markdown() -> str:
         "",
     ]
     _describe(Params, "", lines)
+    lines += [
+        "## Without effect", "",
+        "Some parameters have no effect beside some values of another. One that is set there, to a value other than its "
+        "default, is refused.", "",
+        "| key | has no effect where |", "|---|---|",
+    ]  # fmt: skip
+    for key, others, values, _ in IDLE:
+        beside = " and ".join(f"`{other}`" for other in others)
+        lines.append(f"| `{key}` | {beside} is {' or '.join(f'`{_yaml(value)}`' for value in values)} |")
     return "\n".join(lines) + "\n"
 
 

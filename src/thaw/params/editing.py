@@ -8,7 +8,7 @@ from typing import Any
 
 from thaw.errors import ThawError
 from thaw.files import write_text
-from thaw.params import load_params, parse_params
+from thaw.params import Params, load_params, parse_params
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
@@ -80,18 +80,28 @@ def check_overrides(path: Path, overrides: Mapping[str, Any]) -> Mapping[str, An
     return document
 
 
-def override_params(path: Path, overrides: Mapping[str, Any]) -> None:
+def override_params(path: Path, overrides: Mapping[str, Any]) -> list[str]:
     """Write values to dotted keys of `params.yaml`, whole or not at all.
+
+    Returns:
+        What is another value now: `fine_tune.epochs: 9 -> 5`.
 
     Raises:
         ThawError: the file is wrong, a key is unknown or a value does not fit; the file is as it was.
     """
-    load_params(path)
+    before = load_params(path)
     document = _read(path)
     _override(document, overrides)
     text = io.StringIO()
     _editor().dump(document, text)
     write_text(path, text.getvalue())
+    return differences(before, load_params(path))
+
+
+def differences(before: Params, after: Params) -> list[str]:
+    """Each key, dotted, that has another value: `fine_tune.epochs: 9 -> 5`."""
+    old, new = before.flat(before.sections()), after.flat(after.sections())
+    return [f"{key}: {old[key]} -> {value}" for key, value in new.items() if old[key] != value]
 
 
 def _editor() -> Any:

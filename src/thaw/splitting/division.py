@@ -36,15 +36,15 @@ def assign_splits(images: pd.DataFrame, params: SplitParams, seed: int) -> pd.Se
     splits = (
         images["split"].replace("", "train") if (images["split"] != "").any() else pd.Series("", images.index)
     )
-    wanted = _wanted_shares(splits, params)
+    wanted = _held_out_shares(splits, params)
     free = ~splits.isin(_HELD_OUT)
     numbers = np.unique(strata[free].to_numpy(), return_inverse=True)[1]
-    splits[free] = _divide(images[free], numbers, wanted, seed) if len(wanted) > 1 else "train"
+    splits[free] = _divide(images[free], numbers, wanted, seed) if wanted else "train"
     return splits
 
 
-def _wanted_shares(splits: pd.Series, params: SplitParams) -> dict[str, float]:
-    """What the images that are not yet held out are divided into; the shares add up to 1, train's is last.
+def _held_out_shares(splits: pd.Series, params: SplitParams) -> dict[str, float]:
+    """What of the images that are not yet held out goes to the test and validation splits; the rest is train's.
 
     `test_fraction` is of all images, those that the folder holds out itself included.
     """
@@ -57,14 +57,14 @@ def _wanted_shares(splits: pd.Series, params: SplitParams) -> dict[str, float]:
             "Lower split.test_fraction, or add a test folder.",
         )
     validation = 0.0 if (splits == "validation").any() else params.validation_fraction * (1 - test)
-    shares = {"test": test, "validation": validation, "train": 1 - test - validation}
-    return {name: share for name, share in shares.items() if share > 0}
+    return {name: share for name, share in [("test", test), ("validation", validation)] if share > 0}
 
 
 def _divide(images: pd.DataFrame, strata: np.ndarray, wanted: dict[str, float], seed: int) -> np.ndarray:
     """Split names, one an image."""
+    splits = [*wanted, "train"]
     units = link_images(images)
-    _check_enough(images["class"], units, list(wanted))
+    _check_enough(images["class"], units, splits)
     names, classes = np.unique(images["class"].to_numpy(str), return_inverse=True)
     class_of = np.zeros(strata.max() + 1, np.int64)
     class_of[strata] = classes
@@ -79,24 +79,24 @@ def _divide(images: pd.DataFrame, strata: np.ndarray, wanted: dict[str, float], 
     try:
         split_of_group, shares = place_groups(counts.tocsr(), singles, class_of, quotas)
     except Undividable as error:
-        raise _say_undividable(names[error.classes], list(wanted)) from None
+        raise _say_undividable(names[error.classes], splits) from None
     result = np.full(len(images), -1)
     result[grouped] = split_of_group[numbers]
     single = single[np.argsort(strata[single], kind="stable")]
-    result[single] = np.repeat(np.tile(np.arange(len(wanted)), len(class_of)), shares.ravel())
-    return np.array(list(wanted), object)[result]
+    result[single] = np.repeat(np.tile(np.arange(len(splits)), len(class_of)), shares.ravel())
+    return np.array(splits, object)[result]
 
 
 def _quotas(classes: np.ndarray, strata: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
-    """Images of each stratum for each split, `(strata, splits)`; the last split takes what is left."""
+    """Images of each stratum for each share, and what is left, `(strata, shares + 1)`."""
     class_sizes = np.bincount(classes)
     strata_sizes = np.bincount(strata)
     class_of = np.zeros(len(strata_sizes), np.int64)
     class_of[strata] = classes
-    quotas = np.zeros((len(strata_sizes), len(shares)), np.int64)
-    for i, share in enumerate(shares[:-1]):
+    quotas = np.zeros((len(strata_sizes), len(shares) + 1), np.int64)
+    for i, share in enumerate(shares):
         total = round(share * len(classes))
-        later = len(shares) - 1 - i
+        later = len(shares) - i
         class_quotas = _apportion(min(total, class_sizes.sum()), class_sizes, seed)
         class_quotas = np.clip(class_quotas, 1, class_sizes - later)  # each class is in each split
         for number, quota in enumerate(class_quotas):
@@ -109,7 +109,7 @@ def _quotas(classes: np.ndarray, strata: np.ndarray, shares: Sequence[float], se
 
 def _apportion(total: int, sizes: np.ndarray, seed: int) -> np.ndarray:
     """Divide `total` in proportion to `sizes`, which bound it: largest remainders, equal ones by lot."""
-    exact = total * sizes / max(sizes.sum(), 1)
+    exact = total * sizes / sizes.sum()
     shares = np.floor(exact).astype(np.int64)
     lots = [_digest(seed, str(i)) for i in range(len(sizes))]
     by_remainder = np.lexsort((lots, shares - exact))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from thaw.files import read_json, write_text
+from thaw.files import read_json, write_csv, write_text
 
 SPLITS = ("train", "validation", "test")
 FIXED_COLUMNS = ("path", "class", "label", "target", "weight", "confidence", "grey", "group")
@@ -26,7 +26,7 @@ def read_split(path: Path) -> pd.DataFrame:
 
 def write_split(path: Path, rows: pd.DataFrame) -> None:
     """Write rows as `label_images` makes them, sorted by path."""
-    write_text(path, rows.sort_values("path").to_csv(index=False, lineterminator="\n"))
+    write_csv(path, rows.sort_values("path"))
 
 
 def read_classes(path: Path) -> list[str]:

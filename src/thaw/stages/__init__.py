@@ -4,8 +4,10 @@ import importlib
 import inspect
 import logging
 import time
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import thaw.fingerprint  # noqa: F401 - before the modules whose code it is to know
 from thaw.devices import prepare_tensorflow
@@ -15,6 +17,7 @@ from thaw.project import scratch_dir
 from thaw.redaction import hide_in_logs
 
 _log = logging.getLogger("thaw.stages")
+_Paths = TypeVar("_Paths")
 
 
 @explaining_disk()
@@ -37,11 +40,11 @@ def call_stage(spec: Any, root: Path, params: Params) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     available: dict[str, Any] = {key: params.section(key) for key in spec.keys}
     available |= {"params": available.pop(spec.name, None), "compute": params.compute, "scratch_dir": scratch}
-    available |= spec.inputs | spec.outputs
     wanted = inspect.signature(function).parameters
-    undeclared = [name for name in wanted if name not in available]
-    if undeclared:
-        raise ThawError(f"stage {spec.name} wants {', '.join(undeclared)}", "Declare it in dvc.yaml.")
+    for name, declared in (("inputs", spec.inputs), ("outputs", spec.outputs)):
+        if name in wanted:
+            available[name] = paths_of(wanted[name].annotation, declared, spec.name)
+    _require_declared(wanted, available, spec.name)
     began = time.perf_counter()
     try:
         function(**{name: available[name] for name in wanted})
@@ -51,6 +54,27 @@ def call_stage(spec: Any, root: Path, params: Params) -> None:
             raise
         raise lost from error
     _log.info("%s took %.1f s", spec.name, time.perf_counter() - began)
+
+
+def paths_of(kind: type[_Paths], declared: Mapping[str, Path], stage: str) -> _Paths:
+    """The paths that a stage works on, as the dataclass that its `inputs` or `outputs` are annotated with.
+
+    Args:
+        kind: has a field for each path that the stage wants.
+        declared: the stage's paths in `dvc.yaml`, by the name of the field (`StageSpec.inputs`, `StageSpec.outputs`).
+
+    Raises:
+        ThawError: a field is not declared.
+    """
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    _require_declared(names, declared, stage)
+    return kind(**{name: declared[name] for name in names})
+
+
+def _require_declared(wanted: Iterable[str], declared: Iterable[str], stage: str) -> None:
+    undeclared = [name for name in wanted if name not in set(declared)]
+    if undeclared:
+        raise ThawError(f"stage {stage} wants {', '.join(undeclared)}", "Declare it in dvc.yaml.")
 
 
 def _explain_loss(error: FileNotFoundError, spec: Any, root: Path) -> ThawError | None:

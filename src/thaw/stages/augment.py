@@ -1,5 +1,6 @@
 """Stage `augment`: lay the augmented views of the images out in shards, and a sheet to look at."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from thaw.augmentation.contact_sheet import draw_contact_sheet
@@ -9,26 +10,36 @@ from thaw.params import AugmentParams
 from thaw.splitting.files import read_split
 
 
-def augment(
-    params: AugmentParams,
-    seed: int,
-    raw_dir: Path,
-    train_path: Path,
-    validation_path: Path,
-    views_dir: Path,
-    contact_sheet_path: Path,
-) -> None:
+@dataclass(frozen=True)
+class AugmentInputs:
+    """What `augment` reads."""
+
+    raw_dir: Path
+    train_path: Path
+    validation_path: Path
+
+
+@dataclass(frozen=True)
+class AugmentOutputs:
+    """What `augment` writes."""
+
+    views_dir: Path
+    contact_sheet_path: Path
+
+
+def augment(params: AugmentParams, seed: int, inputs: AugmentInputs, outputs: AugmentOutputs) -> None:
     """Write the views of the training images, the validation images as they are, and the contact sheet.
 
     Raises:
         ThawError: an image cannot be read, or the disk has no room.
     """
-    train, validation = read_split(train_path), read_split(validation_path)
+    train, validation = read_split(inputs.train_path), read_split(inputs.validation_path)
     if train.empty:
-        raise ThawError(f"{train_path}: no images to train on", "Lower split.test_fraction.")
+        raise ThawError(f"{inputs.train_path}: no images to train on", "Lower split.test_fraction.")
     grey = params.color == "grey" or (
         params.color == "auto" and bool(train["grey"].all() and validation["grey"].all())
     )
     channels = 1 if grey else 3
-    write_views(params, seed, raw_dir, list(train["path"]), list(validation["path"]), channels, views_dir)
-    draw_contact_sheet(params, seed, raw_dir, train[["path", "class"]], channels, contact_sheet_path)
+    paths = list(train["path"]), list(validation["path"])
+    write_views(params, seed, inputs.raw_dir, *paths, channels, outputs.views_dir)
+    draw_contact_sheet(params, seed, inputs.raw_dir, train[["path", "class"]], channels, outputs.contact_sheet_path)

@@ -1,6 +1,7 @@
 """Stage `extract`: run the frozen network over every view."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,24 @@ if TYPE_CHECKING:
 _log = logging.getLogger("thaw.extract")
 
 
+@dataclass(frozen=True)
+class ExtractInputs:
+    """What `extract` reads."""
+
+    views_dir: Path
+    pretrained_dir: Path
+    """Holds the file that `model.weights` names."""
+
+
+@dataclass(frozen=True)
+class ExtractOutputs:
+    """What `extract` writes."""
+
+    features_dir: Path
+
+
 def extract(
-    params: ExtractParams,
-    model: ModelParams,
-    views_dir: Path,
-    pretrained_dir: Path,
-    features_dir: Path,
-    scratch_dir: Path,
+    params: ExtractParams, model: ModelParams, inputs: ExtractInputs, outputs: ExtractOutputs, scratch_dir: Path
 ) -> None:
     """Write `train.npy` and `validation.npy`, float16 or float32 `(images, views, ...)`, and `features.json`.
 
@@ -38,14 +50,15 @@ def extract(
     Raises:
         ThawError: the weights cannot be had, no engine is right within `params.tolerance`, or the disk is full.
     """
-    train, validation = open_views(views_dir, "train"), open_views(views_dir, "validation")
-    model = locate_weights(model, pretrained_dir)
+    train, validation = (open_views(inputs.views_dir, split) for split in ("train", "validation"))
+    model = locate_weights(model, inputs.pretrained_dir)
+    facts_path = outputs.features_dir / "features.json"
     missing = _why_none(model, train)
     if missing:
         _log.info("no features: %s", missing)
-        write_json(features_dir / "features.json", {"features": False, "reason": missing, "extract": params.model_dump()})
+        write_json(facts_path, {"features": False, "reason": missing, "extract": params.model_dump()})
         return
-    key = _network_key(model, train.shape, views_dir)
+    key = _network_key(model, train.shape, inputs.views_dir)
 
     def load() -> "keras.Model":
         return _build_prefix(model, train)
@@ -56,8 +69,8 @@ def extract(
         values = engine(sample)
         shape, dtype = values.shape[1:], storage_dtype(values)
         for name, pictures in (("train", train), ("validation", validation)):
-            write_activations(features_dir / f"{name}.npy", pictures, engine, shape, dtype, stop)
-    write_json(features_dir / "features.json", _facts(engine, key, shape, dtype))
+            write_activations(outputs.features_dir / f"{name}.npy", pictures, engine, shape, dtype, stop)
+    write_json(facts_path, _facts(engine, key, shape, dtype))
 
 
 def _facts(engine: Engine, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:

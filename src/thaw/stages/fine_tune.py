@@ -18,6 +18,7 @@ from thaw.models.network import build, set_statistics
 from thaw.models.pretrained import is_pretrained
 from thaw.models.saving import load, save
 from thaw.params import ComputeParams, ExtractParams, FineTuneParams, ModelParams
+from thaw.params.effects import no_effect
 from thaw.splitting.files import read_classes, read_split
 from thaw.training.activations import Cache, activations_key, sample_pictures, storage_dtype
 from thaw.training.batches import Examples
@@ -33,18 +34,32 @@ _log = logging.getLogger("thaw.fine_tune")
 _PHASE = 1
 
 
+@dataclass(frozen=True)
+class FineTuneInputs:
+    """What `fine_tune` reads."""
+
+    views_dir: Path
+    train_path: Path
+    validation_path: Path
+    classes_path: Path
+    frozen_dir: Path
+
+
+@dataclass(frozen=True)
+class FineTuneOutputs:
+    """What `fine_tune` writes."""
+
+    fine_tuned_dir: Path
+    fine_tuned_curve_path: Path
+
+
 def fine_tune(
     params: FineTuneParams,
     seed: int,
     extract: ExtractParams,
     compute: ComputeParams,
-    views_dir: Path,
-    train_path: Path,
-    validation_path: Path,
-    classes_path: Path,
-    frozen_dir: Path,
-    fine_tuned_dir: Path,
-    fine_tuned_curve_path: Path,
+    inputs: FineTuneInputs,
+    outputs: FineTuneOutputs,
     scratch_dir: Path,
 ) -> None:
     """Train the layers that `params.strategy` thaws, from the activations of those that stay frozen.
@@ -57,14 +72,11 @@ def fine_tune(
         Stopped: on request; a checkpoint holds where it stood.
     """
     key = training_key(
-        "fine_tune", params, seed, extract, digest_folder(views_dir), digest_folder(frozen_dir),
-        *map(digest, (train_path, validation_path, classes_path)),
+        "fine_tune", params, seed, extract, digest_folder(inputs.views_dir), digest_folder(inputs.frozen_dir),
+        *map(digest, (inputs.train_path, inputs.validation_path, inputs.classes_path)),
     )  # fmt: skip
     with guarded(scratch_dir) as stop, training_on(params.devices):
-        thawed = thaw_network(
-            params, seed, extract, compute, views_dir, train_path, validation_path, classes_path, frozen_dir,
-            scratch_dir, stop,
-        )  # fmt: skip
+        thawed = thaw_network(params, seed, extract, compute, inputs, scratch_dir, stop)
         network = thawed.network
         job = Job(seed, _PHASE, key, scratch_dir, stop)
         before = frozen_digest(network)
@@ -75,8 +87,8 @@ def fine_tune(
             raise ThawError("fine_tune: a frozen weight moved", "This is a fault of thaw: please report it.")
         _log.info("frozen weights before and after: %s", before)
         phase = "frozen" if undo.where_worse() else "fine_tuned"
-        save(network, fine_tuned_dir, thawed.config | {"phase": phase})
-        write_curve(fine_tuned_curve_path, rows)
+        save(network, outputs.fine_tuned_dir, thawed.config | {"phase": phase})
+        write_curve(outputs.fine_tuned_curve_path, rows)
         job.checkpoints.finish()
 
 
@@ -125,11 +137,7 @@ def thaw_network(
     seed: int,
     extract: ExtractParams,
     compute: ComputeParams,
-    views_dir: Path,
-    train_path: Path,
-    validation_path: Path,
-    classes_path: Path,
-    frozen_dir: Path,
+    inputs: FineTuneInputs,
     scratch_dir: Path,
     stop: Stop,
 ) -> Thawed:
@@ -138,21 +146,23 @@ def thaw_network(
     Raises:
         ThawError: the data do not fit, or the disk is full.
     """
-    num_classes = len(read_classes(classes_path))
-    network, config = _load(frozen_dir, params, seed)
+    num_classes = len(read_classes(inputs.classes_path))
+    network, config = _load(inputs.frozen_dir, params, seed)
     prefix, suffix = cut(network)
-    inputs: dict[str, Inputs] = {name: open_views(views_dir, name) for name in ("train", "validation")}
+    seen: dict[str, Inputs] = {name: open_views(inputs.views_dir, name) for name in ("train", "validation")}
     if prefix is not None:
-        inputs = _activations(prefix, inputs, extract, compute.cache_gb, digest_folder(views_dir), scratch_dir, stop)
-    train = Examples(inputs["train"], make_labels(read_split(train_path), num_classes, params, balance=True))
-    validation = Examples(inputs["validation"], make_labels(read_split(validation_path), num_classes, params))
+        views_digest = digest_folder(inputs.views_dir)
+        seen = _activations(prefix, seen, extract, compute.cache_gb, views_digest, scratch_dir, stop)
+    train_rows, validation_rows = read_split(inputs.train_path), read_split(inputs.validation_path)
+    train = Examples(seen["train"], make_labels(train_rows, num_classes, params, balance=True))
+    validation = Examples(seen["validation"], make_labels(validation_rows, num_classes, params))
     return Thawed(network, config, suffix, train, validation)
 
 
 def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Model, dict[str, Any]]:
     """The network of `train_frozen`, thawed; with strategy `scratch` its structure with random weights.
 
-    A network that started from random weights is trained whole, whatever the strategy.
+    A network that started from random weights is trained whole.
     """
     keras.utils.set_random_seed(seed)
     network, config = load(frozen_dir)
@@ -163,9 +173,22 @@ def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Mo
         network = build(structure, tuple(config["input_shape"]), len(config["classes"]), seed, pretrained=False)
         for mean_and_variance in statistics:
             set_statistics(network, *mean_and_variance)
-    strategy = params.strategy if is_pretrained(structure) else "scratch"
+    strategy = params.strategy
+    if not is_pretrained(structure):
+        _refuse_unused(params, structure)
+        strategy = "scratch"
     freeze(network, strategy, params.from_layer, params.batch_norm)
     return network, config
+
+
+def _refuse_unused(params: FineTuneParams, structure: ModelParams) -> None:
+    """A network that starts from random weights has nothing to keep frozen; what `params.yaml` says by default may stand."""
+    usual = FineTuneParams()
+    for key, set_otherwise in (("strategy", params.strategy == "head"), ("from_layer", params.from_layer != usual.from_layer)):
+        if set_otherwise:
+            why = f"on {structure.architecture} with random weights, which is trained whole"
+            cure = "take a backbone with weights; `thaw model list` names them"
+            raise no_effect(f"fine_tune.{key}", getattr(params, key), why, getattr(usual, key), cure)
 
 
 def _activations(

@@ -1,6 +1,7 @@
 """Stage `split`: divide the images that passed the gate into train, validation and test."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -15,40 +16,55 @@ from thaw.splitting.labelling import label_images
 log = logging.getLogger("thaw.split")
 
 
-def split(
-    params: SplitParams,
-    seed: int,
-    manifest_path: Path,
-    findings_path: Path,
-    train_path: Path,
-    validation_path: Path,
-    test_path: Path,
-    classes_path: Path,
-) -> None:
+@dataclass(frozen=True)
+class SplitInputs:
+    """What `split` reads."""
+
+    manifest_path: Path
+    findings_path: Path
+
+
+@dataclass(frozen=True)
+class SplitOutputs:
+    """What `split` writes."""
+
+    train_path: Path
+    validation_path: Path
+    test_path: Path
+    classes_path: Path
+
+
+def split(params: SplitParams, seed: int, inputs: SplitInputs, outputs: SplitOutputs) -> None:
     """Write a CSV a split, and the classes in the order of their labels. No image is moved.
 
     Raises:
         ThawError: the gate is shut, or the images cannot be divided.
     """
-    if read_json(findings_path)["status"] == "block":
+    images = _read_fit(inputs)
+    splits = assign_splits(images, params, seed)
+    rows, classes = label_images(images, params)
+    for name, path in zip(SPLITS, (outputs.train_path, outputs.validation_path, outputs.test_path), strict=True):
+        write_split(path, rows[splits == name])
+        log.info("%s: %d images", name, int((splits == name).sum()))
+    write_classes(outputs.classes_path, classes)
+    _warn_of_colour(rows["grey"].eq(0), splits)
+
+
+def _read_fit(inputs: SplitInputs) -> pd.DataFrame:
+    """The rows of the manifest that are fit to use, by path."""
+    if read_json(inputs.findings_path)["status"] == "block":
         raise ThawError(
-            f"{findings_path}: the data gate is shut", "Mend what reports/gate.md names, then run again."
+            f"{inputs.findings_path}: the data gate is shut", "Mend what reports/gate.md names, then run again."
         )
-    images = pd.read_parquet(manifest_path)
+    images = pd.read_parquet(inputs.manifest_path)
     images = images[images["verdict"] == "ok"].sort_values("path", ignore_index=True)
     if images["class"].nunique() < 2:
         raise ThawError(
-            f"{manifest_path}: fewer than two classes have images fit to use",
+            f"{inputs.manifest_path}: fewer than two classes have images fit to use",
             "Lay the images out as data/raw/<class>/<image>.",
         )
     images["split"] = images["split"].fillna("")
-    splits = assign_splits(images, params, seed)
-    rows, classes = label_images(images, params)
-    for name, path in zip(SPLITS, (train_path, validation_path, test_path), strict=True):
-        write_split(path, rows[splits == name])
-        log.info("%s: %d images", name, int((splits == name).sum()))
-    write_classes(classes_path, classes)
-    _warn_of_colour(rows["grey"].eq(0), splits)
+    return images
 
 
 def _warn_of_colour(coloured: pd.Series, splits: pd.Series) -> None:

@@ -1,6 +1,7 @@
 """Stage `train_frozen`: train the head on the frozen network's features."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,33 @@ _log = logging.getLogger("thaw.train_frozen")
 _PHASE = 0
 
 
+@dataclass(frozen=True)
+class TrainFrozenInputs:
+    """What `train_frozen` reads."""
+
+    features_dir: Path
+    views_dir: Path
+    train_path: Path
+    validation_path: Path
+    classes_path: Path
+    pretrained_dir: Path
+    """Holds the file that `model.weights` names."""
+
+
+@dataclass(frozen=True)
+class TrainFrozenOutputs:
+    """What `train_frozen` writes."""
+
+    frozen_dir: Path
+    frozen_curve_path: Path
+
+
 def train_frozen(
     params: FitParams,
     seed: int,
     model: ModelParams,
-    features_dir: Path,
-    views_dir: Path,
-    train_path: Path,
-    validation_path: Path,
-    classes_path: Path,
-    pretrained_dir: Path,
-    frozen_dir: Path,
-    frozen_curve_path: Path,
+    inputs: TrainFrozenInputs,
+    outputs: TrainFrozenOutputs,
     scratch_dir: Path,
 ) -> None:
     """Build the network, train its head, and save both; a network without pretrained weights is saved as it was built.
@@ -52,12 +68,13 @@ def train_frozen(
         ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
         Stopped: on request; a checkpoint holds where it stood.
     """
-    located = locate_weights(model, pretrained_dir)
-    classes, pictures = read_classes(classes_path), open_views(views_dir, "train")
-    facts = read_json(features_dir / "features.json")
+    located = locate_weights(model, inputs.pretrained_dir)
+    classes, pictures = read_classes(inputs.classes_path), open_views(inputs.views_dir, "train")
+    facts = read_json(inputs.features_dir / "features.json")
     key = training_key(
-        "train_frozen", params, seed, model, pretrained_digest(located), digest_folder(features_dir),
-        *map(digest, (train_path, validation_path, classes_path)), *_view_digests(facts, views_dir),
+        "train_frozen", params, seed, model, pretrained_digest(located), digest_folder(inputs.features_dir),
+        *map(digest, (inputs.train_path, inputs.validation_path, inputs.classes_path)),
+        *_view_digests(facts, inputs.views_dir),
     )  # fmt: skip
     with guarded(scratch_dir) as stop, training_on(params.devices):
         network = _build(located, pictures, len(classes), seed)
@@ -67,14 +84,15 @@ def train_frozen(
         if prefix is None:
             _log.info("nothing to freeze: the network goes on to fine_tune as it was built")
         else:
-            inputs = _inputs(facts, prefix, features_dir, views_dir, scratch_dir)
-            train = Examples(inputs["train"], make_labels(read_split(train_path), len(classes), params, balance=True))
-            watched = Examples(inputs["validation"], make_labels(read_split(validation_path), len(classes), params))
+            features = _open_features(facts, prefix, inputs, scratch_dir)
+            train_rows, validation_rows = read_split(inputs.train_path), read_split(inputs.validation_path)
+            train = Examples(features["train"], make_labels(train_rows, len(classes), params, balance=True))
+            watched = Examples(features["validation"], make_labels(validation_rows, len(classes), params))
             rows = _fit_head(network, suffix, params, train, watched, job)
         shape, resize = pictures.shape, pictures.resize
         config = {"model": model.model_dump(), "input_shape": shape, "resize": resize, "classes": classes}
-        save(network, frozen_dir, config)
-        write_curve(frozen_curve_path, rows)
+        save(network, outputs.frozen_dir, config)
+        write_curve(outputs.frozen_curve_path, rows)
         job.checkpoints.finish()
 
 
@@ -103,20 +121,21 @@ def _view_digests(facts: dict[str, Any], views_dir: Path) -> list[str]:
     return [] if facts["features"] else [digest_folder(views_dir)]
 
 
-def _inputs(
-    facts: dict[str, Any], prefix: keras.Model, features_dir: Path, views_dir: Path, scratch_dir: Path
+def _open_features(
+    facts: dict[str, Any], prefix: keras.Model, inputs: TrainFrozenInputs, scratch_dir: Path
 ) -> dict[str, Inputs]:
     """The features of both splits, from their files or, with views made on the fly, computed as they are needed."""
     shape = tuple(prefix.output_shape[1:])
     if not facts["features"]:
-        pictures = {name: open_views(views_dir, name) for name in ("train", "validation")}
+        pictures = {name: open_views(inputs.views_dir, name) for name in ("train", "validation")}
         sample = sample_pictures(pictures["train"])
         engine = engines.compile(prefix, ExtractParams(**facts["extract"]), scratch_dir, sample)
         dtype = storage_dtype(engine(sample))
         return {name: Computed(views, engine, shape, dtype) for name, views in pictures.items()}
-    rows = {name: Rows(features_dir / f"{name}.npy") for name in ("train", "validation")}
+    rows = {name: Rows(inputs.features_dir / f"{name}.npy") for name in ("train", "validation")}
     if rows["train"].shape != shape:
         raise ThawError(
-            f"{features_dir}: features of {rows['train'].shape}, the network makes {shape}", "Run extract again, with --force."
+            f"{inputs.features_dir}: features of {rows['train'].shape}, the network makes {shape}",
+            "Run extract again, with --force.",
         )
     return dict(rows)

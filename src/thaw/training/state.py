@@ -4,6 +4,8 @@ import keras
 import numpy as np
 
 _GROUPS = ("model", "optimizer", "metrics")
+_GENERATOR = "seed_generator_state"
+"""What `keras.random.SeedGenerator` calls its variable; of which type it is depends on the backend."""
 
 
 def read_state(model: keras.Model) -> dict[str, np.ndarray]:
@@ -24,10 +26,10 @@ def write_state(model: keras.Model, arrays: dict[str, np.ndarray], groups: tuple
 
 def seed_generators(model: keras.Model, seed: int, phase: int) -> None:
     """Set the state of every seed generator (dropout), so that it depends on the seed and not on what ran before."""
-    generators = [variable for variable in model.variables if variable.dtype == "uint32"]
+    generators = [variable for variable in model.variables if variable.name == _GENERATOR]
     for index, variable in enumerate(generators):
         rng = np.random.default_rng([seed, phase, index])
-        variable.assign(rng.integers(0, 2**32, variable.shape, dtype=np.uint32))
+        variable.assign(rng.integers(0, 2**32, variable.shape))
 
 
 def _variables(model: keras.Model, group: str) -> list[keras.Variable]:

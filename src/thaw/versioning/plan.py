@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def choose_stages(
-    repo: "DvcRepo", changed: Callable[[str], bool], only: str | None = None, from_stage: str | None = None
+    repo: "DvcRepo", changed: Callable[[str], bool], only: Sequence[str] = (), from_stage: str = ""
 ) -> list[str]:
-    """The names of the stages to look at, in order: all, `only`, or `from_stage` and all that depends on it.
+    """The names of the stages to look at, in order: all, those of `only`, or `from_stage` and all that depends on it.
 
     Args:
         changed: whether the stage of a name is out of date.
@@ -22,17 +22,19 @@ def choose_stages(
         ThawError: there is no such stage; or one that a chosen stage depends on, and that is not chosen itself, is out of
             date: what it makes would stand beside parameters, data or code that did not make it.
     """
+    names = [spec.name for spec in repo.stages()]
     if not only and not from_stage:
-        return [spec.name for spec in repo.stages()]
-    option, name = ("--only", only) if only else ("--from", from_stage)
-    assert name
-    chosen = [name] if only else repo.downstream(name)
+        return names
+    for name in only:
+        repo.stage(name)  # which says so where there is none
+    chosen = [name for name in names if name in only] if only else repo.downstream(from_stage)
+    option = " ".join(f"--only {name}" for name in only) if only else f"--from {from_stage}"
     needed = [other for stage in chosen for other in repo.upstream(stage) if other not in chosen]
     for dirty in dict.fromkeys(needed):
         if changed(dirty):
             raise ThawError(
-                f"{option} {name}: {dirty}, which it depends on, is out of date",
-                f"Run `thaw run`, or `thaw run {option} {dirty}` first.",
+                f"{option}: {dirty}, which it depends on, is out of date",
+                f"Run `thaw run`, or `thaw run {option.split()[0]} {dirty}` first.",
             )
     return chosen
 

@@ -109,12 +109,13 @@ def workspace_files(repo: "DvcRepo") -> dict[str, Path]:
     return {name: repo.root / name for name in names if (repo.root / name).is_file()}
 
 
-def take_state(repo: "DvcRepo", params: bytes, ahead: str = "") -> State:
+def take_state(repo: "DvcRepo", params: bytes, ahead: str = "", code: Code | None = None) -> State:
     """The state of a run whose stages are booked.
 
     Args:
         params: `params.yaml`, as the run was started with.
         ahead: a stage that DVC is about to book, because it is DVC that runs it.
+        code: of a run that works in a copy of the project, which has no Git; else it is the folder's own.
     """
     lock, outputs = repo.booked_state(ahead)
     books = repo.books()
@@ -123,7 +124,7 @@ def take_state(repo: "DvcRepo", params: bytes, ahead: str = "") -> State:
         files[LOCK] = lock
     withheld = {path: reason for path, source in files.items() if (reason := _unfit(path, source))}
     kept = {path: source for path, source in files.items() if path not in withheld}
-    return State(kept, outputs, current_code(repo), tuple(books.edited(ahead)), withheld)
+    return State(kept, outputs, code or current_code(repo), tuple(books.edited(ahead)), withheld)
 
 
 def current_code(repo: "DvcRepo") -> Code:

@@ -25,12 +25,18 @@ class Check:
 
 CLEAN = "{clean}"
 """Stands in a cure for the command that cleans the folder."""
+FOLDER = "{folder}"
+"""Stands in a cure for the folder as one types it."""
+TAKE_IN = "{take_in}"
+"""Stands in a cure for the command that takes the folder in anew."""
+UNLABELLED_CURE = f"Run `{TAKE_IN}`: it sets images without a label aside, for `thaw predict`."
+"""Of a picture in a test split, outside of its classes."""
 _CLEAN = f"Run `{CLEAN}` to see what it would move out, then `{CLEAN} --apply`."
 
 CHECKS: dict[str, Check] = {
     "hidden": Check("hidden file or folder", _CLEAN, unfit=True, movable=True),
     "junk": Check("system or editor leftover", _CLEAN, unfit=True, movable=True),
-    "name_not_utf8": Check("name is not UTF-8", "Rename the file in UTF-8.", unfit=True, movable=True),
+    "name_not_utf8": Check("name is not UTF-8", f"Rename it in UTF-8. {_CLEAN}", unfit=True, movable=True),
     "special_file": Check("pipe, socket or device", "Remove it from the folder.", unfit=True),
     "link_leaves_root": Check(
         "link leads out of the folder", "Put the file itself in its place.", unfit=True
@@ -40,10 +46,12 @@ CHECKS: dict[str, Check] = {
     "link_folder": Check("link to another folder of the data", "Remove the link.", unfit=True),
     "unreadable": Check("cannot be read", "Give yourself permission to read it.", unfit=True),
     "mixed_layout": Check("folder beside the splits", "Move it out, or into a split.", unfit=True),
-    "image_outside_class": Check("image in no class folder", "Move it into its class's folder.", unfit=True),
+    "image_outside_class": Check(
+        "image in no class folder", "Lay it in the folder of its class, or move it out of the data.", unfit=True
+    ),
     "nested_folder": Check(
         "image below a class folder",
-        "Lay each image directly in its class's folder. Where a folder only wraps the classes, take in what it wraps.",
+        f"Run `{TAKE_IN}`: it reads folders around and below the classes, or says what would decide which they are.",
         unfit=True,
     ),
     "empty_file": Check("empty file", _CLEAN, unfit=True, movable=True),
@@ -57,6 +65,12 @@ CHECKS: dict[str, Check] = {
         unfit=True,
         movable=True,
     ),
+    "pointer_file": Check(
+        "pointer where a picture should be", "Fetch what it points to, then validate again.", unfit=True
+    ),
+    "not_a_picture": Check(
+        "something else, named as a picture", "Replace it by the picture, or leave it out.", unfit=True, movable=True
+    ),
     "unsupported_format": Check(
         "format is not supported", "Convert it to PNG or JPEG.", unfit=True, movable=True
     ),
@@ -65,7 +79,8 @@ CHECKS: dict[str, Check] = {
     "constant": Check("one single colour", "Leave it out.", movable=True),
     "duplicate_across_splits": Check(
         "the same picture in several splits",
-        "Keep it in one split: the test would know its answers.",
+        "Keep it in one split: the test would know its answers. "
+        f"`{CLEAN} --check duplicate_across_splits --apply` keeps the copy in the test split.",
         movable=True,
     ),
     "duplicate_across_classes": Check(
@@ -73,9 +88,20 @@ CHECKS: dict[str, Check] = {
         "Decide its class and remove it from the others.",
         movable=True,
     ),
-    "duplicate": Check("the same picture again", "Keep one of them.", movable=True),
-    "wrong_suffix": Check("name says another format", "Rename it to the suffix of its format.", movable=True),
+    "duplicate": Check(
+        "the same picture again",
+        f"Nothing: it is left out. `{CLEAN} --check duplicate --apply` moves it out of the folder, too.",
+        movable=True,
+    ),
+    "wrong_suffix": Check(
+        "name has another suffix than the format's",
+        f"Run `{CLEAN} --rename` to see the new names, then `{CLEAN} --rename --apply`.",
+        movable=True,
+    ),
     "cmyk": Check("CMYK colours", "Convert it to RGB.", movable=True),
+    "color_profile": Check(
+        "colours of another space than sRGB", "Nothing, or save it in sRGB for other programs.", movable=True
+    ),
     "sixteen_bit": Check(
         "more than 8 bits a channel", "Scale it to 8 bits as your task needs.", movable=True
     ),
@@ -90,34 +116,64 @@ CHECKS: dict[str, Check] = {
     "blurred": Check("blurred", "Look at it.", movable=True),
     "grey_among_color": Check("grey among colour pictures", "Look at it.", movable=True),
     "near_duplicate_across_splits": Check(
-        "nearly the same picture in several splits", "Keep it in one split.", movable=True
+        "nearly the same picture in several splits",
+        f"Keep it in one split. `{CLEAN} --check near_duplicate_across_splits --apply` keeps the one in the test split.",
+        movable=True,
     ),
     "near_duplicate_across_classes": Check(
         "nearly the same picture with several labels", "Decide its class.", movable=True
     ),
     "near_duplicate": Check(
-        "nearly the same picture again", "Keep one, or give both one group.", movable=True
+        "nearly the same picture again",
+        f"Keep one, `{CLEAN} --check near_duplicate --apply`, or give both one group.",
+        movable=True,
     ),
-    "foreign_file": Check("not an image", "Move it out of the folder.", movable=True),
-    "empty_folder": Check("empty folder", "Remove it."),
+    "foreign_file": Check(
+        "not an image", f"Run `{CLEAN} --check foreign_file --apply` to move it out of the folder.", movable=True
+    ),
+    "metadata_not_read": Check(
+        "table that is not read",
+        f"Only metadata.csv beside the classes or splits is read. Run `{TAKE_IN}`: it joins such tables into that one.",
+    ),
+    "empty_folder": Check("empty folder", f"Run `find {FOLDER} -type d -empty -delete` to remove empty folders."),
     "too_few_classes": Check(
-        "fewer than two classes", "Lay images out as <class>/* or {train,test}/<class>/*."
+        "fewer than two classes",
+        f"Lay images out as <class>/* or {{train,test}}/<class>/*, or run `{TAKE_IN}`: it reads other layouts, and labels in "
+        "tables and names.",
     ),
     "empty_class": Check("class without a usable image", "Add images or remove the folder."),
-    "tiny_class": Check("class with few images", "Add images, or merge it with another class."),
+    "tiny_class": Check("class with few images", "Add images, or leave the class out."),
     "class_sets_differ": Check("split lacks a class", "Give every split the same class folders."),
-    "class_name_collision": Check("class names alike", "Merge the folders, or rename one."),
+    "class_name_collision": Check(
+        "class names alike",
+        "Rename one so that nobody takes it for the other, or lay the images of one class in one folder.",
+    ),
     "splits_as_classes": Check(
         "splits taken for classes",
-        "Lay images out as <split>/<class>/*: labels in a table or in the files' names become folders first.",
+        f"Run `{TAKE_IN}`: it reads labels in tables and in the files' names, and sets images without a label aside.",
     ),
     "twins_as_classes": Check(
-        "masks or previews beside images", "Leave masks and previews out, and lay images out as <class>/*."
+        "masks or previews beside images", "Move the masks or previews out of the data, and lay the images out as <class>/*."
     ),
-    "metadata_invalid": Check("metadata.csv is not valid", "Mend the file: path, then columns, in UTF-8."),
+    "metadata_invalid": Check(
+        "metadata.csv is not valid",
+        "Mend the file: a CSV in UTF-8 with commas, whose first line names each column once, path among them.",
+    ),
+    "metadata_unmatched": Check(
+        "metadata.csv leaves images out",
+        "Give each image a row, with its path as the folder has it and cells empty where there is nothing to say; or set "
+        "validate.severity.metadata_unmatched: warn if the others are meant to have none.",
+    ),
     "metadata_missing_row": Check("image without a row in metadata.csv", "Add a row."),
     "metadata_extra_row": Check("row of metadata.csv without an image", "Remove the row or add the image."),
     "metadata_duplicate_row": Check("several rows for one image", "Keep one row."),
+    "metadata_rows_differ": Check(
+        "equal pictures with different rows", "Keep the row that is right, or mend the other: the picture that stays decides."
+    ),
+    "metadata_read_as": Check(
+        "metadata.csv was read with a guess",
+        "See that it is as you meant it. Read without a guess: UTF-8, commas, a column path with paths below the folder.",
+    ),
     "probability_unclear": Check(
         "probability of no known class",
         "Call the column probability_<class> after one of two classes, or confidence if it is how certain each label is.",

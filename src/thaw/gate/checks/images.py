@@ -7,22 +7,24 @@ import numpy as np
 
 from thaw.gate.findings import Findings, Scalar
 from thaw.gate.rows import Rows
-from thaw.gate.scan.layout import promised_format
+from thaw.layout import is_image_name, promised_format
 from thaw.params.gate import LimitParams
 
 
 def check_files(rows: Rows, findings: Findings) -> None:
     """Report what the scan could not read or decode."""
-    problems, reasons = rows.words("problem"), rows.words("reason")
+    problems, reasons, cures = rows.words("problem"), rows.words("reason"), rows.words("cure")
     for index in np.flatnonzero(problems != ""):
-        findings.add(problems[index], rows.paths[index], reasons[index], is_image=True)
+        findings.add(problems[index], rows.paths[index], reasons[index], is_image=True, cure=cures[index])
 
 
 def check_formats(rows: Rows, limits: LimitParams, findings: Findings) -> None:
     """Report formats, colour modes and sizes that a training loop stumbles over."""
     formats, modes = rows.words("format"), rows.words("mode")
     promised = np.array([promised_format(path) for path in rows.paths], dtype=object)
-    known = (formats != "") & (rows.words("problem") != "unsupported_format")
+    known = (formats != "") & ~np.isin(
+        rows.words("problem"), ["unsupported_format", "pointer_file", "not_a_picture"]
+    )
     width, height = rows.numbers("width"), rows.numbers("height")
     papers = rows.words("paper")
     frames, bits, turn = rows.numbers("frames"), rows.numbers("bits"), rows.numbers("orientation")
@@ -32,10 +34,12 @@ def check_formats(rows: Rows, limits: LimitParams, findings: Findings) -> None:
     report(
         "wrong_suffix",
         known & (promised != formats),
-        lambda i: (f"{formats[i]} inside, named {rows.paths[i].rsplit('.', 1)[-1]}", formats[i], promised[i]),
+        lambda i: (_tell_name(rows.paths[i], formats[i]), formats[i], promised[i]),
     )
     report("animated", frames > 1, lambda i: (f"{frames[i]:.0f} pictures in one file", int(frames[i]), 1))
     report("cmyk", modes == "CMYK", lambda i: ("CMYK colours", "CMYK", None))
+    colors = rows.words("colors")
+    report("color_profile", colors != "", lambda i: (colors[i], None, None))
     report("sixteen_bit", bits > 8, _tell_depth(rows, bits))
     report("palette", np.isin(modes, ["P", "PA"]), lambda i: ("palette colours", modes[i], None))
     report(
@@ -55,6 +59,13 @@ def check_formats(rows: Rows, limits: LimitParams, findings: Findings) -> None:
         lambda i: (f"{width[i]:.0f} x {height[i]:.0f} pixels", round(float(aspect[i]), 2), limits.max_aspect),
     )
     _check_size(rows, np.sqrt(width * height), limits, report)
+
+
+def _tell_name(path: str, image_format: str) -> str:
+    if is_image_name(path):
+        return f"{image_format} inside, named {path.rsplit('.', 1)[-1]}"
+    name = path.rsplit("/", 1)[-1]
+    return f"{image_format} inside, and {name} is no picture's name: it trains, other loaders pass it over"
 
 
 _TRANSPARENCY = {

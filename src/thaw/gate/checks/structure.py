@@ -2,12 +2,15 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from shlex import quote
 
 import numpy as np
 
 from thaw.gate.findings import Findings
 from thaw.gate.rows import Rows
+from thaw.gate.scan.survey import Spelling
+from thaw.layout import class_name
 from thaw.params.gate import LimitParams
 
 Counts = dict[str, dict[str, int]]
@@ -32,14 +35,14 @@ def check_structure(counts: Counts, limits: LimitParams, findings: Findings) -> 
     everything = {label for labels in counts.values() for label in labels}
     for split, labels in counts.items():
         _check_split(split, labels, everything, limits, findings)
-        _check_names(split, labels, findings)
 
 
 def _check_split(
     split: str, labels: Mapping[str, int], everything: set[str], limits: LimitParams, findings: Findings
 ) -> None:
     prefix = f"{split}/" if split else ""
-    missing = sorted(everything - set(labels))
+    alike = set(map(_fold, labels)) if findings.severities.class_name_collision == "block" else set()
+    missing = sorted(label for label in everything - set(labels) if _fold(label) not in alike)
     if missing:
         findings.add("class_sets_differ", prefix, f"lacks {', '.join(missing)}", len(labels), len(everything))
     for label, images in labels.items():
@@ -60,17 +63,45 @@ def _check_split(
         )
 
 
-def _check_names(split: str, labels: Mapping[str, int], findings: Findings) -> None:
-    alike: dict[str, list[str]] = defaultdict(list)
-    for label in labels:
-        alike[unicodedata.normalize("NFKC", label).casefold().strip()].append(label)
-    prefix = f"{split}/" if split else ""
-    for group in alike.values():
-        for label in group if len(group) > 1 else ():
-            others = ", ".join(repr(other) for other in group if other != label)
-            findings.add(
-                "class_name_collision", f"{prefix}{label}/", f"differs from {others} by case or form alone"
-            )
+def check_spellings(folders: Sequence[Spelling], findings: Findings) -> None:
+    """Report class folders whose names differ by case or form alone, within a split and from split to split.
+
+    From split to split one name in two Unicode forms is one class, and so is no finding. Other names that are alike are taken
+    for one class, called as in the training split; within a split nobody can tell whether they are one.
+    """
+    groups: dict[str, list[Spelling]] = defaultdict(list)
+    for folder in folders:
+        groups[_fold(_name(folder))].append(folder)
+    for group in groups.values():
+        twice = {folder.split for folder in group if sum(other.split == folder.split for other in group) > 1}
+        for folder in group:
+            if folder.split in twice:
+                others = [repr(_name(one)) for one in group if one.split == folder.split and one != folder]
+                reason = f"differs from {', '.join(others)} by case or form alone"
+                findings.add("class_name_collision", f"{folder.path}/", reason)
+        if not twice:
+            _report_other_spellings(sorted(group, key=lambda folder: folder.split != "train"), findings)
+
+
+def _report_other_spellings(group: Sequence[Spelling], findings: Findings) -> None:
+    """Of folders of as many splits, the first of which is called as all should be."""
+    first = group[0]
+    for folder in group[1:]:
+        if class_name(_name(folder)) != class_name(_name(first)):
+            reason = f"is called {_name(first)!r} in {first.split}/: by case or form alone it would be another class"
+            own = f"{findings.folder}/{folder.path}"
+            wanted = own.removesuffix(_name(folder)) + _name(first)
+            command = f"mv {quote(own)} {quote(wanted)}"
+            findings.add("class_name_collision", f"{folder.path}/", reason, cure=f"Call them alike: `{command}`.")
+
+
+def _name(folder: Spelling) -> str:
+    return folder.path.rsplit("/", 1)[-1]
+
+
+def _fold(name: str) -> str:
+    """What names that differ by case, Unicode form or outer spaces alone have in common."""
+    return unicodedata.normalize("NFKC", name).casefold().strip()
 
 
 def usable(rows: Rows, findings: Findings) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Equal pictures: within a class, across classes (a label conflict), across splits (leakage)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from thaw.gate.duplicates.near import NearClusters, find_near_clusters
 from thaw.gate.findings import Findings
 from thaw.gate.rows import Rows
 from thaw.gate.scan.fingerprint import BYTES
+from thaw.leftovers import copy_of
 
 _SPLIT_ORDER = {"test": 0, "validation": 1, "train": 2, "": 3}
 
@@ -33,14 +34,33 @@ def exact_clusters(rows: Rows) -> list[np.ndarray]:
     return sorted(clusters, key=lambda cluster: int(cluster[0]))
 
 
+def kept_first(
+    rows: Rows, clusters: Iterable[np.ndarray], filled: Callable[[str], int] = lambda path: 0
+) -> list[np.ndarray]:
+    """The clusters, the image that stays of each first: of the test split; then the one that most is told of; then one
+    whose name is no copy's (`1 (1).jpg`); then the shortest name; then the first by name.
+
+    Args:
+        filled: how much the metadata tells of a path.
+    """
+
+    def standing(index: int) -> tuple[int, int, bool, int, str]:
+        path = rows.paths[index]
+        name = path.rsplit("/", 1)[-1]
+        order = _SPLIT_ORDER.get(str(rows.splits[index]), 4)
+        return order, -filled(path), bool(copy_of(name)), len(name), path
+
+    return [np.array(sorted(cluster.tolist(), key=standing)) for cluster in clusters]
+
+
 def near_clusters(
     rows: Rows, equal: Sequence[np.ndarray], max_distance: float, store_path: Path | None = None
 ) -> NearClusters:
-    """Clusters of pictures that look alike and are not all equal: one picture of each cluster in `equal` takes part.
+    """Clusters of pictures that look alike and are not all equal: of each cluster in `equal` the first takes part.
 
     Args:
         rows: of the whole set.
-        equal: as `exact_clusters` gives them.
+        equal: as `kept_first` gives them.
         max_distance: as `find_near_clusters` takes it.
         store_path: keeps what was found, for the next time that the very same pictures are asked about.
     """
@@ -68,7 +88,7 @@ def first_alike(count: int, equal: Sequence[np.ndarray], near: NearClusters) -> 
     """For each of `count` images the index of the first one that equals it or looks like it, int `(count,)`.
 
     Args:
-        equal: as `exact_clusters` gives them.
+        equal: as `kept_first` gives them.
         near: as `near_clusters` gives them, of one image of each cluster in `equal`.
     """
     first, first_equal = np.arange(count), np.arange(count)
@@ -76,7 +96,10 @@ def first_alike(count: int, equal: Sequence[np.ndarray], near: NearClusters) -> 
         first[members] = members.min()
     for members in equal:
         first_equal[members] = members[0]
-    return first[first_equal]
+    found = first[first_equal]
+    lowest = np.arange(count)
+    np.minimum.at(lowest, found, np.arange(count))
+    return lowest[found]
 
 
 def _recall(store_path: Path | None, key: str) -> NearClusters | None:
@@ -98,7 +121,7 @@ def report_clusters(
 ) -> None:
     """Report every image of each cluster under `prefix`, `prefix`_across_classes or `prefix`_across_splits.
 
-    Within a class and a split the first image stays; a cluster across both is reported under both.
+    Within a class and a split the first of a cluster stays, as `kept_first` has it; one across both is reported under both.
     """
     for number, cluster in enumerate(clusters):
         labels, splits = set(rows.labels[cluster]), set(rows.splits[cluster])
@@ -107,9 +130,7 @@ def report_clusters(
             for kind, values in (("across_splits", splits), ("across_classes", labels))
             if len(values) > 1
         ]
-        members = sorted(
-            cluster, key=lambda index: (_SPLIT_ORDER.get(str(rows.splits[index]), 4), rows.paths[index])
-        )
+        members = cluster.tolist()
         distance = distances[number] if distances else None
         for kind in kinds or [""]:
             check = f"{prefix}_{kind}" if kind else prefix
@@ -118,14 +139,16 @@ def report_clusters(
                 findings.add(
                     check,
                     rows.paths[index],
-                    _tell(rows.paths[other], len(members), distance),
+                    _tell(rows.paths[index], rows.paths[other], len(members), distance),
                     f"cluster {number + 1}",
                     distance,
                     is_image=True,
                 )
 
 
-def _tell(other: str, size: int, distance: float | None) -> str:
+def _tell(path: str, other: str, size: int, distance: float | None) -> str:
     rest = f" and {size - 2} more" if size > 2 else ""
     alike = "equals" if distance is None else "looks like"
-    return f"{alike} {other}{rest}"
+    original = copy_of(path.rsplit("/", 1)[-1])
+    copy = f"; a copy of {original} by its name" if original else ""
+    return f"{alike} {other}{rest}{copy}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from thaw.files import write_text
 from thaw.gate.checks import CHECKS
+from thaw.gate.findings import cures
 
 _SHOWN = 10
 _HEADLINES = {
@@ -32,7 +33,7 @@ def markdown(summary: dict[str, Any]) -> list[str]:
         shown.setdefault(row["check"], []).append(row)
     for check, rows in shown.items():
         lines += ["", f"## {check}: {CHECKS[check].title}", ""]
-        lines += [f"{rows[0]['severity']}, {len(rows):,} found. {_text(rows[0]['cure'])}", ""]
+        lines += [f"{rows[0]['severity']}, {len(rows):,} found. {_text(cures(rows))}", ""]
         lines += ["| path | reason |", "|---|---|"]
         lines += [f"| {_cell(row['path'])} | {_cell(row['reason'])} |" for row in rows[:_SHOWN]]
         if len(rows) > _SHOWN:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from thaw import images
 from thaw.files import write_text
 from thaw.gate.checks import CHECKS
+from thaw.gate.findings import cures
 from thaw.gate.inspection import Inspection
 from thaw.gate.report.charts import bar_chart, histogram
 from thaw.gate.scan.scanning import read_inside
@@ -89,7 +90,7 @@ def _charts(inspection: Inspection) -> str:
 
 
 def _section(check: str, rows: list[dict[str, Any]], shown: "_Thumbnails") -> str:
-    severity, cure = rows[0]["severity"], escape(rows[0]["cure"])
+    severity, cure = rows[0]["severity"], escape(cures(rows))
     pictures = (
         _clusters(rows, shown)
         if "duplicate" in check and "metadata" not in check
@@ -173,7 +174,7 @@ class _Thumbnails:
 
     def _source(self, path: str) -> str:
         try:
-            with Image.open(io.BytesIO(read_inside(self.root, path))) as image:
+            with images.open_image(read_inside(self.root, path)) as image:
                 image.draft("RGB", (_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
                 small = read(image).image.convert("RGB")
                 small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))

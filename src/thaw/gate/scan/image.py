@@ -1,8 +1,6 @@
 """Open one picture: verdict on the file, one decode, and what its statistics need."""
 
-import io
 import warnings
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +8,15 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import xxhash
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from thaw import pixels
+from thaw import images, pixels
 from thaw.gate.scan.fingerprint import shrink
 from thaw.gate.scan.statistics import SMALL_PIXELS, Sample, measure_edges
-from thaw.images import FORMATS
+from thaw.pixels import containers, foreign
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_RULES = ("bits", "black", "white", "orientation", "paper", "colors")
+"""What a `Reading` says of how the picture was read, beside its pixels."""
 _DESCRIBED_PIXELS = 128  # with fewer, a picture and its enlargement fall on grids too different to be told alike
 
 
@@ -49,6 +48,12 @@ def inspect(data: bytes, bounds: Bounds) -> dict[str, Any]:
             _inspect(data, bounds, facts)
     except Unfit as error:
         facts["problem"], facts["reason"] = error.args
+    except foreign.NotAPicture as error:
+        kind = error.args[0]
+        facts |= {"problem": kind.check, "reason": str(error), "cure": kind.cure, "format": kind.kind}
+    except containers.Damaged as error:
+        is_cut = isinstance(error, containers.Truncated)
+        facts |= {"problem": "truncated" if is_cut else "corrupt", "reason": str(error)}
     except pixels.Unsupported as error:
         facts["problem"], facts["reason"] = "unsupported_format", str(error)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -71,8 +76,7 @@ def _explain(error: Exception) -> tuple[str, str]:
 
 
 def _inspect(data: bytes, bounds: Bounds, facts: dict[str, Any]) -> None:
-    with _open(data) as image:
-        # A phone's MPO is a JPEG with further pictures behind the first.
+    with images.open_image(data) as image:
         facts.update(
             format="JPEG" if image.format == "MPO" else image.format,
             mode=image.mode,
@@ -83,49 +87,11 @@ def _inspect(data: bytes, bounds: Bounds, facts: dict[str, Any]) -> None:
             raise Unfit("unsupported_format", f"{image.format} is not among {', '.join(bounds.formats)}")
         if image.width * image.height > bounds.max_pixels:
             raise Unfit("decompression_bomb", f"{image.width} x {image.height} pixels")
-        _check_container(data, facts["format"])
-        facts["frames"] = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-        if facts["frames"] > 1:
-            image.seek(0)
+        facts["frames"] = pixels.pictures(image)
         reading = pixels.read(image)
         facts["alpha"] = image.has_transparency_data
-        facts |= {name: getattr(reading, name) for name in ("bits", "black", "white", "orientation", "paper")}
+        facts |= {name: getattr(reading, name) for name in _RULES}
         facts["sample"] = _sample(reading.image)
-
-
-def _open(data: bytes) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        if data.startswith((_PNG_SIGNATURE, b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")) and len(data) < 1024:
-            raise Unfit("truncated", "the file ends within its header") from None
-        raise Unfit("corrupt", "no image format is recognised in it") from None
-
-
-def _check_container(data: bytes, image_format: str) -> None:
-    """Find damage that Pillow passes over and TensorFlow's decoders do not."""
-    if image_format == "PNG":
-        _check_png(data)
-    elif image_format == "JPEG" and data.rfind(b"\xff\xd9", max(len(data) - 65536, 0)) < 0:
-        raise Unfit("truncated", "the JPEG's end marker is missing")
-
-
-def _check_png(data: bytes) -> None:
-    """Walk the chunks: sums must hold and the end must be there (PNG specification, sections 5.3 and 5.6)."""
-    at = len(_PNG_SIGNATURE)
-    view = memoryview(data)
-    while at + 12 <= len(data):
-        length = int.from_bytes(view[at : at + 4])
-        kind = bytes(view[at + 4 : at + 8])
-        end = at + 8 + length
-        if end + 4 > len(data):
-            raise Unfit("truncated", f"chunk {kind.decode('latin-1')!r} ends beyond the file")
-        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4]):
-            raise Unfit("corrupt", f"the checksum of chunk {kind.decode('latin-1')!r} is wrong")
-        if kind == b"IEND":
-            return
-        at = end + 4
-    raise Unfit("truncated", "the PNG's end chunk is missing")
 
 
 def _sample(color: Image.Image) -> Sample:

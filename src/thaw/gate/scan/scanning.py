@@ -12,10 +12,10 @@ import pyarrow as pa
 from thaw.gate.scan.arrays import skip_pandas
 from thaw.gate.scan.fingerprint import BYTES
 from thaw.gate.scan.image import Bounds, inspect
-from thaw.gate.scan.layout import UNSUPPORTED_SUFFIXES
 from thaw.gate.scan.links import may_lead_to
 from thaw.gate.scan.statistics import complete
 from thaw.gate.scan.walking import Entry
+from thaw.layout import UNSUPPORTED_SUFFIXES
 
 ROW = pa.schema(
     [
@@ -25,6 +25,7 @@ ROW = pa.schema(
         ("sha256", pa.string()),
         ("problem", pa.string()),
         ("reason", pa.string()),
+        ("cure", pa.string()),
         ("format", pa.string()),
         ("mode", pa.string()),
         ("width", pa.int32()),
@@ -36,6 +37,7 @@ ROW = pa.schema(
         ("orientation", pa.int32()),
         ("alpha", pa.bool_()),
         ("paper", pa.string()),
+        ("colors", pa.string()),
         ("constant", pa.bool_()),
         ("brightness", pa.float64()),
         ("contrast", pa.float64()),
@@ -110,8 +112,11 @@ def key(entry: Entry) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
-def read_inside(root: Path, path: str) -> bytes:
+def read_inside(root: Path, path: str, most_bytes: int = -1) -> bytes:
     """The bytes of the regular file `path` below `root`; a link is followed only to a file inside, or in DVC's cache.
+
+    Args:
+        most_bytes: read no more than so many from its begin; -1: all.
 
     Raises:
         OSError: it cannot be read, is no regular file, or has become a link that leads out.
@@ -128,4 +133,4 @@ def read_inside(root: Path, path: str) -> bytes:
             raise OSError(errno.EPERM, "the link leads out of the folder") from None
         handle = os.open(target, flags)
     with os.fdopen(handle, "rb") as file:
-        return file.read()
+        return file.read(most_bytes)

@@ -25,7 +25,7 @@ class Store:
     """Rows of an earlier scan by key; they are mapped, not loaded."""
 
     def __init__(self, path: Path, bounds: Bounds) -> None:
-        code = code_digest("gate", "images.py", "pixels.py")
+        code = code_digest("gate", "images.py", "layout.py", "pixels")
         self.mark = content_key(code, library_versions(*_LIBRARIES), bounds).encode()
         self.table = ROW.empty_table()
         if path.is_file():

@@ -1,10 +1,12 @@
 """Where a path stands in the folder: split, class, and what its name alone says about it."""
 
-import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from posixpath import splitext
 from typing import NamedTuple
+from unicodedata import normalize
+
+from thaw.leftovers import left_by
 
 SPLITS = {
     "train": "train",
@@ -14,6 +16,7 @@ SPLITS = {
     "validation": "validation",
 }
 METADATA = "metadata.csv"
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".xls", ".xlsx", ".ods")
 IMAGE_SUFFIXES = {
     "BMP": (".bmp", ".dib"),
     "GIF": (".gif",),
@@ -26,26 +29,15 @@ IMAGE_SUFFIXES = {
     "AVIF": (".avif",),
 }
 """Format, as Pillow names it, to the suffixes that promise it."""
-UNSUPPORTED_SUFFIXES = (".heic", ".heif", ".ico", ".psd", ".svg", ".tga")
+UNSUPPORTED_SUFFIXES = (".heic", ".heif", ".ico", ".jxl", ".jxr", ".psd", ".svg", ".tga")
+# fmt: off
+_RAW_SUFFIXES = frozenset((
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw",
+    ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+))
+# fmt: on
 _PROMISED = {suffix: name for name, suffixes in IMAGE_SUFFIXES.items() for suffix in suffixes}
 _KNOWN_SUFFIXES = _PROMISED.keys() | set(UNSUPPORTED_SUFFIXES)
-_JUNK_NAMES = {
-    "__macosx",
-    "@eadir",
-    "#recycle",
-    "$recycle.bin",
-    "system volume information",
-    "lost+found",
-    "__pycache__",
-    "thumbs.db",
-    "ehthumbs.db",
-    "desktop.ini",
-    "icon\r",
-    "cvs",
-}
-_JUNK_PATTERN = re.compile(
-    r"(~|\.sw[a-p]|\.tmp|\.temp|\.part|\.partial|\.crdownload|\.download|\.bak|\.orig|\.lock|\.pyc)$|^~\$|^#.*#$"
-)
 
 
 class Place(NamedTuple):
@@ -70,12 +62,15 @@ class Layout:
 
     def place(self, path: str) -> Place:
         """Where the file `path` stands. Its name's own fault goes before that of its place."""
+        place = self.place_of_picture(path)
+        check, reason = name_fault(path)
+        return place._replace(check=check, reason=reason) if check else place
+
+    def place_of_picture(self, path: str) -> Place:
+        """Where the file `path` stands, whatever its name says."""
         parts = path.split("/")
         split = SPLITS.get(parts[0].casefold(), "") if self.has_splits else ""
-        label = parts[self.depth - 1] if len(parts) > self.depth else ""
-        check, reason = name_fault(path)
-        if check:
-            return Place(split, label, check, reason)
+        label = class_name(parts[self.depth - 1]) if len(parts) > self.depth else ""
         if self.has_splits and not split and len(parts) > 1:
             return Place("", label, "mixed_layout", f"{parts[0]}/ stands beside the splits")
         if len(parts) <= self.depth:
@@ -86,13 +81,25 @@ class Layout:
         return Place(split, label)
 
 
+def class_name(folder: str) -> str:
+    """The class that a folder's name means. A name is the same one in every Unicode form: Macs write `é` as two characters."""
+    return normalize("NFC", printable(folder))
+
+
+def is_metadata_name(path: str) -> bool:
+    """Whether a file by this name is metadata, whatever its format."""
+    stem, suffix = splitext(path.rsplit("/", 1)[-1].casefold())
+    return stem == "metadata" and suffix in _TABLE_SUFFIXES
+
+
 def name_fault(path: str) -> tuple[str, str]:
     """The check that a path's name fails (`hidden`, `junk`, `name_not_utf8`) and why; empty when none."""
     for part in path.split("/"):
+        who = left_by(part)
         if part.startswith("."):
-            return "hidden", f"{part} is hidden"
-        if part.casefold() in _JUNK_NAMES or _JUNK_PATTERN.search(part.casefold()):
-            return "junk", f"{part} is left by a system, an editor or a download"
+            return "hidden", f"{part} is hidden, left by {who}" if who else f"{part} is hidden"
+        if who:
+            return "junk", f"{part} is left by {who}"
     if not is_utf8(path):
         return "name_not_utf8", "its name is not UTF-8"
     return "", ""
@@ -115,6 +122,11 @@ def printable(path: str) -> str:
 def is_image_name(path: str) -> bool:
     """Whether the suffix promises an image."""
     return splitext(path)[1].casefold() in _KNOWN_SUFFIXES
+
+
+def is_raw_name(path: str) -> bool:
+    """Whether the suffix is that of a camera's raw picture: a TIFF by its first bytes, whose first page is a small preview."""
+    return splitext(path)[1].casefold() in _RAW_SUFFIXES
 
 
 def promised_format(path: str) -> str:
