@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from thaw.tracking.store import Store
 
 _ANSWER_SECONDS = "8"
-_NAME_WIDTH = 32
-_FIXED_WIDTH = 68
+_NAME_WIDTH = 24
+_FIXED_WIDTH = 76
 _PARAM_WIDTH = 16
 
 
