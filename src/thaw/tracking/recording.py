@@ -112,7 +112,7 @@ def record_failure(outbox: Outbox, stage: str, error: Exception) -> None:
     first, *rest = str(error).splitlines() or [type(error).__name__]
     # Of a traceback the last line says it.
     text = f"{error.reason}. {error.cure}" if isinstance(error, ThawError) else " ".join([first, *rest[-1:]])
-    where = f"{stage}: " if stage and stage not in text else ""
+    where = f"{stage}: " if stage and not text.startswith(f"stage {stage} ") else ""
     line = " ".join(f"{where}{text}".split())
     outbox.log_tags(PIPELINE, {FAILURE_TAG: redact(line)})
 
