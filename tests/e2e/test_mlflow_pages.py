@@ -24,30 +24,46 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
 
 VALIDATE = '''\
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
 
-def validate(params, raw_dir, manifest_path, findings_path):
+@dataclass(frozen=True)
+class Outputs:
+    manifest_path: Path
+    findings_path: Path
+
+
+def validate(params, outputs: Outputs):
     """Find one thing wrong, and draw the page that says so."""
-    manifest_path.write_text("{}")
+    outputs.manifest_path.write_text("{}")
     totals = {"images": 6, "fit": 5, "classes": {}}
     counts = {"block": 0, "quarantine": 1, "warn": 0}
-    findings_path.write_text(json.dumps({"totals": totals, "severities": counts, "checks": {"duplicate": 1}}))
-    findings_path.with_name("gate.html").write_text("<p>one duplicate</p>")
+    outputs.findings_path.write_text(json.dumps({"totals": totals, "severities": counts, "checks": {"duplicate": 1}}))
+    outputs.findings_path.with_name("gate.html").write_text("<p>one duplicate</p>")
 '''
 EVALUATE = '''\
 import json
+from dataclasses import dataclass
+from pathlib import Path
 from PIL import Image
 
 
-def evaluate(params, parts_path, metrics_path, pictures_dir):
+@dataclass(frozen=True)
+class Outputs:
+    metrics_path: Path
+    pictures_dir: Path
+
+
+def evaluate(params, outputs: Outputs):
     """A result that goes with the threshold."""
     accuracy = 1 - params.threshold / 5
     interval = {"accuracy": {"low": accuracy - 0.02, "high": accuracy + 0.02}}
     slices = {"type": {"mono": {"accuracy": 0.5, "interval": {"accuracy": {"low": 0.4, "high": 0.6}}}}}
     metrics = {"images": 200, "accuracy": accuracy, "f1": 0.5, "interval": interval, "slices": slices}
-    metrics_path.write_text(json.dumps(metrics))
-    pictures_dir.mkdir()
-    Image.new("RGB", (64, 64), (int(250 * accuracy), 0, 0)).save(pictures_dir / "confusion.png")
+    outputs.metrics_path.write_text(json.dumps(metrics))
+    outputs.pictures_dir.mkdir()
+    Image.new("RGB", (64, 64), (int(250 * accuracy), 0, 0)).save(outputs.pictures_dir / "confusion.png")
 '''
 
 
