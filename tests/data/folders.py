@@ -255,6 +255,22 @@ def _western(root: Path) -> None:
     text(root, "labels.csv", lines, "cp1252")
 
 
+def _beside_classes(*header: str) -> Callable[[Path], None]:
+    """A table of something else than labels beside class folders."""
+
+    def build(root: Path) -> None:
+        classes(root, "", TWO)
+        paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jpg"))
+        table(
+            root,
+            "info.csv",
+            header,
+            *((path, "ab"[n % 2], n % 2, 1 - n % 2)[: len(header)] for n, path in enumerate(paths)),
+        )
+
+    return build
+
+
 def _imagefolder(where: str, lines: bool = False, label: str = "label") -> Callable[[Path], None]:
     def build(root: Path) -> None:
         for split in ("train", "test"):
@@ -405,5 +421,7 @@ CASES = {
     # laid out as data/raw is
     "classes": Case(lambda root: classes(root, "", TWO), FLAT),
     "splits": Case(_both("train/", "val/", "test/"), {"test": TWO, "train": TWO, "val": TWO}),
+    "camera_beside": Case(_beside_classes("file", "camera"), FLAT),
+    "type_beside": Case(_beside_classes("file", "type", "day", "night"), FLAT),
     "vehicles": Case(lambda root: classes(root, "", ("train", "bus")), {"": {"train": 10, "bus": 10}}),
 }

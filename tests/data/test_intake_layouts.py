@@ -15,7 +15,7 @@ from thaw.intake.recognition import recognise
 from thaw.intake.telling import take_in
 from thaw.layout import is_image_name
 
-AS_IS = ("classes", "splits", "vehicles")
+AS_IS = ("classes", "splits", "vehicles", "camera_beside", "type_beside")
 
 
 @pytest.fixture(params=CASES)
@@ -82,6 +82,22 @@ def test_labels_are_those_of_the_table(tmp_path: Path) -> None:
     reading = reading_of("competition_same_names", tmp_path)
     for number in range(20):
         assert reading.placed[f"train/{number}.jpg"] == f"{('cat', 'dog')[number % 2]}/{number}.jpg"
+
+
+def test_a_table_without_labels_is_none_that_labels(tmp_path: Path) -> None:
+    reading = reading_of("one_hot", tmp_path)
+    assert reading.says == "labels in train.csv (paths in column image_id, one-hot labels in cat, dog)"
+    assert " ".join(reading.arguments) == (
+        "--labels train.csv --path-column image_id --label-column cat --label-column dog"
+    )
+
+
+def test_images_in_no_list_are_told(tmp_path: Path) -> None:
+    CASES["food"].build(tmp_path)
+    (tmp_path / "meta" / "train.txt").unlink()
+    reading = recognise(tmp_path)
+    assert "(20 images in none of them, which train)" in reading.says
+    assert reading.counts() == {"test": {"cat": 10, "dog": 10}, "train": {"cat": 10, "dog": 10}}
 
 
 def test_groups_go_with_their_images(tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ def _read(clues: Clues) -> Draft:
     listed = any(splits[image] != folders.split(image) for image in labels)
     says = "a folder a class" + (", by split" if folders.has_splits else "")
     says += f", splits in {shown(sorted(lists))}" if listed else ""
+    unlisted = sum(not splits[image] for image in labels)
+    says += f" ({unlisted} images in none of them, which train)" if listed and unlisted else ""
     says += f", labels of the others in {clues.evidence.labelling[0].table.path}" if more else ""
     if len(folders.classes) > 1 and all(map(holds_pictures, folders.classes)):
         says += ", though their names say only that there are pictures in them"

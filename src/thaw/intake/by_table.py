@@ -44,6 +44,8 @@ def _folders_agree(clues: Clues) -> bool:
         return True
     if _are_parts(folders.classes):
         return False
+    if not any(one.chosen and one.chosen.is_certain for one in clues.evidence.labelling):
+        return True  # nobody called it a label
     raise Undecided(
         f"the folders say {shown(sorted(folders.classes))}, and {clues.evidence.labelling[0].table.path} says "
         f"{shown(sorted(set(labels.values())))}: two classes for one image",

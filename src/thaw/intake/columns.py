@@ -10,18 +10,30 @@ from thaw.roles import split_word
 # fmt: off
 _LABEL_NAMES = (
     "label", "labels", "class", "classes", "classname", "labelname", "category", "categoryname", "target", "diagnosis", "dx",
-    "breed", "species", "type", "tag", "y", "classid", "labelid", "categoryid", "level",
+    "breed", "species", "classid", "labelid", "categoryid",
 )
+_OTHER_NAMES = frozenset((
+    "group", "weight", "confidence", "probability", "patient", "patientid", "subject", "subjectid", "age", "sex", "gender",
+    "width", "height", "date", "time", "camera", "site", "source", "caption", "text",
+))
+"""What a column is called that is no label, however few values it has."""
 _SPLIT_NAMES = ("split", "set", "subset", "partition", "dataset", "fold", "phase", "usage")
 # fmt: on
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The columns of a table: the label's (several: one a class, 0 or 1), and the split's, where it has one."""
+    """The columns of a table.
+
+    Args:
+        labels: the label's; several: one a class, 0 or 1.
+        split: the split's; empty without one.
+        is_certain: it is called a label, or is in a list without names: folders that say otherwise contradict it.
+    """
 
     labels: tuple[str, ...]
     split: str = ""
+    is_certain: bool = True
 
 
 def choose(table: Table, path: str) -> Chosen | None:
@@ -34,15 +46,16 @@ def choose(table: Table, path: str) -> Chosen | None:
     others = [name for name in table.columns if name not in (path, split) and name]
     one_hot = tuple(name for name in others if _is_flag(table.column(name)))
     if len(one_hot) > 1 and _one_each(table, one_hot):
-        return Chosen(one_hot, split)
+        return Chosen(one_hot, split, is_certain=False)
     named = [name for name in others if _is_called_label(name) and _is_label(table.column(name), named=True)]
-    if not named and len(others) == 1:
-        named = [name for name in others if _is_label(table.column(name), named=False)]
-    if not named and not table.has_names:
-        named = [name for name in others if _is_label(table.column(name), named=False)][:1]
-    if not named:
-        return None
-    return Chosen((_most_telling(table, named),), split)
+    if named:
+        return Chosen((_most_telling(table, named),), split)
+    likely = [
+        name for name in possible_labels(table, path) if name in others and _folded(name) not in _OTHER_NAMES
+    ]
+    if likely and not table.has_names:
+        return Chosen(tuple(likely[:1]), split)
+    return Chosen((likely[0],), split, is_certain=False) if len(others) == 1 and likely else None
 
 
 def split_column(table: Table, path: str) -> str:

@@ -11,6 +11,7 @@ from thaw.intake.listing import Listing
 from thaw.intake.matching import Index, match, path_column
 from thaw.intake.reading import Undecided
 from thaw.intake.tables import Table, likely_tables, read_class_names, read_table
+from thaw.layout import METADATA
 from thaw.roles import resolve, split_in, split_word
 
 MOST_MISSING = 0.1
@@ -178,7 +179,7 @@ def _match(
     if options.label_columns:
         chosen: Chosen | None = Chosen(options.label_columns, split_column(table, path))
     else:
-        is_ours = table.is_metadata and path == "path" and len(folders.classes) > 1
+        is_ours = table.path == METADATA and path == "path" and len(folders.classes) > 1
         chosen = None if is_ours else choose(table, path)
     return Match(table, path, chosen, match(table, path, index, among), split)
 

@@ -91,8 +91,9 @@ def _require_no_unnamed_label(clues: Clues) -> None:
 def _require_images(listing: Listing) -> None:
     if not listing.images:
         suffixes = Counter(PurePosixPath(path).suffix or "none" for path in listing.others)
-        there = shown([f"{suffix} ({count})" for suffix, count in suffixes.most_common()]) or "nothing"
-        raise Undecided(f"holds no images; its files end in: {there}", advice=_advice(suffixes))
+        there = shown([f"{suffix} ({count})" for suffix, count in suffixes.most_common()])
+        ends = f"; its files end in: {there}" if there else ""
+        raise Undecided(f"holds no images{ends}", advice=_advice(suffixes))
 
 
 def _advice(suffixes: Counter[str]) -> str:
