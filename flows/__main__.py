@@ -58,7 +58,7 @@ def _run(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
     before = Standing.of(root)
     if not values.pop("wait"):
         os.environ["THAW_NO_WAIT"] = "1"
-    if not any(values[name] for name in ("only", "from_stage", "force", "overrides")):
+    if not any(values[name] for name in ("only", "from_stage", "force", "overrides", "name")):
         run_id = find_standing_run(root)
         if run_id:
             if not as_json and not quiet:

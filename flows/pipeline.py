@@ -34,6 +34,7 @@ def pipeline(
     only: list[StageName] = [],  # noqa: B006 - nor a picker
     from_stage: OptionalStageName = "",
     force: bool = False,
+    name: str = "",
 ) -> Any:
     """Run the stages that are out of date.
 
@@ -44,6 +45,7 @@ def pipeline(
         only: run these stages and no other; none is all of them.
         from_stage: run this stage and all that depends on it.
         force: run stages that are up to date too.
+        name: the run's in MLflow; without one it is named by its result and parameters.
 
     Returns:
         An `Outcome`; or a failed state that carries the error.
@@ -56,7 +58,7 @@ def pipeline(
     try:
         values = overrides_of(Changes.model_validate(change).model_dump(exclude_unset=True), overrides)
         with start_run(
-            root, values, apply, flow_run.get_name() or "run", flow_run.get_id() or "", logger
+            root, values, apply, flow_run.get_name() or "run", flow_run.get_id() or "", logger, name
         ) as run:
             for spec in run.plan(only, from_stage):
                 _run_stage(run, spec, force)
@@ -73,7 +75,8 @@ def pipeline(
     outcome = Outcome(ids.get("pipeline", ""), run.outdated, shown, run.outcomes, link)
     ending.remember(outcome)
     _show("result", "\n\n".join([result, *data, link]), "Test metrics")
-    logger.info("%s", link)
+    for line in filter(None, link.splitlines()):
+        logger.info("%s", line)
     return outcome
 
 

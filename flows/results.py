@@ -1,6 +1,5 @@
 """What a run shows at its end: a table of test metrics, and where to look further."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,10 +7,7 @@ from typing import Any
 
 from thaw.files import read_json
 from thaw.params import flatten
-from thaw.redaction import redact
-
-UI_PATH = Path(".thaw") / "ui.json"
-_DEFAULT_MLFLOW_URL = "http://127.0.0.1:5000"
+from thaw.tracking.links import pages_url, run_page, runs_page
 
 
 @dataclass(frozen=True)
@@ -68,14 +64,12 @@ def gate_summary(spec: Any) -> str:
 
 
 def run_link(root: Path, run_ids: dict[str, str]) -> str:
-    """Where MLflow's UI shows the run."""
+    """Where MLflow's pages show the run, and all runs side by side."""
     if "pipeline" not in run_ids:
         return "MLflow does not have this run yet."
-    base = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if not base.startswith("http"):
-        ui = root / UI_PATH
-        base = read_json(ui)["mlflow"] if ui.exists() else _DEFAULT_MLFLOW_URL
-    return f"MLflow run: {redact(base)}/#/experiments/{run_ids['experiment']}/runs/{run_ids['pipeline']} (`thaw ui` serves it)"
+    base, experiment = pages_url(root), run_ids["experiment"]
+    run, runs = run_page(base, experiment, run_ids["pipeline"]), runs_page(base, experiment)
+    return f"MLflow run: {run}\n\nCompare runs: {runs} (`thaw ui` serves both)"
 
 
 def _number(value: float) -> str:

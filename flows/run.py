@@ -27,11 +27,14 @@ from thaw.tracking.recording import (
     StageFacts,
     record_child,
     record_data,
+    record_failure,
     record_gate,
     record_stage,
     record_state,
 )
+from thaw.tracking.registry import tell_registered
 from thaw.tracking.shipment import Shipment
+from thaw.tracking.summary import NAME_TAG, default_gate
 from thaw.versioning import (
     Code,
     DvcRepo,
@@ -71,13 +74,14 @@ def find_standing_run(root: Path) -> str | None:
 
 @contextlib.contextmanager
 def start_run(
-    root: Path, overrides: dict[str, Any], apply: bool, name: str, flow_run_id: str, logger: Any
+    root: Path, overrides: dict[str, Any], apply: bool, name: str, flow_run_id: str, logger: Any, title: str = ""
 ) -> Iterator["Run"]:
     """Hold the project for a whole run: parameters are changed, stages run and booked by one at a time.
 
     Args:
         overrides: values of parameters, by dotted key.
         apply: write them into the project's `params.yaml`; else a run that has any works in a copy of the project.
+        title: the run's name in MLflow; empty: one that tells its result.
 
     Raises:
         ThawError: another run holds the project, and `THAW_NO_WAIT` is set, or a parameter is wrong.
@@ -92,11 +96,11 @@ def start_run(
         elif overrides:
             place = stack.enter_context(workspace.copied(root, overrides))
             logger.info("this run's parameters are its own: it works in a copy, and the project stays as it is")
-        run = Run(place, root, name, flow_run_id, logger)
+        run = Run(place, root, name, flow_run_id, logger, title)
         try:
             yield run
         except Exception as error:
-            run.close("FAILED" if not isinstance(error, StageKilled) else None)
+            run.fail(error)
             raise
         except BaseException:
             run.close(None)
@@ -112,14 +116,16 @@ class Run:
         home: the project's folder, from which runs are recorded.
     """
 
-    def __init__(self, root: Path, home: Path, name: str, flow_run_id: str, logger: Any) -> None:
+    def __init__(self, root: Path, home: Path, name: str, flow_run_id: str, logger: Any, title: str) -> None:
         self.root, self.home = root, home
         self.logger = logger
         self._params_text = (root / "params.yaml").read_bytes()
         self._code = None if root == home else _code_of(home)
         self.params = load_params(root / "params.yaml")
         self.repo = DvcRepo(root)
-        self._name, self._flow_run_id = name, flow_run_id
+        self._name, self._flow_run_id, self._title = name, flow_run_id, title
+        self._stage = ""
+        self._model_dir: Path | None = None
         self.outcomes: dict[str, str] = {}
         """What each stage came to that was looked at: `ran`, `restored` or `unchanged`."""
         self.outdated: list[str] = []
@@ -130,8 +136,8 @@ class Run:
         self._shipment.begin(self.outbox)
         try:
             self._get_ready()
-        except Exception:
-            self.close("FAILED")
+        except Exception as error:
+            self.fail(error)
             raise
 
     def _get_ready(self) -> None:
@@ -144,10 +150,12 @@ class Run:
     def _open(self) -> None:
         """Open the run in the outbox, or say what it stands on now: after a kill it is found by this fingerprint."""
         tags = run_data.describe_run(self.root) | {"prefect.flow_run_id": self._flow_run_id}
+        tags |= {NAME_TAG: self._title} if self._title else {}
         params = self.params.flat(self.params.sections())
         self.outbox.open_run(
-            "pipeline", self._name, tags=tags, params=params, fingerprint=self._fingerprint()
-        )
+            "pipeline", self._title or self._name, tags=tags, params=params, fingerprint=self._fingerprint(),
+            unshown=default_gate(params)
+        )  # fmt: skip
 
     def plan(self, only: Sequence[str] = (), from_stage: str = "") -> list[StageSpec]:
         """The stages to look at, in order (`thaw.versioning.choose_stages`)."""
@@ -162,6 +170,7 @@ class Run:
             ThawError: the stage refuses its input, or it is missing.
             StageFailed, StageKilled: it did not end well.
         """
+        self._stage = spec.name
         spec.require_inputs(self.root)
         with self.repo.reserved(spec.name):
             snapshot = self.repo.snapshot(spec.name)
@@ -236,6 +245,16 @@ class Run:
         first_step = run_data.epochs_before(self.repo.stages(), spec.name)
         hashes = self.repo.booked_output_hashes(spec.name) | self.repo.made_inputs(snapshot)
         record_stage(self.outbox, StageFacts(spec, outcome, first_step, hashes), model_name(self.home))
+        if outcome != "unchanged":
+            self._model_dir = spec.outputs.get("evaluated_dir", self._model_dir)
+
+    def fail(self, error: Exception) -> None:
+        """End the run with the reason; one whose stage was killed stays open."""
+        if isinstance(error, StageKilled):
+            self.close(None)
+            return
+        record_failure(self.outbox, self._stage, error)
+        self.close("FAILED")
 
     def close(self, status: str | None) -> None:
         """End the run in MLflow, and wait until everything is there; where tracking is down, say so and go on.
@@ -261,6 +280,8 @@ class Run:
         problem = self._shipment.wait()
         if problem:
             self.logger.warning("%s", problem)
+        elif self._model_dir:
+            self.logger.info("%s", tell_registered(self.home, self._model_dir))
 
     def _keep_state(self, status: str) -> None:
         """Record what it takes to have this run again; it stands in MLflow all the same where that cannot be."""

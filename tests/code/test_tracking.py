@@ -165,7 +165,7 @@ def test_outputs_become_files_and_metrics(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "box")
     record_outputs(outbox, ["pipeline"], "evaluate", [metrics], [metrics])
     logged = {event["op"]: event for _, event in outbox.events()}
-    assert logged["metrics"]["values"] == {"test.accuracy": 0.5, "test.slices.typ å.n": 3.0}
+    assert logged["metrics"]["values"] == {"test/accuracy": 0.5, "test_slices/typ å.n": 3.0}
     assert logged["file"]["folder"] == "evaluate"
 
 

@@ -77,7 +77,7 @@ def test_any_name_is_taken_and_no_two_become_one(home: Path) -> None:
     assert outbox.refused() == []
     run = store.client.get_run(outbox.run_ids()["pipeline"])
     assert len(run.data.metrics) == len(run.data.params) == len(AWKWARD)
-    assert valid_key("test.slices.typ å.n") == "test.slices.typ å.n"
+    assert valid_key("test_slices/typ å.n") == "test_slices/typ å.n"
 
 
 def test_a_refused_event_is_set_aside_and_shipping_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,7 +196,7 @@ def test_the_stages_of_one_dvc_command_are_children_of_one_run(
     assert (repro["tags"]["stage.validate"], repro["tags"]["stage.split"]) == ("ran", "ran")
     assert experiment["tags"]["stage.split"] == "ran" and "stage.validate" not in experiment["tags"]
     assert (repro["params"]["split.test_fraction"], experiment["params"]["split.test_fraction"]) == ("0.25", "0.3")
-    assert repro["metrics"]["findings.warn"] >= 0
+    assert repro["metrics"]["validate/warn"] >= 0
     assert repro["tags"]["data.data/raw"].endswith(".dir")
     lock = (project / "dvc.lock").read_text()
     assert experiment["tags"]["dvc.data/splits/train.csv"] in lock, "the hash is the one that DVC books"

@@ -45,7 +45,7 @@ def test_two_queued_experiments_have_each_its_own_run_and_scratch(tmp_path: Path
     for value, run in runs.items():
         assert run["status"] == "FINISHED"
         assert run["params"]["evaluate.threshold"] == value
-        assert run["metrics"]["test.value"] == float(value)
+        assert run["metrics"]["test/value"] == float(value)
         assert run["tags"]["dvc.experiment"] == run["name"]
     table = project.thaw("runs", COLUMNS="140").stdout
     assert all(value in table for value in runs), table
@@ -65,14 +65,14 @@ def test_two_queued_trainings_have_each_its_own_model(project: Project, tmp_path
     models = set()
     for value, run in runs.items():
         assert run["params"]["fine_tune.learning_rate"] == value
-        assert 0 < run["metrics"]["test.accuracy"] <= 1
+        assert 0 < run["metrics"]["test/accuracy"] <= 1
         assert project.outcomes(run) == dict.fromkeys(["fine_tune", "evaluate", "report"], "ran")
         models.add(run["tags"]["dvc.models/fine_tuned"])
     assert len(models) == 2
     table = project.thaw("runs", COLUMNS="140").stdout
     for run in runs.values():
         (line,) = [line for line in table.splitlines() if run["run_id"][:8] in line]
-        assert f"{run['metrics']['test.accuracy']:.4f}" in line
+        assert f"{run['metrics']['test/accuracy']:.4f}" in line
         assert f"{float(run['params']['fine_tune.learning_rate']):g}" in line.replace("0.00001", "1e-05")
 
 
@@ -116,4 +116,4 @@ def test_projects_side_by_side_on_one_server_have_each_their_own_runs(tmp_path: 
             assert flow.returncode == 0, said
         for number, project in enumerate(projects):
             (run,) = project.runs(MLFLOW_TRACKING_URI=url)
-            assert run["metrics"]["test.value"] == 0.25 + number / 2
+            assert run["metrics"]["test/value"] == 0.25 + number / 2

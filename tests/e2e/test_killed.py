@@ -107,7 +107,7 @@ def stages_at_work(root: Path) -> list[int]:
 def steps_of(project: Project, run_id: str) -> list[int]:
     from thaw.tracking.store import Store
 
-    return [metric.step for metric in Store(project.root).client.get_metric_history(run_id, "loss")]
+    return [metric.step for metric in Store(project.root).client.get_metric_history(run_id, "train/loss")]
 
 
 def weights(project: Project) -> str:

@@ -62,7 +62,7 @@ def kill_many(project: Witness, server: PrefectServer, kinds: list[str]) -> None
     assert project.thaw("sync").returncode == 0
     runs = project.runs()
     assert {run["status"] for run in runs} <= {"FINISHED", "FAILED", "KILLED"}
-    assert runs[0]["metrics"]["test.value"] == 0.5
+    assert runs[0]["metrics"]["test/value"] == 0.5
     for run in runs:
         assert run["end_ms"] >= run["start_ms"]
         if run["status"] == "KILLED":  # a flow whose stage was killed tries it once more before it gives up

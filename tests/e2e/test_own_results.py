@@ -25,13 +25,13 @@ def test_dvc_repro_is_one_run_with_the_parameters_of_all_its_stages(witness: Wit
     (run,) = witness.runs()
     assert run["status"] == "FINISHED"
     assert run["params"]["evaluate.threshold"] == "0.25"
-    assert run["metrics"]["test.value"] == 0.25
+    assert run["metrics"]["test/value"] == 0.25
     assert witness.outcomes(run) == dict.fromkeys(["validate", "split", "evaluate"], "ran")
 
     witness.set_param("split", 0.5)
     witness.dvc("repro", "--single-item", "evaluate", "--force")
     single = witness.runs()[0]
-    assert single["metrics"]["test.value"] == 0.25
+    assert single["metrics"]["test/value"] == 0.25
     assert "split.test_fraction" not in single["params"], "the rate of a split that was never made"
 
 
@@ -74,10 +74,10 @@ def test_a_part_of_the_pipeline_shows_no_result_of_another_run(witness: Witness)
     assert (part["metrics"], part["outdated"]) == (None, ["evaluate"])
     run = witness.runs()[0]
     assert run["run_id"] == part["run_id"]
-    assert "test.value" not in run["metrics"]
+    assert "test/value" not in run["metrics"]
 
     refused = witness.thaw("run", "--only", "evaluate", "-S", "split.test_fraction=0.75", check=False)
     assert refused.returncode == 2
     assert "--only evaluate: split" in refused.stderr and "Traceback" not in refused.stderr
-    assert "test.value" not in witness.runs()[0]["metrics"]
+    assert "test/value" not in witness.runs()[0]["metrics"]
     witness.check_books()

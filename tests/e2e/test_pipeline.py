@@ -23,7 +23,7 @@ def test_a_first_run_runs_every_stage_and_records_it(project: Project) -> None:
     assert run["run_id"] == result["run_id"]
     assert run["status"] == "FINISHED"
     assert project.outcomes(run) == dict.fromkeys(STAGES, "ran")
-    assert run["metrics"]["test.accuracy"] == result["metrics"]["accuracy"]
+    assert run["metrics"]["test/accuracy"] == result["metrics"]["accuracy"]
     assert run["params"]["augment.image_size"] == "96"
     assert run["tags"]["data.data/raw"].endswith(".dir")
     assert (project.root / "reports" / "pictures" / "learning_curves.png").stat().st_size > 5_000
@@ -38,7 +38,7 @@ def test_mlflow_holds_children_curves_and_a_model(project: Project) -> None:
     run_id = project.runs()[0]["run_id"]
     children = store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
     assert sorted(child.info.run_name for child in children) == sorted(STAGES)
-    steps = [metric.step for metric in store.client.get_metric_history(run_id, "loss")]
+    steps = [metric.step for metric in store.client.get_metric_history(run_id, "train/loss")]
     assert steps == [1, 2, 3, 4, 5], "three epochs frozen and two thawed, on one axis"
     model_dir = store.download_model(run_id, project.root / ".thaw" / "test-model")
     trained_dir = project.root / "models" / "fine_tuned"

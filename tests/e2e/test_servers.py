@@ -152,7 +152,7 @@ def test_pages_work_from_this_machines_other_addresses(project: Project, tmp_pat
         assert ui.stdout
         told = list(itertools.takewhile(lambda line: not line.startswith("Ctrl-C"), ui.stdout))
         assert "know no passwords" in told[-1]
-        pages = {line.split()[0]: line.split()[1] for line in reversed(told[:-1])}
+        pages = {line.split()[0]: line.split()[1].partition("/#")[0] for line in reversed(told[:-1])}
         for name, path, shown in [
             ("MLflow", "/#/experiments", "Experiments"),
             ("Prefect", "/flows", "Flows"),

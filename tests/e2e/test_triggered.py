@@ -133,7 +133,7 @@ def test_two_clones_on_one_server_run_what_is_theirs(
     for project in (one, two):
         values = sorted(value for owner, value, _ in triggered if owner is project)
         runs = [run for run in project.runs() if run["params"]["evaluate.threshold"] != "0.5"]
-        assert sorted(run["metrics"]["test.value"] for run in runs) == values
+        assert sorted(run["metrics"]["test/value"] for run in runs) == values
 
 
 def test_a_run_applies_its_changes_or_leaves_them_to_be_restored(witness: Witness) -> None:
@@ -146,7 +146,7 @@ def test_a_run_applies_its_changes_or_leaves_them_to_be_restored(witness: Witnes
     own = json.loads(witness.thaw("run", "--no-apply", "-S", "evaluate.threshold=0.125", "--json").stdout)
     assert own["metrics"] == {"code": 1, **own["metrics"], "value": 0.125}
     assert contents(witness) == before, "the project has the result that its parameters give"
-    assert witness.runs()[0]["metrics"]["test.value"] == 0.125
+    assert witness.runs()[0]["metrics"]["test/value"] == 0.125
     assert not (witness.root / ".thaw" / "workspace").exists()
     assert not list(witness.root.glob(".thaw/experiments/*"))
 

@@ -74,6 +74,7 @@ def _files(sources: list[Path]) -> Iterator[Path]:
 def _open(root: Path, run_id: str | None) -> "Classifier":
     from thaw.params import load_params
     from thaw.stages.evaluate import open_classifier
+    from thaw.tracking.registry import name_model
 
     params = load_params(root / "params.yaml")
     model_dir = download_model(root, run_id) if run_id else root / "models" / "evaluated"
@@ -82,7 +83,9 @@ def _open(root: Path, run_id: str | None) -> "Classifier":
             f"{model_dir}: no trained model", "Train one with `thaw run`, or name a run: --run ID."
         )
     # The scratch of `evaluate` holds the network compiled, so that nothing waits for TensorFlow.
-    return open_classifier(model_dir, params.extract, scratch_dir(root, "evaluate"))
+    classifier = open_classifier(model_dir, params.extract, scratch_dir(root, "evaluate"))
+    typer.echo(name_model(home_dir(root), model_dir), err=True)
+    return classifier
 
 
 def download_model(root: Path, run_id: str) -> Path:

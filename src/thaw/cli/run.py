@@ -47,6 +47,9 @@ def run(
             help="Write what -S says into params.yaml; or run in a copy of the project, which stays as it is."
         ),
     ] = True,
+    name: Annotated[
+        str, typer.Option(help="The run's name in MLflow; without one its result and parameters.")
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would run and why, and change nothing.")
     ] = False,
@@ -68,6 +71,7 @@ def run(
       thaw run -S fine_tune.learning_rate=5e-6 -S fine_tune.epochs=5
       thaw run -S fine_tune.learning_rate=5e-6 --no-apply
       thaw run --only evaluate --force
+      thaw run --name "wider head" -S model.head=dense
       thaw run --from fine_tune --dry-run
     """
     root = find_root()
@@ -80,7 +84,8 @@ def run(
         _print_forecast(forecast, quiet, as_json)
         return
     parameters = {
-        "only": only, "from_stage": from_stage, "force": force, "overrides": changes, "apply": apply, "wait": wait
+        "only": only, "from_stage": from_stage, "force": force, "overrides": changes, "apply": apply, "name": name,
+        "wait": wait
     }  # fmt: skip
     flags = [flag for flag, given in (("--json", as_json), ("--quiet", quiet)) if given]
     execute_flow(root, ["run", json.dumps(parameters), *flags])

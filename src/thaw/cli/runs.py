@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from thaw.tracking.store import Store
 
 _ANSWER_SECONDS = "8"
-_NAME_WIDTH = 16
-_FIXED_WIDTH = 68
+_NAME_WIDTH = 24
+_FIXED_WIDTH = 76
 _PARAM_WIDTH = 16
 
 
@@ -35,6 +35,8 @@ def runs(
       thaw runs
       thaw runs -n 3 --json
     """
+    from thaw.tracking.links import pages_url, runs_page
+
     root = find_root()
     with open_store(root) as store:
         found = store.pipeline_runs(limit)
@@ -44,6 +46,8 @@ def runs(
         print(json.dumps(shown, ensure_ascii=False, indent=2))
         return
     _print_runs(found, here)
+    if found:
+        print(f"Compare them: {runs_page(pages_url(root), store.experiment_id)} (`thaw ui` serves it)")
 
 
 @contextmanager
@@ -94,11 +98,13 @@ def _print_runs(found: list[dict[str, Any]], here: set[str]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from thaw.tracking.summary import accuracy_of, differing_params
+
     if not found:
         print("No runs yet. `thaw run` makes the first.")
         return
     console = Console()
-    differing = _differing(found)
+    differing = differing_params(found)
     # What does not fit stands in --json.
     shown = differing[: max(1, (console.width - _FIXED_WIDTH) // _PARAM_WIDTH)]
     headings = [escape(key.replace(".", ".\n", 1)) for key in shown]
@@ -108,7 +114,7 @@ def _print_runs(found: list[dict[str, Any]], here: set[str]) -> None:
     table.columns[0].justify = "right"
     table.columns[2].max_width = _NAME_WIDTH
     for item in found:
-        accuracy = item["metrics"].get("test.accuracy")
+        accuracy = accuracy_of(item)
         table.add_row(
             f"{'*' if item['run_id'] in here else ''}{item['number'] or ''}",
             item["run_id"][:8],
@@ -121,14 +127,12 @@ def _print_runs(found: list[dict[str, Any]], here: set[str]) -> None:
     console.print(table)
     if here:
         print("* dvc.lock is as this run left it. `thaw restore NUMBER` brings another run back.")
+    for item in reversed(found):
+        if item["status"] == "FAILED" and item["tags"].get("failure"):
+            label = item["number"] or item["run_id"][:8]
+            print(f"{label} failed: {item['tags']['failure']}")
     if len(shown) < len(differing):
         print(f"They differ in {len(differing) - len(shown)} more parameters: --json shows all.")
-
-
-def _differing(found: list[dict[str, Any]]) -> list[str]:
-    """The parameters that have not one value in all of the runs."""
-    keys = sorted({key for item in found for key in item["params"]})
-    return [key for key in keys if len({item["params"].get(key) for item in found}) > 1]
 
 
 def _tell_stages(run: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from thaw.files import write_json
 from thaw.processes import start_supervised
 from thaw.project import find_root
 from thaw.redaction import redact
+from thaw.tracking.links import known_experiment, runs_page
 
 _START_SECONDS = 120
 _SERVED = ("http://", "https://", "databricks")
@@ -96,7 +97,7 @@ def ui(
             server.wait_until_up()
         urls = {"mlflow": elsewhere, **{server.name: server.url for server in servers}}
         write_json(state, urls)
-        _tell(host, servers, elsewhere)
+        _tell(host, servers, elsewhere, known_experiment(root))
         while all(server.process.poll() is None for server in servers):
             time.sleep(0.5)
         raise ThawError("a server ended by itself", f"Its log is in {servers[0].log_path.parent}.")
@@ -111,15 +112,17 @@ def ui(
             server.process.wait(20)
 
 
-def _tell(host: str, servers: list[_Server], elsewhere: str) -> None:
+def _tell(host: str, servers: list[_Server], elsewhere: str, experiment_id: str) -> None:
     """Print where the pages are."""
     purposes = {"mlflow": "compare runs", "prefect": "watch and trigger runs"}
     titles = {"mlflow": "MLflow ", "prefect": "Prefect"}
     if elsewhere:
-        typer.echo(f"MLflow   {elsewhere}   compare runs")
+        typer.echo(f"MLflow   {_shown(elsewhere, experiment_id)}   compare runs")
     for server in servers:
         for address in own_addresses(host):
-            typer.echo(f"{titles[server.name]}  {server_url(address, server.port)}   {purposes[server.name]}")
+            url = server_url(address, server.port)
+            shown = runs_page(url, experiment_id) if server.name == "mlflow" else url
+            typer.echo(f"{titles[server.name]}  {shown}   {purposes[server.name]}")
     if not is_loopback(host):
         typer.echo(
             "These servers know no passwords: whoever reaches this machine can read runs and trigger them."
@@ -127,6 +130,11 @@ def _tell(host: str, servers: list[_Server], elsewhere: str) -> None:
     typer.echo(
         "Ctrl-C stops what was started. `thaw run` and `thaw deploy` use this Prefect server while it is up."
     )
+
+
+def _shown(elsewhere: str, experiment_id: str) -> str:
+    """The table of runs on another's MLflow server; the address as it is, where its pages are not at it."""
+    return runs_page(elsewhere.rstrip("/"), experiment_id) if elsewhere.startswith("http") else elsewhere
 
 
 @app.command()

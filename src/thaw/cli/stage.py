@@ -35,7 +35,8 @@ def stage(
     end_with_starters()
     from thaw.params import load_params
     from thaw.stages import configure_logging
-    from thaw.tracking.recording import PIPELINE, record_state
+    from thaw.tracking.outbox import PIPELINE
+    from thaw.tracking.recording import record_failure, record_state
     from thaw.tracking.shipment import Shipment
     from thaw.versioning import DvcRepo, require_same, take_state, write_state
 
@@ -54,7 +55,8 @@ def stage(
         _work(root, repo, spec, snapshot, params, outbox)
         record_state(outbox, partial(write_state, state=take_state(repo, params_text, ahead=name)))
         status = "FINISHED"
-    except Exception:
+    except Exception as error:
+        record_failure(outbox, name, error)
         status = "FAILED"
         raise
     finally:
@@ -78,7 +80,9 @@ def _open_runs(root: Path, repo: "DvcRepo", spec: "StageSpec", params: "Params")
     """
     from thaw.tracking import run_data
     from thaw.tracking.grouping import group_key, group_outbox, is_under_dvc
-    from thaw.tracking.recording import EXPERIMENT_TAG, PIPELINE, record_data
+    from thaw.tracking.outbox import PIPELINE
+    from thaw.tracking.recording import EXPERIMENT_TAG, record_data
+    from thaw.tracking.summary import NAME_TAG, default_gate
 
     name = spec.name
     if repo.is_booked(name):
@@ -89,11 +93,13 @@ def _open_runs(root: Path, repo: "DvcRepo", spec: "StageSpec", params: "Params")
     if not outbox.opened(name):
         (scratch_dir(root, name) / "journal.jsonl").unlink(missing_ok=True)
     experiment = os.environ.get("DVC_EXP_NAME", "")
-    tags = run_data.describe_run(root) | ({EXPERIMENT_TAG: experiment} if experiment else {})
+    named = {EXPERIMENT_TAG: experiment, NAME_TAG: experiment} if experiment else {}
+    tags = run_data.describe_run(root) | named
     title = experiment or ("dvc repro" if is_under_dvc() else f"thaw stage {name}")
     own = params.flat(spec.keys)
     _require_opened_with(outbox, own)
-    outbox.open_run(PIPELINE, title, tags=tags, params=_known_params(repo, name, params) | own, fingerprint=mark)
+    known = _known_params(repo, name, params) | own
+    outbox.open_run(PIPELINE, title, tags=tags, params=known, fingerprint=mark, unshown=default_gate(known))
     outbox.open_run(name, name, PIPELINE, params=params.flat([name]))
     record_data(outbox, versions)
     return outbox
@@ -125,7 +131,8 @@ def _work(
     from thaw.stages import call_stage
     from thaw.tracking.address import model_name
     from thaw.tracking.follower import JournalFollower
-    from thaw.tracking.recording import PIPELINE, StageFacts, record_child, record_gate, record_stage
+    from thaw.tracking.outbox import PIPELINE
+    from thaw.tracking.recording import StageFacts, record_child, record_gate, record_stage
     from thaw.tracking.run_data import epochs_before
     from thaw.versioning import require_same
 

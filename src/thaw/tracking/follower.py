@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thaw.tracking.outbox import Outbox
+from thaw.tracking.run_data import curve_metrics
 
 _POLL_SECONDS = 1.0
 
@@ -59,7 +60,8 @@ class JournalFollower:
             step = self._first_step + entry["epoch"]
             for key, last in self._last_steps.items():
                 if step > last:
-                    self._outbox.log_metrics(key, entry["metrics"], step, round(entry["time"] * 1000))
+                    values = curve_metrics(entry["metrics"])
+                    self._outbox.log_metrics(key, values, step, round(entry["time"] * 1000))
                     self._last_steps[key] = step
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from thaw.tracking.address import address_digest
 from thaw.tracking.names import PARAM_LIMIT, TAG_LIMIT, valid_key, valid_value
 
 Event = dict[str, Any]
+PIPELINE = "pipeline"
+"""The key of the parent run."""
 _NAME_LIMIT = 250
 
 
@@ -98,8 +100,13 @@ class Outbox:
         tags: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
         fingerprint: str = "",
+        unshown: Collection[str] = (),
     ) -> None:
-        """Begin run `key`, or go on with it when it was begun before and never closed."""
+        """Begin run `key`, or go on with it when it was begun before and never closed.
+
+        Args:
+            unshown: names of `params` that are held (`params`) and not shipped to MLflow.
+        """
         values = {valid_key(name): valid_value(value, PARAM_LIMIT) for name, value in (params or {}).items()}
         self._append(
             op="open",
@@ -108,6 +115,7 @@ class Outbox:
             parent=parent,
             tags=_valid_tags(tags or {}),
             params=values,
+            unshown=sorted(map(valid_key, unshown)),
             fingerprint=fingerprint,
             writer=_this_process(),
         )
@@ -253,7 +261,7 @@ class Outbox:
     def files(self, key: str) -> dict[str, str]:
         """The files that run `key` was given: path among its artifacts to the place of the copy in the outbox."""
         return {
-            f"{event['folder']}/{Path(event['path']).name}": event["path"]
+            f"{event['folder']}/{Path(event['path']).name}".lstrip("/"): event["path"]
             for _, event in self.events()
             if event["op"] == "file" and event["run"] == key
         }

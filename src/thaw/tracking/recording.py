@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thaw.errors import ThawError
 from thaw.files import digest, read_json
-from thaw.tracking import run_data
-from thaw.tracking.outbox import Outbox
+from thaw.redaction import redact
+from thaw.tracking import gate_pages, run_data
+from thaw.tracking.outbox import PIPELINE, Outbox
+from thaw.tracking.registry import ACCURACY_TAG
 from thaw.tracking.run_data import LOCK_TAG
+from thaw.tracking.summary import FAILURE_TAG
 
-PIPELINE = "pipeline"
-"""The key of the parent run."""
 EXPERIMENT_TAG = "dvc.experiment"
 """The name of the run among `dvc exp show`'s."""
 STATE_DIR = "reproduce"
@@ -45,10 +47,21 @@ def record_data(outbox: Outbox, versions: Mapping[str, str]) -> None:
 
 
 def record_gate(outbox: Outbox, spec: Any) -> None:
-    """Log what the gate found, where the stage is the gate; also when it refused the data."""
+    """Log what the gate found, where the stage is the gate and has just run; also when it refused the data."""
     path = spec.outputs.get("findings_path")
     if path and path.exists():
-        run_data.record_findings(outbox, [spec.name, PIPELINE], path)
+        run_data.record_findings(outbox, spec.name, path, each=True)
+        gate_pages.keep(outbox.folder.parents[1], path)
+        _record_findings(outbox, spec)
+
+
+def _record_findings(outbox: Outbox, spec: Any) -> None:
+    """Log the gate's findings, and the page that was made of them, to the pipeline's run."""
+    path = spec.outputs["findings_path"]
+    run_data.record_findings(outbox, PIPELINE, path)
+    page = gate_pages.find(outbox.folder.parents[1], path)
+    if page:
+        outbox.log_file(PIPELINE, page)
 
 
 def record_child(outbox: Outbox, spec: Any) -> None:
@@ -64,6 +77,8 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
     """
     spec = facts.spec
     if facts.outcome != "ran":
+        if "findings_path" in spec.outputs:
+            _record_findings(outbox, spec)
         for path in spec.curves:
             run_data.record_curve(outbox, PIPELINE, path, facts.first_step)
     run_data.record_outputs(outbox, [PIPELINE], spec.name, spec.outputs.values(), spec.metrics)
@@ -74,7 +89,8 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
         version = next(
             (facts.hashes[path] for path in facts.hashes if str(model_dir).endswith(f"/{path}")), ""
         )
-        outbox.log_model(PIPELINE, model_dir, model_name, version, _test_accuracy(spec.metrics))
+        tags = _judgement(spec.metrics) | _classes(model_dir) | _data_versions(outbox)
+        outbox.log_model(PIPELINE, model_dir, model_name, version, tags)
 
 
 def record_state(outbox: Outbox, write: Callable[[Path], None]) -> None:
@@ -91,10 +107,27 @@ def record_state(outbox: Outbox, write: Callable[[Path], None]) -> None:
             outbox.log_tags(PIPELINE, {LOCK_TAG: digest(lock)})
 
 
-def _test_accuracy(metric_paths: Iterable[Path]) -> dict[str, str]:
-    """The test accuracy, as a tag."""
-    for path in metric_paths:
-        accuracy = read_json(path).get("accuracy")
-        if accuracy is not None:
-            return {"test.accuracy": str(accuracy)}
-    return {}
+def record_failure(outbox: Outbox, stage: str, error: Exception) -> None:
+    """Log why a run failed, in one line; `stage` is where, empty outside of stages."""
+    first, *rest = str(error).splitlines() or [type(error).__name__]
+    # Of a traceback the last line says it.
+    text = f"{error.reason}. {error.cure}" if isinstance(error, ThawError) else " ".join([first, *rest[-1:]])
+    where = f"{stage}: " if stage and not text.startswith(f"stage {stage} ") else ""
+    line = " ".join(f"{where}{text}".split())
+    outbox.log_tags(PIPELINE, {FAILURE_TAG: redact(line)})
+
+
+def _judgement(metric_paths: Iterable[Path]) -> dict[str, str]:
+    """The test accuracy and the ends of its interval, as tags."""
+    values = {name: value for path in metric_paths for name, value in run_data.result_metrics(path).items()}
+    names = {f"test/accuracy{end}": f"{ACCURACY_TAG}{end}" for end in ("", "_low", "_high")}
+    return {tag: str(values[name]) for name, tag in names.items() if name in values}
+
+
+def _classes(model_dir: Path) -> dict[str, str]:
+    """The names of a model's classes, in the order of its probabilities, as a tag."""
+    return {"classes": ", ".join(read_json(model_dir / "model.json").get("classes", []))}
+
+
+def _data_versions(outbox: Outbox) -> dict[str, str]:
+    return {name: value for name, value in outbox.tags(PIPELINE).items() if name.startswith("data.")}

@@ -12,13 +12,14 @@ from thaw.devices import machine_facts
 from thaw.files import digest, read_json
 from thaw.git import commit_of, is_dirty
 from thaw.params import flatten
-from thaw.tracking.outbox import Outbox
+from thaw.tracking.outbox import PIPELINE, Outbox
 
 LOCK_TAG = "dvc.lock.sha256"
 """The digest of the `dvc.lock` that a run left."""
-_FILE_LIMIT_BYTES = 20 * 2**20
+FILE_LIMIT_BYTES = 20 * 2**20
 # These stay in the file of metrics; as metrics of a run they would hide the ones that are compared.
 _DETAIL = frozenset({"interval", "intervals"})
+_VALIDATION = "validation_"
 _SHOWN = (".png", ".json", ".md", ".csv", ".html")
 
 
@@ -47,31 +48,40 @@ def record_outputs(
 ) -> None:
     """Log a stage's outputs to runs: pictures and reports as files below its name, metric files as metrics.
 
+    Pictures of the pipeline's run lie at the root of its artifacts: MLflow compares those of several runs side by side.
+
     Args:
         outputs: files, and folders of which the files directly within are logged. What is over 20 MiB is not.
-        metrics: those of the files that hold metrics of the test split (JSON); they are logged as `test.<name>`.
+        metrics: those of the files that hold metrics of the test split (JSON); see `result_metrics`.
     """
     files = [file for path in outputs for file in ([path] if path.is_file() else sorted(path.glob("*")))]
-    shown = [file for file in files if file.suffix in _SHOWN and file.stat().st_size <= _FILE_LIMIT_BYTES]
-    values = {name: value for path in metrics for name, value in _numbers(path).items()}
+    shown = [file for file in files if file.suffix in _SHOWN and file.stat().st_size <= FILE_LIMIT_BYTES]
+    values = {name: value for path in metrics for name, value in result_metrics(path).items()}
     for run in runs:
         for file in shown:
-            outbox.log_file(run, file, stage)
+            outbox.log_file(run, file, "" if run == PIPELINE and file.suffix == ".png" else stage)
         if values:
             outbox.log_metrics(run, values)
 
 
-def record_findings(outbox: Outbox, runs: Iterable[str], findings_path: Path) -> None:
-    """Log the gate's findings: a count for each check, and the page to look at."""
+def record_findings(outbox: Outbox, run: str, findings_path: Path, each: bool = False) -> None:
+    """Log the gate's findings: how many images there are, how many are fit, and how many findings of each severity.
+
+    Args:
+        each: log a count for each check that found something too. Runs that are compared would differ in which they have.
+    """
     findings = read_json(findings_path)
-    counts = {
-        f"findings.{name}": value for name, value in (findings["severities"] | findings["checks"]).items()
+    totals = {name: value for name, value in findings.get("totals", {}).items() if isinstance(value, int)}
+    counts = totals | findings["severities"] | (findings["checks"] if each else {})
+    outbox.log_metrics(run, {f"validate/{name}": float(value) for name, value in counts.items()})
+
+
+def curve_metrics(values: Mapping[str, float]) -> dict[str, float]:
+    """An epoch's metrics as a run has them: `accuracy` is `train/accuracy`, `validation_accuracy` `validation/accuracy`."""
+    return {
+        f"validation/{name.removeprefix(_VALIDATION)}" if name.startswith(_VALIDATION) else f"train/{name}": value
+        for name, value in values.items()
     }
-    page = findings_path.with_name("gate.html")
-    for run in runs:
-        outbox.log_metrics(run, {name: float(value) for name, value in counts.items()})
-        if page.exists() and page.stat().st_size <= _FILE_LIMIT_BYTES:
-            outbox.log_file(run, page, "validate")
 
 
 def record_curve(outbox: Outbox, run: str, curve_path: Path, first_step: int) -> None:
@@ -81,7 +91,7 @@ def record_curve(outbox: Outbox, run: str, curve_path: Path, first_step: int) ->
         step = first_step + int(float(row["epoch"]))
         values = {name: float(value) for name, value in row.items() if name != "epoch" and _is_number(value)}
         if step > last:
-            outbox.log_metrics(run, values, step)
+            outbox.log_metrics(run, curve_metrics(values), step)
 
 
 def epochs_before(specs: Iterable[Any], stage: str) -> int:
@@ -103,18 +113,25 @@ def _read_curve(path: Path) -> list[dict[str, str]]:
         return list(reader) if "epoch" in (reader.fieldnames or []) else []
 
 
-def _numbers(path: Path) -> dict[str, float]:
-    flat = {
-        name: value
-        for name, value in flatten(read_json(path)).items()
-        if not _DETAIL.intersection(name.split("."))
-    }
-    numeric = {
-        name: value
+def result_metrics(path: Path) -> dict[str, float]:
+    """The finite numbers of a file of metrics, as a run has them.
+
+    `test/accuracy`, with `test/accuracy_low` and `_high` as the ends of its interval; what is nested has a section of its own
+    by its first key (`test_slices/type.mono.accuracy`), without intervals.
+    """
+    values = read_json(path)
+    flat = {name: value for name, value in flatten(values).items() if not _DETAIL.intersection(name.split("."))}
+    named = {
+        f"test_{name.replace('.', '/', 1)}" if isinstance(values.get(name.split(".")[0]), dict) else f"test/{name}": value
         for name, value in flat.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    return {f"test.{name}": float(value) for name, value in numeric.items() if math.isfinite(value)}
+    intervals = values.get("interval", {})
+    ends = {f"test/{name}_{end}": value for name, both in intervals.items() for end, value in both.items()}
+    return {name: float(value) for name, value in (named | ends).items() if _is_finite(value)}
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_number(text: str) -> bool:

@@ -13,13 +13,13 @@ from thaw import telemetry
 from thaw.errors import ThawError
 from thaw.files import read_json
 from thaw.tracking import address
-from thaw.tracking.outbox import Event
+from thaw.tracking.outbox import PIPELINE, Event
+from thaw.tracking.pipeline_runs import NUMBER_TAG, PipelineRuns
+from thaw.tracking.registry import VERSION_TAG, Registry
 from thaw.tracking.relocation import relocate
 
 _STORE_TAG = "thaw.store"
-NUMBER_TAG = "thaw.number"
 _LAST_NUMBER_TAG = "thaw.last_number"
-_VERSION_TAG = "dvc.version"
 _BATCH = 100
 """Parameters, or tags, that MLflow takes at once."""
 # What MLflow answers when the same event will be refused the next time too.
@@ -81,7 +81,10 @@ class Store:
         for name in unnamed:  # MLflow sets the variables too, and the next project would take them for the user's
             os.environ.pop(name, None)
         self.client = mlflow.MlflowClient(self.uri, self.registry_uri)
+        self._registry = Registry(self.client, home)
         self.experiment_id, self.store_id = self._experiment(home)
+        self._runs = PipelineRuns(self.client, self.experiment_id)
+        self._runs.show([])
         self._inode = self._database_inode()
         self._numbering = FileLock(home / ".thaw" / "numbering.lock")
         self._monitors: dict[str, Any] = {}
@@ -171,7 +174,8 @@ class Store:
         """Log the parameters and tags that a run was opened with."""
         from mlflow.entities import Param
 
-        params = [Param(key, value) for key, value in event["params"].items()]
+        unshown = event.get("unshown", ())  # not in the outboxes of earlier versions
+        params = [Param(key, value) for key, value in event["params"].items() if key not in unshown]
         for start in range(0, len(params), _BATCH):
             self.client.log_batch(run_id, params=params[start : start + _BATCH])
         self._log_tags(run_id, event["tags"])
@@ -214,6 +218,8 @@ class Store:
             case "close" | "killed":
                 self.stop_monitor(run_id)
                 self.client.set_terminated(run_id, event.get("status", "KILLED"), event["time"])
+                if event["run"] == PIPELINE:
+                    self._runs.describe(run_id)
 
     def _log_dataset(self, run_id: str, event: Event) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -223,30 +229,16 @@ class Store:
             run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", event["context"])])]
         )
 
-    def _registered(self, name: str, version: str) -> bool:
-        found = self.client.search_model_versions(f"name = '{name}'") if version else []
-        return any(item.tags.get(_VERSION_TAG) == version for item in found)
-
     def _log_model(self, run_id: str, event: Event, folder: Path) -> None:
-        if self._registered(event["name"], event["version"]):
+        if self._registry.has(event["name"], event["version"]):
             return
         saved = self._logged_models(
-            f"source_run_id = '{run_id}' AND tags.`{_VERSION_TAG}` = '{event['version']}'"
+            f"source_run_id = '{run_id}' AND tags.`{VERSION_TAG}` = '{event['version']}'"
         )
         model_id = saved[0].model_id if saved else self._save_model(run_id, event, folder)
-        tags = {_VERSION_TAG: event["version"], **event["tags"]}
-        self._register(event["name"], model_id, run_id, tags)
-
-    def _register(self, name: str, model_id: str, run_id: str, tags: dict[str, str]) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        source = self.client.get_logged_model(model_id).artifact_location
-        self.client.create_model_version(name, source, run_id, tags, model_id=model_id)
+        weights = read_json(folder / event["path"] / "model.json").get("weights_sha256", "")
+        tags = {VERSION_TAG: event["version"], **event["tags"]}
+        self._registry.register(event["name"], model_id, run_id, tags, weights)
 
     def _save_model(self, run_id: str, event: Event, folder: Path) -> str:
         import mlflow
@@ -287,7 +279,7 @@ class Store:
                 input_example={"pixels": np.zeros((1, *shape), np.uint8)},
             )
         self.client.update_run(run_id, status="RUNNING")
-        self.client.set_logged_model_tags(logged.model_id, {_VERSION_TAG: event["version"]})
+        self.client.set_logged_model_tags(logged.model_id, {VERSION_TAG: event["version"]})
         return str(logged.model_id)
 
     def start_monitor(self, run_id: str) -> None:
@@ -308,24 +300,8 @@ class Store:
             monitor.finish()
 
     def pipeline_runs(self, limit: int = 0) -> list[dict[str, Any]]:
-        """The newest pipeline runs, newest first: number, id, name, status, start and end (ms), metrics, params and tags.
-
-        Args:
-            limit: how many; 0: all.
-        """
-        runs: list[Any] = []
-        token = None
-        while token != "":
-            page = self.client.search_runs(
-                [self.experiment_id],
-                "tags.`thaw.run` = 'pipeline'",
-                max_results=limit or 1000,
-                order_by=["attributes.start_time DESC"],
-                page_token=token,
-            )
-            runs += page
-            token = "" if limit else page.token or ""
-        return [_as_dict(run) for run in runs]
+        """The newest pipeline runs (`PipelineRuns.newest`)."""
+        return self._runs.newest(limit)
 
     def download_folder(self, run_id: str, folder: str, target_dir: Path) -> Path | None:
         """Fetch a folder of a run's artifacts, which keeps its name in `target_dir`; None where there is none."""
@@ -369,7 +345,7 @@ class Store:
         version = tags.get("dvc.models/evaluated", tags.get("dvc.models/fine_tuned", ""))
         models = self._logged_models(f"source_run_id = '{run_id}'")
         if not models and version:
-            models = self._logged_models(f"tags.`{_VERSION_TAG}` = '{version}'")
+            models = self._logged_models(f"tags.`{VERSION_TAG}` = '{version}'")
         if not models:
             raise ThawError(
                 f"run {run_id} has no model: it did not come to `evaluate`", "`thaw runs` lists the runs."
@@ -382,17 +358,3 @@ class Store:
     def _logged_models(self, filter_string: str) -> list[Any]:
         found = self.client.search_logged_models([self.experiment_id], filter_string, max_results=1)
         return [model for model in found if str(model.status) in ("READY", "LoggedModelStatus.READY")]
-
-
-def _as_dict(run: Any) -> dict[str, Any]:
-    return {
-        "number": int(run.data.tags.get(NUMBER_TAG, 0)),
-        "run_id": run.info.run_id,
-        "name": run.info.run_name,
-        "status": run.info.status,
-        "start_ms": run.info.start_time,
-        "end_ms": run.info.end_time,
-        "metrics": dict(run.data.metrics),
-        "params": dict(run.data.params),
-        "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
-    }

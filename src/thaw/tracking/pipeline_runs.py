@@ -1,0 +1,77 @@
+"""The pipeline runs that MLflow holds, and what its pages show of them at first."""
+
+from typing import Any
+
+from thaw.tracking.names import TAG_LIMIT, valid_value
+from thaw.tracking.summary import differing_params, summarize
+from thaw.tracking.view import VIEW_TAG, renewed_view
+
+NUMBER_TAG = "thaw.number"
+_FILTER = "tags.`thaw.run` = 'pipeline'"
+_PAGE = 1000
+_COMPARED = 200
+"""How many of the newest runs a run is told by, beside the best."""
+
+
+class PipelineRuns:
+    """Asks MLflow's client for pipeline runs, and names and describes them.
+
+    Args:
+        client: `mlflow.MlflowClient`.
+    """
+
+    def __init__(self, client: Any, experiment_id: str) -> None:
+        self._client = client
+        self._experiment_id = experiment_id
+
+    def newest(self, limit: int = 0) -> list[dict[str, Any]]:
+        """The newest runs, newest first: number, id, name, status, start and end (ms), metrics, params, commit and tags.
+
+        Args:
+            limit: how many; 0: all.
+        """
+        return self._search(limit, "attributes.start_time DESC")
+
+    def _search(self, limit: int, order: str) -> list[dict[str, Any]]:
+        runs: list[Any] = []
+        token = None
+        while token != "":
+            page = self._client.search_runs(
+                [self._experiment_id], _FILTER, max_results=limit or _PAGE, order_by=[order], page_token=token
+            )
+            runs += page
+            token = "" if limit else page.token or ""
+        return [_as_dict(run) for run in runs]
+
+    def describe(self, run_id: str) -> None:
+        """Give a run that has ended its name and its description, by the runs before it, and show what differs."""
+        run = _as_dict(self._client.get_run(run_id))
+        newest = self.newest(_COMPARED)
+        known = {other["run_id"]: other for other in newest + self._search(1, "metrics.`test/accuracy` DESC")}
+        earlier = [other for other in known.values() if other["start_ms"] < run["start_ms"]]
+        summary = summarize(run, earlier)
+        self._client.update_run(run_id, name=summary.name)
+        self._client.set_tag(run_id, "mlflow.note.content", valid_value(summary.description, TAG_LIMIT))
+        self.show(newest)
+
+    def show(self, runs: list[dict[str, Any]]) -> None:
+        """Write the table that links open, with a column for each parameter in which `runs` differ, where it is another now."""
+        kept = self._client.get_experiment(self._experiment_id).tags.get(VIEW_TAG, "")
+        view = renewed_view(kept, differing_params(runs)) if runs or not kept else None
+        if view:
+            self._client.set_experiment_tag(self._experiment_id, VIEW_TAG, view)
+
+
+def _as_dict(run: Any) -> dict[str, Any]:
+    return {
+        "number": int(run.data.tags.get(NUMBER_TAG, 0)),
+        "run_id": run.info.run_id,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "start_ms": run.info.start_time,
+        "end_ms": run.info.end_time,
+        "metrics": dict(run.data.metrics),
+        "params": dict(run.data.params),
+        "commit": run.data.tags.get("mlflow.source.git.commit", ""),
+        "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
+    }
