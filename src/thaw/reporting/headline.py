@@ -21,7 +21,7 @@ def headline(result: Result) -> str:
     interval = f"{100 * result.coverage:g} % interval: <b>{ends}</b>" if ends else ""
     bar = interval_bar(accuracy, chance, f"accuracy {percent(accuracy.value)}, interval {ends}, by chance {percent(chance)}")
     return (
-        f'<h1><span class="number">{percent(accuracy.value)}</span> of the test images told rightly</h1>'
+        f'<h1><span class="number">{percent(accuracy.value)}</span> of the test images classified correctly</h1>'
         f'<p class="lead">Accuracy on {images:,} images that the model has never seen: {int(result.correct.sum()):,} right, '
         f'{int((~result.correct).sum()):,} wrong. {interval}</p>{bar}'
         f'<p class="ends"><span>0&nbsp;%</span><span class="chanced">dashed: {percent(chance)}, always saying '
