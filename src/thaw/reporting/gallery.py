@@ -47,7 +47,8 @@ def cell_galleries(result: Result) -> str:
     surest, parts = np.argsort(-result.certainty, kind="stable"), []
     for true, taken in cells:
         images = surest[(result.labels[surest] == true) & (result.predicted[surest] == taken)]
-        title = f"{result.classes[true]}, " + ("classified correctly" if true == taken else f"taken for {result.classes[taken]}")
+        verdict = "classified correctly" if true == taken else f"taken for {result.classes[taken]}"
+        title = f"{result.classes[true]}, {verdict}"
         shown = f", {room} of them shown" if len(images) > room else ""
         parts.append(
             f'<section id="cell-{true}-{taken}"><h3>{escape(title)}: {len(images):,}{shown}</h3>'
