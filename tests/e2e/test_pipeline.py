@@ -100,6 +100,10 @@ def test_new_images_are_a_new_version(project: Project) -> None:
 
     with Image.open(next((raw_dir / "défaut").glob("*.png"))) as image:
         image.rotate(45).save(raw_dir / "défaut" / "neu.png")
+    refused = project.thaw("run", check=False)
+    assert refused.returncode == 2 and "défaut/neu.png" in refused.stdout + refused.stderr, "no probability for it"
+    with (raw_dir / "metadata.csv").open("a", encoding="utf-8") as file:
+        file.write("défaut/neu.png,1.0,mono\n")
     project.thaw("run")
     newest, *older = project.runs()
     assert newest["status"] == "FINISHED"
