@@ -103,7 +103,8 @@ def kill(project: Witness, server: PrefectServer, kind: str, rng: random.Random)
             # The shipper is no orphan: it takes to MLflow what is left, which may be a new database, and ends.
             commands = [command_of(process) for process in left]
             shipping = all("thaw.tracking.shipping" in command for command in commands)
-            assert time.monotonic() - ended < (90 if shipping else 10), (kind, commands)
+            # A stage is asked to stop, and killed after eight seconds; a busy machine takes its time with both.
+            assert time.monotonic() - ended < (90 if shipping else 20), (kind, commands)
             time.sleep(0.2)
     return killed_ms
 
