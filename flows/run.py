@@ -42,7 +42,6 @@ from thaw.versioning import (
     StageSpec,
     book_experiment,
     choose_stages,
-    current_code,
     take_state,
     write_state,
 )
@@ -89,14 +88,14 @@ def start_run(
     with contextlib.ExitStack() as stack:
         stack.enter_context(explaining_disk())
         stack.enter_context(workspace.held(root, "THAW_NO_WAIT" not in os.environ, logger))
-        place = root
+        place, code = root, None
         if overrides and apply:
             for change in override_params(root / "params.yaml", overrides):
                 logger.info("params.yaml: %s", change)
         elif overrides:
-            place = stack.enter_context(workspace.copied(root, overrides))
+            place, code = stack.enter_context(workspace.copied(root, overrides))
             logger.info("this run's parameters are its own: it works in a copy, and the project stays as it is")
-        run = Run(place, root, name, flow_run_id, logger, title)
+        run = Run(place, root, code, name, flow_run_id, logger, title)
         try:
             yield run
         except Exception as error:
@@ -114,13 +113,16 @@ class Run:
     Args:
         root: where it works: the project's folder, or a copy of it.
         home: the project's folder, from which runs are recorded.
+        code: that a copy was made of, which has no Git.
     """
 
-    def __init__(self, root: Path, home: Path, name: str, flow_run_id: str, logger: Any, title: str) -> None:
+    def __init__(
+        self, root: Path, home: Path, code: Code | None, name: str, flow_run_id: str, logger: Any, title: str
+    ) -> None:
         self.root, self.home = root, home
         self.logger = logger
         self._params_text = (root / "params.yaml").read_bytes()
-        self._code = None if root == home else _code_of(home)
+        self._code = code
         self.params = load_params(root / "params.yaml")
         self.repo = DvcRepo(root)
         self._name, self._flow_run_id, self._title = name, flow_run_id, title
@@ -297,14 +299,6 @@ class Run:
     def run_ids(self) -> dict[str, str]:
         """MLflow's run ids (`thaw.tracking.outbox.Outbox.run_ids`)."""
         return self.outbox.run_ids()
-
-
-def _code_of(home: Path) -> Code:
-    repo = DvcRepo(home)
-    try:
-        return current_code(repo)
-    finally:
-        repo.close()
 
 
 @contextlib.contextmanager

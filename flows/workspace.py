@@ -14,7 +14,7 @@ from flows.processes import StageKilled
 from thaw.errors import ThawError
 from thaw.params.editing import override_params
 from thaw.project import run_lock, scratch_dir
-from thaw.versioning import copy_project
+from thaw.versioning import Code, DvcRepo, copy_project, current_code
 
 _COPY = Path(".thaw") / "workspace"
 
@@ -44,8 +44,10 @@ def held(root: Path, wait: bool, logger: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def copied(root: Path, overrides: dict[str, Any]) -> Iterator[Path]:
-    """A copy of the project whose `params.yaml` holds `overrides`, for the block alone; the caller holds the project.
+def copied(root: Path, overrides: dict[str, Any]) -> Iterator[tuple[Path, Code]]:
+    """A copy of the project whose `params.yaml` holds `overrides`, and the project's code, for the block alone.
+
+    The caller holds the project.
 
     Code is imported from there, so that an edit of the project's does not reach the run. What the run made stays in DVC's
     cache and in MLflow. After a kill checkpoints are there: the same run, started again, goes on.
@@ -54,12 +56,12 @@ def copied(root: Path, overrides: dict[str, Any]) -> Iterator[Path]:
         ThawError: a parameter is wrong, or the project cannot be copied.
     """
     place = root / _COPY
-    copy_project(root, place)
+    code = _copy(root, place)
     override_params(place / "params.yaml", overrides)
     with _working_in(root, place):
         scratch = scratch_dir(place, "")
         try:
-            yield place
+            yield place, code
         except StageKilled:
             raise
         except Exception:
@@ -67,6 +69,16 @@ def copied(root: Path, overrides: dict[str, Any]) -> Iterator[Path]:
             raise
     for done in (scratch, place):
         shutil.rmtree(done, ignore_errors=True)
+
+
+def _copy(root: Path, place: Path) -> Code:
+    """Make the copy, which has no Git; the code that it was made of."""
+    repo = DvcRepo(root)
+    try:
+        copy_project(repo, place)
+        return current_code(repo)
+    finally:
+        repo.close()
 
 
 @contextlib.contextmanager

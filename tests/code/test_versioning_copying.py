@@ -31,7 +31,7 @@ def test_results_are_known_in_the_copy_wherever_the_cache_lies(root: Path, tmp_p
     before = contents(root)
 
     place = root / ".thaw" / "workspace"
-    copy_project(root, place)
+    copy_project(DvcRepo(root), place)
     copied = DvcRepo(place)
     for spec in copied.stages():
         assert copied.restore(spec.name, copied.snapshot(spec.name))
@@ -48,7 +48,7 @@ def test_a_copy_is_made_anew_and_holds_what_stages_read_alone(root: Path) -> Non
     (place / "data" / "left.txt").write_text("by an earlier one")
     (root / "huge.bin").write_bytes(b"0")
     (root / "data" / "raw" / "new.txt").write_text("not booked yet")
-    copy_project(root, place)
+    copy_project(DvcRepo(root), place)
     assert not (place / "data" / "left.txt").exists() and not (place / "huge.bin").exists()
     assert (place / "data" / "raw" / "new.txt").read_text() == "not booked yet"
     assert (place / "src" / "first.py").is_file() and (place / "params.yaml").is_file()

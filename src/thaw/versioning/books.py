@@ -31,6 +31,9 @@ class Books:
         """Where DVC tells Git to leave them alone."""
         self.data_files = sorted(os.path.relpath(one.path, root) for one in stages if one.is_data_source)
         """The `*.dvc` files of the data."""
+        self.data = [self._relative(out) for one in stages if one.is_data_source for out in one.outs]
+        """What they version: the folders of images."""
+        self.cache_dir = str(dvc.cache.local_cache_dir)
         self.has_remote = bool(dvc.config["remote"])
         read = {self._relative(dep) for _, dep in self._read_files()}
         self.given = sorted(read - outs.keys())

@@ -4,72 +4,33 @@ import configparser
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from thaw.versioning.locks import explained
+if TYPE_CHECKING:
+    from thaw.versioning.repo import DvcRepo
 
 _GIVEN = ("dvc.yaml", "dvc.lock", "params.yaml", ".dvcignore", ".dvc/config", "src", "flows")
 _NO_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
-def copy_project(root: Path, target: Path) -> None:
+def copy_project(repo: "DvcRepo", target: Path) -> None:
     """Copy what stages read and the code that runs them to `target`, which is made anew; images become hard links.
 
     The copy shares the project's DVC cache, and with it the results of all runs, and has no Git: what stages make there is
     found again in the cache. Files that no stage reads are not copied.
 
     Args:
-        root: the project's folder.
+        repo: the project.
         target: a folder that is nobody's but this function's. Named alike each time, DVC knows the images' hashes again.
-
-    Raises:
-        ThawError: DVC cannot read the project.
     """
     shutil.rmtree(target, ignore_errors=True)
-    with explained():
-        inputs = _read(root)
-    for name in dict.fromkeys([*_GIVEN, *inputs.sources]):
-        _bring(root / name, target / name, shutil.copy2)
-    for name in inputs.data:
-        _bring(root / name, target / name, _link)
-    _write_config(root, target, inputs.cache_dir)
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What stages read and none makes, relative to the root: files of Git's, and what `*.dvc` files version."""
-
-    sources: list[str]
-    data: list[str]
-    cache_dir: str
-
-
-def _read(root: Path) -> _Inputs:
-    from dvc.repo import Repo
-
-    repo = Repo(str(root))
-    try:
-        stages = [stage for stage in repo.index.stages if not stage.is_data_source]
-        versioned = [stage for stage in repo.index.stages if stage.is_data_source]
-        made = [Path(out.fs_path) for stage in stages for out in stage.outs]
-        read = {Path(dep.fs_path) for stage in stages for dep in stage.deps}
-        given = sorted(path for path in read if not any(path.is_relative_to(out) for out in made))
-        used = [stage for stage in versioned if any(_meet(Path(out.fs_path), path) for out in stage.outs for path in given)]
-        data = [Path(out.fs_path) for stage in used for out in stage.outs]
-        sources = [path for path in given if not any(_meet(path, out) for out in data)]
-        return _Inputs(
-            [os.path.relpath(path, root) for path in [*sources, *(Path(stage.path) for stage in used)]],
-            [os.path.relpath(path, root) for path in data],
-            str(repo.cache.local_cache_dir),
-        )
-    finally:
-        repo.close()
-
-
-def _meet(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
+    books = repo.books()
+    for name in books.data:
+        _bring(repo.root / name, target / name, _link)
+    for name in dict.fromkeys([*_GIVEN, *books.given, *books.data_files]):
+        _bring(repo.root / name, target / name, shutil.copy2)
+    _write_config(repo.root, target, books.cache_dir)
 
 
 def _bring(source: Path, target: Path, copy: Callable[[str, str], Any]) -> None:
