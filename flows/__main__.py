@@ -8,10 +8,10 @@ from typing import Any
 
 from flows.ending import run_pipeline
 from flows.processes import StageFailed, StageKilled
-from flows.results import Outcome, describe_outdated, read_metrics, result_rows
+from flows.results import Outcome, Standing, describe_outdated, result_rows
 from flows.run import find_standing_run, shipment_of
 from flows.server import Server, use_named_server
-from flows.summary import Standing, summarize_run
+from flows.summary import summarize_run
 from thaw import telemetry
 from thaw.errors import exiting_with_message
 from thaw.project import find_root
@@ -55,7 +55,6 @@ def _end(_signal: int, _frame: Any) -> None:
 
 def _run(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
     root = find_root()
-    before = Standing.of(root)
     if not values.pop("wait"):
         os.environ["THAW_NO_WAIT"] = "1"
     if not any(values[name] for name in ("only", "from_stage", "force", "overrides", "name")):
@@ -63,11 +62,12 @@ def _run(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
         if run_id:
             if not as_json and not quiet:
                 print("Nothing to do: every stage is up to date. (--force runs them all the same.)")
-            _show(Outcome(run_id, metrics=read_metrics(root)), as_json, quiet)
+            _show(Outcome(run_id, standing=Standing.of(root)), as_json, quiet)
             return
     # Prefect's server takes ten seconds to start: meanwhile the shipper loads MLflow, and this process Prefect and DVC.
     server = None if use_named_server() else Server()
     shipment_of(root)
+    before = Standing.of(root)
     import flows.pipeline  # noqa: F401
 
     preload()

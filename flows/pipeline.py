@@ -17,7 +17,7 @@ from prefect.states import Completed, Failed, State
 from flows import ending
 from flows.form import Changes, OptionalStageName, StageName, overrides_of
 from flows.processes import StageFailed, StageKilled
-from flows.results import Outcome, describe_outdated, gate_summary, read_metrics, result_table, run_link
+from flows.results import Outcome, Standing, describe_outdated, gate_summary, result_table, run_link
 from flows.run import Run, start_run
 from thaw.errors import ThawError
 from thaw.processes import die_with_parent
@@ -63,16 +63,16 @@ def pipeline(
             for spec in run.plan(only, from_stage):
                 _run_stage(run, spec, force)
             versions = run.repo.data_version()
-            metrics = read_metrics(run.root)
+            standing = Standing.of(run.root)
     except (ThawError, StageFailed, StageKilled) as error:
         ending.remember(error)
         return _failed(error)
     ids = run.run_ids()
     link = run_link(root, ids)
     data = [f"Data version of {name}: {version}" for name, version in versions.items()]
-    result = describe_outdated(run.outdated) or result_table(metrics)
-    shown = None if run.outdated else metrics
-    outcome = Outcome(ids.get("pipeline", ""), run.outdated, shown, run.outcomes, link)
+    in_copy = run.root != run.home
+    outcome = Outcome(ids.get("pipeline", ""), run.outdated, standing, run.outcomes, link, in_copy)
+    result = describe_outdated(run.outdated) or result_table(outcome.metrics)
     ending.remember(outcome)
     _show("result", "\n\n".join([result, *data, link]), "Test metrics")
     for line in filter(None, link.splitlines()):

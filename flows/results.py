@@ -1,5 +1,6 @@
 """What a run shows at its end: a table of test metrics, and where to look further."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,26 @@ from typing import Any
 from thaw.files import read_json
 from thaw.params import flatten
 from thaw.tracking.links import pages_url, run_page, runs_page
+from thaw.versioning.lock_file import Booked, read_lock_file
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a project, or a copy that a run works in, says of itself at one moment."""
+
+    books: Booked
+    metrics: Mapping[str, Any]
+    """The content of `metrics.json`; empty where there is none."""
+    seconds: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, root: Path) -> "Standing":
+        """Read it. A file that is no JSON counts as none: the run makes it anew."""
+        try:
+            metrics = read_json(root / "reports" / "metrics.json")
+        except (OSError, ValueError):
+            metrics = {}
+        return cls(read_lock_file(root), metrics if isinstance(metrics, dict) else {})
 
 
 @dataclass(frozen=True)
@@ -18,12 +39,19 @@ class Outcome:
     """MLflow's; empty while tracking is down."""
     outdated: Sequence[str] = ()
     """The stages that are out of date all the same: what `reports` hold is then no result of this run."""
-    metrics: Mapping[str, Any] | None = None
-    """Of the test split, as `metrics.json` has them; None where there is no result of this run."""
+    standing: Standing | None = None
+    """Where the run worked, as it left it."""
     stages: Mapping[str, str] = field(default_factory=dict)
     """What each stage that was looked at came to: `ran`, `restored` or `unchanged`."""
     link: str = ""
     """Where MLflow's UI shows the run."""
+    in_copy: bool = False
+    """Whether it worked in a copy of the project, which is gone, and left the project as it was."""
+
+    @property
+    def metrics(self) -> Mapping[str, Any] | None:
+        """Of the test split, as `metrics.json` has them; None where there is no result of this run."""
+        return self.standing.metrics or None if self.standing and not self.outdated else None
 
 
 def describe_outdated(stages: Sequence[str]) -> str:
@@ -32,12 +60,6 @@ def describe_outdated(stages: Sequence[str]) -> str:
         return ""
     verb = "is" if len(stages) == 1 else "are"
     return f"No result of this run: {', '.join(stages)} {verb} out of date. `thaw run` brings all up to date."
-
-
-def read_metrics(root: Path) -> Mapping[str, Any] | None:
-    """What `reports/metrics.json` holds; None where there is no such file."""
-    path = root / "reports" / "metrics.json"
-    return dict(read_json(path)) if path.exists() else None
 
 
 def result_rows(metrics: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:

@@ -1,52 +1,36 @@
 """The five lines that end a run on the terminal: result, what changed, what ran, the report, where to compare."""
 
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from flows.results import Outcome
-from thaw.files import read_json
+from flows.results import Outcome, Standing
 from thaw.redaction import redact
-from thaw.versioning.lock_file import Booked, changes_between, read_lock_file
+from thaw.versioning.lock_file import Booked, changes_between
 
 _TEST_SPLIT = "data/splits/test.csv"
 _SHOWN_CHANGES = 6
 _WORDS = {"ran": "ran", "restored": "from the cache", "unchanged": "unchanged"}
 
 
-@dataclass(frozen=True)
-class Standing:
-    """What a project says of itself at one moment: taken before a run, to tell what the run changed."""
-
-    books: Booked
-    metrics: dict[str, Any]
-    """The content of `metrics.json`; empty where there is none."""
-    seconds: float = field(default_factory=time.monotonic)
-
-    @classmethod
-    def of(cls, root: Path) -> "Standing":
-        """Read it. A file that is no JSON counts as none: the run makes it anew."""
-        try:
-            metrics = read_json(root / "reports" / "metrics.json")
-        except (OSError, ValueError):
-            metrics = {}
-        return cls(read_lock_file(root), metrics if isinstance(metrics, dict) else {})
-
-
 def summarize_run(root: Path, before: Standing, outcome: Outcome) -> list[str]:
     """The five lines, of a run that ended well and left nothing out of date that its metrics come from."""
-    after = Standing.of(root)
-    report = root / "reports" / "index.html"
-    fresh = report.exists() and outcome.stages.get("report") is not None
+    after = outcome.standing or before
     lines = [
         f"Result    {_result(before, after)}",
         f"Changed   {_changes(before.books, after.books)}",
-        f"Stages    {_stages(outcome)}; {_duration(after.seconds - before.seconds)}",
-        f"Report    {report if fresh else 'not made anew: `thaw run` makes it'}",
+        f"Stages    {_stages(outcome)}; {_duration(time.monotonic() - before.seconds)}",
+        f"Report    {_report(root, outcome)}",
         f"Compare   {outcome.link or '`thaw ui`, `thaw runs`'}",
     ]
     return [redact(line) for line in lines]
+
+
+def _report(root: Path, outcome: Outcome) -> str:
+    if outcome.in_copy:
+        return "in MLflow; `thaw restore` brings it here, with all that this run made"
+    report = root / "reports" / "index.html"
+    fresh = report.exists() and outcome.stages.get("report") is not None
+    return str(report) if fresh else "not made anew: `thaw run` makes it"
 
 
 def _result(before: Standing, after: Standing) -> str:

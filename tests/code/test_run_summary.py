@@ -1,13 +1,14 @@
 """The lines that end a run, on the terminal."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from flows.results import Outcome
-from flows.summary import Standing, summarize_run
+from flows.results import Outcome, Standing
+from flows.summary import summarize_run
 
 STAGES = {"validate": "unchanged", "fine_tune": "ran", "evaluate": "ran", "report": "ran"}
 
@@ -32,7 +33,8 @@ def book(root: Path, accuracy: float, rate: float = 5e-4, data: str = "a1", test
 
 
 def summary(root: Path, before: Standing, outcome: Outcome) -> dict[str, str]:
-    lines = [line.split(maxsplit=1) for line in summarize_run(root, before, outcome)]
+    ended = replace(outcome, standing=outcome.standing or Standing.of(root))
+    lines = [line.split(maxsplit=1) for line in summarize_run(root, before, ended)]
     assert [name for name, _ in lines] == ["Result", "Changed", "Stages", "Report", "Compare"]
     return dict(lines)
 
@@ -73,6 +75,17 @@ def test_a_run_that_made_no_report_names_no_older_one(tmp_path):
     assert "index.html" not in said["Report"]
     assert said["Stages"].startswith("evaluate from the cache; ")
     assert said["Changed"] == "nothing since the run before"
+
+
+def test_a_run_in_a_copy_tells_its_own_result_and_names_no_report_of_the_project(tmp_path):
+    (tmp_path / "copy").mkdir()
+    book(tmp_path, 0.8963)
+    book(tmp_path / "copy", 0.9012, rate=1e-3)
+    outcome = Outcome("1", (), Standing.of(tmp_path / "copy"), STAGES, in_copy=True)
+    said = summary(tmp_path, Standing.of(tmp_path), outcome)
+    assert said["Result"].startswith("accuracy 0.9012 ") and said["Result"].endswith("; before: 0.8963 (+0.0049)")
+    assert said["Changed"] == "fine_tune.learning_rate 0.0005 -> 0.001"
+    assert "index.html" not in said["Report"] and "thaw restore" in said["Report"]
 
 
 @pytest.mark.parametrize("lock", ["", "stages: [", "stages: {evaluate: 1}", "- 1"])
