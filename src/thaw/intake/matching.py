@@ -9,14 +9,13 @@ from posixpath import normpath, splitext
 from thaw.intake.tables import Table
 from thaw.layout import is_image_name
 from thaw.roles import split_word
+from thaw.tables import PATH_NAMES
 
-# fmt: off
-PATH_NAMES = frozenset((
-    "file_name", "filename", "file", "filepath", "file_path", "path", "paths", "image", "images", "image_id", "imageid",
-    "image_path", "image_name", "imagename", "img", "img_path", "img_name", "image_file", "id", "id_code", "name", "picture",
-    "photo",
-))
-# fmt: on
+_PATH_NAMES = frozenset((
+    *PATH_NAMES, "paths", "images", "image_id", "imageid", "imagename", "img_path", "img_name", "image_file", "id", "id_code",
+    "name", "picture", "photo",
+))  # fmt: skip
+"""Names of the column that holds the images, those of `metadata.csv` and of competitions."""
 
 
 class Index:
@@ -110,7 +109,7 @@ def path_column(table: Table, index: Index, among: frozenset[str] | None = None)
         cells = [row[at] for row in table.rows[::step]]
         found = {index.find(cell, table.folder, among) for cell in cells} - {""}
         share = len(found) / len(cells)
-        own = (name.casefold().replace(" ", "_") in PATH_NAMES, share)
+        own = (name.casefold().replace(" ", "_") in _PATH_NAMES, share)
         if share >= 0.5 and own > rank:
             best, rank = name, own
     return best
