@@ -1,5 +1,6 @@
 """Read a picture file as an array of pixels at the size asked for."""
 
+import base64
 import io
 import warnings
 from pathlib import Path, PurePosixPath
@@ -184,3 +185,11 @@ def _fit(picture: Image.Image, height: int, width: int, resize: Resize) -> Image
     canvas = Image.new(picture.mode, (width, height))
     canvas.paste(picture, ((width - size[0]) // 2, (height - size[1]) // 2))
     return canvas
+
+
+def data_address(picture: Image.Image, side: int) -> str:
+    """An RGB picture, made at most `side` pixels a side, as a JPEG within its address: for pages that load nothing."""
+    picture.thumbnail((side, side))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=70)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,7 +1,5 @@
 """Stage `report`: tell what came out as one page."""
 
-import base64
-import io
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from thaw import images
 from thaw.decision import threshold_of
@@ -183,18 +180,10 @@ def _digests(inputs: ReportInputs, model: Mapping[str, Any]) -> dict[str, str]:
 
 def _thumbnail(path: Path) -> str:
     side = _THUMBNAIL_PIXELS
-    return _data_address(images.decode(path, 3, at_least=(side, side), resize="pad"), side)
+    return images.data_address(images.decode(path, 3, at_least=(side, side), resize="pad"), side)
 
 
 def _heatmaps(path: Path) -> str:
     if not path.exists():
         return ""
-    return _data_address(images.decode(path, 3), _HEATMAP_PIXELS)
-
-
-def _data_address(picture: Image.Image, side: int) -> str:
-    """The picture, at most `side` pixels a side, as a JPEG within its address."""
-    picture.thumbnail((side, side))
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=70)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return images.data_address(images.decode(path, 3), _HEATMAP_PIXELS)

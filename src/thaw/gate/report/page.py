@@ -1,7 +1,5 @@
 """The report as one HTML page that needs nothing else: no network, no script; every name in it is escaped."""
 
-import base64
-import io
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -176,13 +174,10 @@ class _Thumbnails:
         try:
             with images.open_image(read_inside(self.root, path)) as image:
                 image.draft("RGB", (_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
-                small = read(image).image.convert("RGB")
-                small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
+                picture = read(image).image.convert("RGB")
         except (OSError, ValueError):  # gone or changed since the scan
             return ""
-        file = io.BytesIO()
-        small.save(file, "JPEG", quality=70)
-        return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+        return images.data_address(picture, _THUMBNAIL_PIXELS)
 
 
 _STYLE = """
