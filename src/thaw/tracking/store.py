@@ -84,7 +84,6 @@ class Store:
         self._registry = Registry(self.client, home)
         self.experiment_id, self.store_id = self._experiment(home)
         self._runs = PipelineRuns(self.client, self.experiment_id)
-        self._runs.show([])
         self._inode = self._database_inode()
         self._numbering = FileLock(home / ".thaw" / "numbering.lock")
         self._monitors: dict[str, Any] = {}
@@ -160,6 +159,8 @@ class Store:
         """Create a run; its id."""
         own = {"mlflow.parentRunId": parent_id} if parent_id else {NUMBER_TAG: self._next_number()}
         tags = {"thaw.run": event["run"], **own}
+        if not parent_id:
+            self._runs.show([])
         run = self.client.create_run(self.experiment_id, event["time"], tags, event["name"])
         return str(run.info.run_id)
 
