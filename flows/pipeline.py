@@ -17,7 +17,15 @@ from prefect.states import Completed, Failed, State
 from flows import ending
 from flows.form import Changes, OptionalStageName, StageName, overrides_of
 from flows.processes import StageFailed, StageKilled
-from flows.results import Outcome, Standing, describe_outdated, gate_summary, result_table, run_link
+from flows.results import (
+    Outcome,
+    Standing,
+    compare_link,
+    describe_links,
+    describe_outdated,
+    gate_summary,
+    result_table,
+)
 from flows.run import Run, start_run
 from thaw.errors import ThawError
 from thaw.processes import die_with_parent
@@ -68,14 +76,16 @@ def pipeline(
         ending.remember(error)
         return _failed(error)
     ids = run.run_ids()
-    link = run_link(root, ids)
+    links = describe_links(root, ids)
     data = [f"Data version of {name}: {version}" for name, version in versions.items()]
     in_copy = run.root != run.home
-    outcome = Outcome(ids.get("pipeline", ""), run.outdated, standing, run.outcomes, link, in_copy)
+    outcome = Outcome(
+        ids.get("pipeline", ""), run.outdated, standing, run.outcomes, compare_link(root, ids), in_copy
+    )
     result = describe_outdated(run.outdated) or result_table(outcome.metrics)
     ending.remember(outcome)
-    _show("result", "\n\n".join([result, *data, link]), "Test metrics")
-    for line in filter(None, link.splitlines()):
+    _show("result", "\n\n".join([result, *data, *links]), "Test metrics")
+    for line in links:
         logger.info("%s", line)
     return outcome
 

@@ -44,7 +44,7 @@ class Outcome:
     stages: Mapping[str, str] = field(default_factory=dict)
     """What each stage that was looked at came to: `ran`, `restored` or `unchanged`."""
     link: str = ""
-    """Where MLflow's UI shows the run."""
+    """Where MLflow's pages show all runs side by side."""
     in_copy: bool = False
     """Whether it worked in a copy of the project, which is gone, and left the project as it was."""
 
@@ -85,13 +85,17 @@ def gate_summary(spec: Any) -> str:
     return path.read_text(encoding="utf-8") if path and path.exists() else ""
 
 
-def run_link(root: Path, run_ids: dict[str, str]) -> str:
-    """Where MLflow's pages show the run, and all runs side by side."""
+def compare_link(root: Path, run_ids: dict[str, str]) -> str:
+    """Where MLflow's pages show all runs side by side; empty while MLflow does not have this one."""
+    return runs_page(pages_url(root), run_ids["experiment"]) if "pipeline" in run_ids else ""
+
+
+def describe_links(root: Path, run_ids: dict[str, str]) -> list[str]:
+    """Where MLflow's pages show the run, and all runs, a line each."""
     if "pipeline" not in run_ids:
-        return "MLflow does not have this run yet."
-    base, experiment = pages_url(root), run_ids["experiment"]
-    run, runs = run_page(base, experiment, run_ids["pipeline"]), runs_page(base, experiment)
-    return f"MLflow run: {run}\n\nCompare runs: {runs} (`thaw ui` serves both)"
+        return ["MLflow does not have this run yet."]
+    run = run_page(pages_url(root), run_ids["experiment"], run_ids["pipeline"])
+    return [f"MLflow run: {run}", f"Compare runs: {compare_link(root, run_ids)} (`thaw ui` serves both)"]
 
 
 def _number(value: float) -> str:
