@@ -142,7 +142,8 @@ def test_a_store_made_anew_gets_all_of_an_unfinished_outbox(home: Path) -> None:
     outbox.finish()
     store.stop_monitor(outbox.run_ids()["pipeline"])  # of a process that is gone: it would make the database, too
     shutil.rmtree(home / "mlruns")
-    code = "import sys; from pathlib import Path; from thaw.tracking.sync import sync; left = sync(Path(sys.argv[1])); assert not left, left"
+    imports = "import sys; from pathlib import Path; from thaw.tracking.sync import sync"
+    code = f"{imports}; left = sync(Path(sys.argv[1])); assert not left, left"
     run_python(code, home)
     assert outbox.is_shipped()
     history = json.loads(run_python(HISTORY, home, outbox.run_ids()["pipeline"]))
