@@ -19,6 +19,7 @@ from thaw.gate.checks import CHECKS
 from thaw.gate.findings import Finding
 from thaw.gate.inspection import Inspection
 from thaw.layout import IMAGE_SUFFIXES, is_image_name, printable, promised_format
+from thaw.sources import is_indexed, open_index
 
 _MANIFEST = "manifest.json"
 _HAND_MADE = {"duplicate_across_classes", "duplicate_across_splits"}
@@ -144,8 +145,15 @@ def apply_moves(root: Path, moves: list[Move]) -> Path:
     """Move files out of `root`, or rename them in it; returns the batch's folder. Times and permissions go with them.
 
     Raises:
-        ThawError: a file cannot be moved; those that were moved stand in the manifest, and can be brought back.
+        ThawError: the folder is an index, or a file cannot be moved; those that were moved stand in the manifest, and can be
+            brought back.
     """
+    if is_indexed(root):
+        index = open_index(root)
+        raise ThawError(
+            f"{root}: its images lie in {index.url}, where thaw moves nothing",
+            f"Move or delete them there yourself ({index.url}/{moves[0].path} is the first), then run `thaw data update`.",
+        )
     home = quarantine_dir(root)
     batch_dir = home / f"{len(_batches(home)) + 1:04d}"
     parents = {os.path.dirname(move.relative.rstrip("/")) for move in moves}  # noqa: PTH120

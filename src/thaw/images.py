@@ -19,6 +19,7 @@ from PIL import (
 
 from thaw.errors import ThawError
 from thaw.pixels import Reading, Unsupported, color, containers, foreign, orientation, read, turn_to_picture
+from thaw.sources import File, StoredPath, located
 
 Resize = Literal["stretch", "crop", "pad"]
 
@@ -70,7 +71,7 @@ def _has_no_mode(data: bytes) -> bool:
     return False
 
 
-def load(path: Path, height: int, width: int, channels: int, resize: Resize = "stretch") -> np.ndarray:
+def load(path: File, height: int, width: int, channels: int, resize: Resize = "stretch") -> np.ndarray:
     """Read one picture as uint8 `(height, width, channels)`; channels is 1 (grey) or 3 (RGB).
 
     `stretch` ignores the aspect, `crop` keeps the middle, `pad` adds black borders. Resizing is antialiased.
@@ -83,7 +84,7 @@ def load(path: Path, height: int, width: int, channels: int, resize: Resize = "s
 
 
 def decode(
-    path: Path, channels: int, at_least: tuple[int, int] | None = None, resize: Resize = "stretch"
+    path: File, channels: int, at_least: tuple[int, int] | None = None, resize: Resize = "stretch"
 ) -> Image.Image:
     """Read one picture upright, in mode `L` (channels 1) or `RGB` (channels 3).
 
@@ -101,7 +102,7 @@ def decode(
 
 
 def open_picture(
-    path: Path, channels: int = 3, at_least: tuple[int, int] | None = None, resize: Resize = "stretch"
+    path: File, channels: int = 3, at_least: tuple[int, int] | None = None, resize: Resize = "stretch"
 ) -> Reading:
     """Read one picture, and tell by which of the rules of `thaw.pixels`.
 
@@ -116,7 +117,8 @@ def open_picture(
         ThawError: the file is missing, not an image, damaged, or too large to decode.
     """
     try:
-        if (size := path.stat().st_size) > MAX_BYTES:
+        size = path.size if isinstance(path, StoredPath) else path.stat().st_size
+        if size > MAX_BYTES:
             raise ThawError(f"{path}: {size:,} bytes, more than {MAX_BYTES:,}", "Look at what it is.")
         with open_image(path.read_bytes()) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -142,8 +144,8 @@ def open_picture(
         raise ThawError(f"{path}: cannot be read as an image: {cause}", "Replace or remove it.") from None
 
 
-def inside(root: Path, relative: str) -> Path:
-    """`root / relative`, where `relative` names something below `root`.
+def inside(root: Path, relative: str) -> File:
+    """`root / relative`, wherever its bytes are, where `relative` names something below `root`.
 
     Symbolic links are left alone: DVC may link the files of the data folder into its cache.
 
@@ -155,7 +157,7 @@ def inside(root: Path, relative: str) -> Path:
         raise ThawError(
             f"{relative!r} does not name a file below {root}", "Use paths relative to the data folder."
         )
-    return root.joinpath(*parts)
+    return located(root, "/".join(parts))
 
 
 def _draft_size(image: Image.Image, height: int, width: int, resize: Resize) -> tuple[int, int]:

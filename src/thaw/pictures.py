@@ -6,6 +6,7 @@ from pathlib import Path
 from thaw.layout import is_image_name, is_raw_name, name_fault
 from thaw.leftovers import backup_of
 from thaw.signatures import HEAD_BYTES, shows_picture
+from thaw.sources import File, StoredPath
 
 
 def pictures_below(folder: Path) -> list[Path]:
@@ -27,12 +28,13 @@ def is_picture(path: Path) -> bool:
     return (is_image_name(path.name) and path.is_file()) or _holds_picture(path)
 
 
-def is_lone_backup(path: Path) -> bool:
+def is_lone_backup(path: File) -> bool:
     """Whether a file is named as the backup copy of a picture (`photo.jpg~`) that is not beside it any more."""
     original = backup_of(path.name)
     if not is_image_name(original) or _is_leftover(original):
         return False
-    return not os.path.lexists(path.with_name(original))
+    beside = path.with_name(original)
+    return not (beside.is_file() if isinstance(beside, StoredPath) else os.path.lexists(beside))
 
 
 def _is_leftover(name: str) -> bool:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from unicodedata import normalize
 
 from thaw.errors import ThawError
+from thaw.sources import File
 
 PATH_NAMES = (
     "path", "file_name", "filename", "file_path", "filepath", "file", "image_path", "image_name", "image", "img",
@@ -60,7 +60,7 @@ class Table:
         return _path_column(self.columns)
 
 
-def read_table(path: Path, names: Iterable[str] = ()) -> Table:
+def read_table(path: File, names: Iterable[str] = ()) -> Table:
     """Read a CSV: UTF-8, UTF-16, UTF-32 or an 8-bit encoding, with commas, semicolons, tabs or bars.
 
     Rows without any text are left out, and so are columns without a name whose cells are empty or number the rows.
@@ -87,7 +87,7 @@ def read_table(path: Path, names: Iterable[str] = ()) -> Table:
         raise ThawError(f"{path}: cannot be read: {error}", f"Mend its quotes, or save it anew as {_PLAIN}.") from None
 
 
-def decode(path: Path, data: bytes, names: Iterable[str] = ()) -> tuple[str, str, bool]:
+def decode(path: File, data: bytes, names: Iterable[str] = ()) -> tuple[str, str, bool]:
     """The text of a file, its encoding as Python names it, and whether the file itself shows that.
 
     Args:
@@ -150,7 +150,7 @@ def _path_column(columns: list[str]) -> int | None:
     return next((folded.index(name) for name in PATH_NAMES if name in folded), None)
 
 
-def _parse(path: Path, text: str, delimiter: str, skipped: int, encoding: str, is_sure: bool) -> Table:
+def _parse(path: File, text: str, delimiter: str, skipped: int, encoding: str, is_sure: bool) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: list[str] = []
     rows, lines, faults = [], [], []
@@ -178,7 +178,7 @@ def _is_idle(at: int, rows: list[list[str]]) -> bool:
     return not any(cells) or any(cells == list(map(str, range(first, first + len(cells)))) for first in (0, 1))
 
 
-def _check_names(path: Path, columns: list[str]) -> None:
+def _check_names(path: File, columns: list[str]) -> None:
     cure = f"Name each column once, in {_PLAIN}."
     if "" in columns:
         raise ThawError(f"{path}: column {columns.index('') + 1} has no name", cure)

@@ -15,6 +15,7 @@ from thaw.augmentation.policy import make_view, picture_key
 from thaw.augmentation.views import INDEX, KEYS, shard_name
 from thaw.files import check_room, write_json
 from thaw.params import AugmentParams
+from thaw.sources import READERS, is_indexed
 
 log = logging.getLogger("thaw.augmentation")
 
@@ -48,7 +49,8 @@ def write_views(
     cure = "Make room, or lower augment.views or augment.image_size (views: 0 keeps one view an image)."
     check_room(views_dir, (len(train) * views + len(validation)) * picture_bytes, "the views", cure)
     cv2.setNumThreads(1)  # the threads are ours, one an image
-    with ThreadPoolExecutor(available_cpus()) as pool:
+    readers = READERS if is_indexed(raw_dir) else available_cpus()
+    with ThreadPoolExecutor(readers) as pool:
         writer = _Writer(params, seed, raw_dir, channels, shard_images, views_dir, pool)
         writer.write("train", train, views)
         writer.write("validation", validation, 1)

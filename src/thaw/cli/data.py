@@ -29,7 +29,9 @@ app.add_typer(data, name="data")
 
 @data.command()
 def add(
-    path: Annotated[Path, typer.Argument(help="A folder of images, or an archive or shards of such.")],
+    source: Annotated[
+        str, typer.Argument(metavar="PATH", help="A folder of images, an archive or shards of such, or s3://BUCKET/FOLDER.")
+    ],
     labels: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE", help="A CSV with the labels; may be repeated.", show_default=False),
@@ -63,7 +65,8 @@ def add(
     """Put a folder of images in its place and under DVC, in the layout of data/raw. The original is not touched.
 
     Folders, tables and names tell how it is laid out (docs/data.md lists the layouts); that is said before anything is copied.
-    Images without a label go to data/<name>.unlabelled, for `thaw predict`.
+    Images without a label go to data/<name>.unlabelled, for `thaw predict`. What lies in a store (s3://, gs://, abfs://,
+    file://) stays there: only an index of it is kept.
 
     [bold]Examples[/bold]
 
@@ -71,7 +74,19 @@ def add(
       thaw data add ~/Downloads/competition --dry-run
       thaw data add leaves --labels train.csv --path-column id --label-column label
       thaw data add /mnt/cells --link --replace
+      thaw data add s3://bucket/cells
     """
+    if "://" in source:
+        from thaw.cli.stores import add_stored
+
+        if labels or path_column or label_column or label_pattern or link:
+            raise ThawError(
+                "--labels, --path-column, --label-column, --label-pattern, --link: are not for what stays in its store",
+                "Lay the objects out as CLASS/IMAGE or SPLIT/CLASS/IMAGE there, as docs/data.md has it.",
+            )
+        add_stored(source, name, replace, dry_run, as_json, quiet)
+        return
+    path = Path(source)
     from thaw.intake.evidence import Options
     from thaw.intake.opening import opened
     from thaw.intake.recognition import recognise
@@ -84,19 +99,19 @@ def add(
     options = Options(tuple(labels or ()), path_column, label_columns, label_pattern)
     told = not quiet and not as_json
     if dry_run:
-        with _progress("unpacking", told) as report, opened(path, None, report, column) as folder:
+        with progress("unpacking", told) as report, opened(path, None, report, column) as folder:
             reading = recognise(folder, options, path)
         _say(reading, path, told, as_json)
         return
     root = find_root()
     target = root / "data" / name
-    _check_target(target, name, replace)
+    check_target(target, name, replace)
     with closing(open_repo(root)) as repo:
         target.parent.mkdir(exist_ok=True)  # DVC looks at names in folders that are there
         repo.check_free(target)
         with ExitStack() as stack:
             stack.enter_context(as_it_was_on_failure(path))
-            with _progress("unpacking", told) as report:
+            with progress("unpacking", told) as report:
                 folder = stack.enter_context(opened(path, target, report, column))
             reading = recognise(folder, options, path)
             _check_apart(path, target, in_place=replace and not reading.as_is)
@@ -170,7 +185,7 @@ def _put(
     total = len(reading.placed) + len(reading.unlabelled)
     with folder_beside(target) as temporary, ExitStack() as undone:
         count = 0
-        with _progress("copying", told) as report:
+        with progress("copying", told) as report:
 
             def advance() -> None:
                 nonlocal count
@@ -186,7 +201,8 @@ def _put(
     return old if old and old.exists() else None
 
 
-def _check_target(target: Path, name: str, replace: bool) -> None:
+def check_target(target: Path, name: str, replace: bool) -> None:
+    """Refuse a name that is none, and a place that holds data unless it may be moved aside."""
     if not _NAME.fullmatch(name) or len(os.fsencode(name)) > 100:
         raise ThawError(f"--name {name!r}: not a folder's name", "Use letters, digits, - and _.")
     for place in (target, unlabelled_of(target)):
@@ -251,7 +267,7 @@ def as_it_was_on_failure(subject: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(what: str, told: bool) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str, told: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar; yields what sets it to so many of so many."""
     from rich.progress import Progress
 

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
 
 
 def look(folder: Path) -> "Reading | Unreadable | None":
-    """How the folder is read, or why it is not; None where that is for the gate to say: it cannot be listed, or is empty."""
+    """How the folder is read, or why it is not; None where that is for the gate to say: it cannot be listed, is empty, or an
+    index."""
     from thaw.intake.reading import Unreadable
     from thaw.intake.recognition import recognise
+    from thaw.sources import is_indexed
 
     try:
-        return recognise(folder) if folder.is_dir() else None
+        return recognise(folder) if folder.is_dir() and not is_indexed(folder) else None
     except Unreadable as error:
         return error
     except ThawError:

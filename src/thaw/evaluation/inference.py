@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
 from thaw import images
 from thaw.decision import probabilities_of
 from thaw.errors import ThawError
+from thaw.sources import READERS, File, StoredPath
 
 _BATCH_BYTES = 64 * 2**20
 _READERS = 2
@@ -16,7 +16,7 @@ _READERS = 2
 
 def predict_files(
     run: Callable[[np.ndarray], np.ndarray],
-    files: Sequence[Path],
+    files: Sequence[File],
     shape: tuple[int, int, int],
     resize: images.Resize,
     batch_size: int,
@@ -34,7 +34,8 @@ def predict_files(
     starts = range(0, len(files), chunk)
     failures: dict[int, ThawError] = {}
     found: dict[int, np.ndarray] = {}
-    with ThreadPoolExecutor(_READERS) as pool:
+    is_far = any(isinstance(file, StoredPath) for file in files[:1])
+    with ThreadPoolExecutor(READERS if is_far else _READERS) as pool:
 
         def read(start: int) -> list[Future[np.ndarray]]:
             return [pool.submit(images.load, file, *shape, resize) for file in files[start : start + chunk]]

@@ -16,6 +16,7 @@ from thaw.explain.grad_cam import normalize_maps, prepare_grad_cam
 from thaw.explain.occlusion import occlude
 from thaw.explain.tracing import find_spatial_layer, layer_outputs, spatial_layers
 from thaw.files import replacing
+from thaw.sources import File
 
 _MOST_FILTERS = 64
 _TILE, _CAPTION, _MARGIN = 200, 22, 10  # of a sheet, in pixels
@@ -33,7 +34,7 @@ class InputImage:
     """How it was brought there."""
 
 
-def open_image(path: Path, input_shape: tuple[int, int, int], resize: images.Resize) -> InputImage:
+def open_image(path: File, input_shape: tuple[int, int, int], resize: images.Resize) -> InputImage:
     """Read an image file, as it is and as a network of that input sees it.
 
     Raises:

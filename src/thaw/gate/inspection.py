@@ -22,6 +22,7 @@ from thaw.gate.rows import Rows, gather
 from thaw.gate.scan import store
 from thaw.gate.scan.arrays import skip_pandas
 from thaw.gate.scan.image import Bounds
+from thaw.gate.scan.scanning import AWAY
 from thaw.gate.scan.survey import Survey
 from thaw.params.gate import LimitParams, ValidateParams
 
@@ -75,7 +76,7 @@ def inspect_folder(
         folder: this folder as one types it, for cures.
 
     Raises:
-        ThawError: `root` is no folder that can be listed.
+        ThawError: `root` is no folder that can be listed, or its images lie in a store that does not give them.
     """
     findings = Findings(params.severity, clean, folder)
     skip_pandas()
@@ -88,6 +89,7 @@ def inspect_folder(
     ):
         on_progress(count)
     rows = gather(store.read_rows(rows_path), survey.unread, survey.layout)
+    _require_answers(rows)
     check_files(rows, findings)
     check_formats(rows, limits, findings)
     check_looks(rows, limits, findings)
@@ -121,6 +123,14 @@ def _check_duplicates(
         near = kept_first(rows, found.members, metadata.filled)
         report_clusters(rows, near, "near_duplicate", findings, found.distances)
     return first_alike(len(rows), equal, found)
+
+
+def _require_answers(rows: Rows) -> None:
+    """Raise a `ThawError` where the store was away, or refused: what it did not give says nothing of the images."""
+    away = np.flatnonzero(rows.words("problem") == AWAY)
+    if len(away):
+        reason, cure = rows.words("reason")[away[0]], rows.words("cure")[away[0]]
+        raise ThawError(f"{reason} ({len(away):,} of {len(rows):,} images were not read)", cure)
 
 
 def bounds(limits: LimitParams) -> Bounds:

@@ -24,6 +24,7 @@ from thaw.fingerprint import content_key
 from thaw.inference import exclude_tensor_float_32, run_in_float32
 from thaw.models.saving import load, load_config, save_evaluated
 from thaw.params import EvaluateParams, ExtractParams
+from thaw.sources import File
 from thaw.splitting.files import FIXED_COLUMNS, read_classes, read_split
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Classifier:
     batch_size: int
 
     def predict(
-        self, files: Sequence[Path], run: Run | None = None
+        self, files: Sequence[File], run: Run | None = None
     ) -> tuple[np.ndarray, dict[int, ThawError]]:
         """As `thaw.evaluation.inference.predict_files`: probabilities, and what went wrong with which file.
 
@@ -132,7 +133,7 @@ def evaluate(
 
 
 def _predict(
-    network: "keras.Model", classifier: Classifier, files: Sequence[Path], threshold: float
+    network: "keras.Model", classifier: Classifier, files: Sequence[File], threshold: float
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The network's probabilities, and how far the engine's are from them.
 
@@ -164,7 +165,7 @@ def _draw_grad_cam(
     count: int,
     predictions: Predictions,
     paths: Sequence[str],
-    files: Sequence[Path],
+    files: Sequence[File],
     network: "keras.Model",
     classifier: Classifier,
     pictures_dir: Path,
@@ -185,7 +186,7 @@ def open_classifier(
     model_dir: Path,
     extract: ExtractParams,
     scratch_dir: Path,
-    sample_files: Sequence[Path] = (),
+    sample_files: Sequence[File] = (),
     network: "keras.Model | None" = None,
 ) -> Classifier:
     """Make a saved model ready, in float32; without TensorFlow where an engine has it compiled.

@@ -18,6 +18,7 @@ from thaw.files import digest, read_json
 from thaw.params import ReportParams
 from thaw.reporting import Crossing, Curve, Measure, Phase, Plot, Result
 from thaw.reporting.page import write_page
+from thaw.sources import File
 from thaw.splitting.files import SPLITS, read_classes, read_split
 
 log = logging.getLogger("thaw.report")
@@ -178,7 +179,7 @@ def _digests(inputs: ReportInputs, model: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _thumbnail(path: Path) -> str:
+def _thumbnail(path: File) -> str:
     side = _THUMBNAIL_PIXELS
     return images.data_address(images.decode(path, 3, at_least=(side, side), resize="pad"), side)
 

@@ -18,6 +18,7 @@ from thaw.gate.findings import Findings
 from thaw.gate.rows import Rows
 from thaw.gate.scan.links import may_lead_to
 from thaw.layout import METADATA
+from thaw.sources import File, located
 from thaw.tables import Table, read_table
 
 PROBABILITY = "probability"
@@ -53,7 +54,7 @@ def read_metadata(root: Path, images: Sequence[str], findings: Findings) -> Meta
         images: their paths below `root`.
     """
     path = find_metadata(root)
-    if path is None or not may_lead_to(os.path.realpath(path), os.path.realpath(root)):
+    if path is None or (isinstance(path, Path) and not may_lead_to(os.path.realpath(path), os.path.realpath(root))):
         return Metadata()  # of a link that leads out the walk has told
     words = dict.fromkeys(part for image in images if not image.isascii() for part in image.split("/"))
     try:
@@ -78,12 +79,13 @@ def read_metadata(root: Path, images: Sequence[str], findings: Findings) -> Meta
     return metadata
 
 
-def find_metadata(root: Path) -> Path | None:
+def find_metadata(root: Path) -> File | None:
     """The table that is read: `metadata.csv`, or the only file whose name differs from it by case alone."""
-    path = root / METADATA
+    folder = located(root)
+    path = folder / METADATA
     if path.is_file():
         return path
-    others = [child for child in root.iterdir() if child.name.casefold() == METADATA and child.is_file()]
+    others = [child for child in folder.iterdir() if child.name.casefold() == METADATA and child.is_file()]
     return others[0] if len(others) == 1 else None
 
 

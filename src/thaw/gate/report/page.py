@@ -13,8 +13,9 @@ from thaw.gate.checks import CHECKS
 from thaw.gate.findings import cures
 from thaw.gate.inspection import Inspection
 from thaw.gate.report.charts import bar_chart, histogram
-from thaw.gate.scan.scanning import read_inside
+from thaw.gate.scan.ahead import read_inside
 from thaw.pixels import read
+from thaw.sources import StoreError
 
 _THUMBNAIL_PIXELS = 112
 _SHOWN_IMAGES = 24
@@ -175,7 +176,7 @@ class _Thumbnails:
             with images.open_image(read_inside(self.root, path)) as image:
                 image.draft("RGB", (_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
                 picture = read(image).image.convert("RGB")
-        except (OSError, ValueError):  # gone or changed since the scan
+        except (OSError, ValueError, StoreError):  # gone or changed since the scan
             return ""
         return images.data_address(picture, _THUMBNAIL_PIXELS)
 

@@ -1,18 +1,17 @@
 """A shard of paths in, a shard of rows out: a pure function that a pool, or a cluster engine, maps."""
 
-import errno
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from thaw import sources
+from thaw.gate.scan.ahead import read_ahead
 from thaw.gate.scan.arrays import skip_pandas
 from thaw.gate.scan.fingerprint import BYTES
 from thaw.gate.scan.image import Bounds, inspect
-from thaw.gate.scan.links import may_lead_to
 from thaw.gate.scan.statistics import complete
 from thaw.gate.scan.walking import Entry
 from thaw.layout import UNSUPPORTED_SUFFIXES
@@ -53,6 +52,10 @@ ROW = pa.schema(
 """A row an image. What a file that cannot be decoded has no value for is null."""
 
 
+AWAY = "store_away"
+"""The problem of a file that its store did not give for a reason that says nothing of the file."""
+
+
 def scan_shard(
     root: Path, entries: Sequence[Entry], bounds: Bounds, on_file: Callable[[int], None] = lambda index: None
 ) -> pa.RecordBatch:
@@ -66,15 +69,15 @@ def scan_shard(
     """
     skip_pandas()
     rows = []
-    for index, entry in enumerate(entries):
+    for index, (entry, reading) in enumerate(read_ahead(root, entries, bounds.max_bytes)):
         on_file(index)
-        rows.append(scan_file(root, entry, bounds))
+        rows.append(scan_file(entry, bounds, reading))
     complete(rows)
     return pa.RecordBatch.from_pylist(rows, schema=ROW)
 
 
-def scan_file(root: Path, entry: Entry, bounds: Bounds) -> dict[str, Any]:
-    """The row of one file, its statistics still a `sample`."""
+def scan_file(entry: Entry, bounds: Bounds, read: Callable[[], bytes]) -> dict[str, Any]:
+    """The row of one file, its statistics still a `sample`; `read` gives its bytes."""
     row: dict[str, Any] = {
         "path": entry.path,
         "key": key(entry),
@@ -85,9 +88,11 @@ def scan_file(root: Path, entry: Entry, bounds: Bounds) -> dict[str, Any]:
     if entry.size > bounds.max_bytes:
         return row | {"problem": "decompression_bomb", "reason": f"{entry.size:,} bytes"}
     try:
-        data = read_inside(root, entry.path)
+        data = read()
     except OSError as error:
         return row | {"problem": "unreadable", "reason": error.strerror or str(error)}
+    except sources.StoreError as error:
+        return row | {"problem": "unreadable" if error.gone else AWAY, "reason": error.reason, "cure": error.cure}
     row |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} | inspect(data, bounds)
     if (
         row["problem"] == "corrupt"
@@ -110,27 +115,3 @@ def key(entry: Entry) -> bytes:
     """16 bytes that change when the file does: its path, size, times and inode."""
     text = f"{entry.size} {entry.mtime_ns} {entry.ctime_ns} {entry.inode} {entry.path}"
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
-
-
-def read_inside(root: Path, path: str, most_bytes: int = -1) -> bytes:
-    """The bytes of the regular file `path` below `root`; a link is followed only to a file inside, or in DVC's cache.
-
-    Args:
-        most_bytes: read no more than so many from its begin; -1: all.
-
-    Raises:
-        OSError: it cannot be read, is no regular file, or has become a link that leads out.
-    """
-    full = os.path.join(root, path)  # noqa: PTH118 - a name that is not UTF-8 passes
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
-        handle = os.open(full, flags)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        target, real_root = os.path.realpath(full), os.path.realpath(root)
-        if not may_lead_to(target, real_root):
-            raise OSError(errno.EPERM, "the link leads out of the folder") from None
-        handle = os.open(target, flags)
-    with os.fdopen(handle, "rb") as file:
-        return file.read(most_bytes)

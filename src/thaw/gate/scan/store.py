@@ -12,13 +12,15 @@ from thaw.files import replacing
 from thaw.fingerprint import code_digest, content_key, library_versions
 from thaw.gate.scan.image import Bounds
 from thaw.gate.scan.pool import scan_shards
-from thaw.gate.scan.scanning import ROW, key
+from thaw.gate.scan.scanning import AWAY, ROW, key
 from thaw.gate.scan.walking import Entry
 
 _SHARD_FILES = 64
 _LOOKUP_FILES = 4096
 _LIBRARIES = ("pillow", "numpy", "opencv-python-headless", "pyarrow", "xxhash")
 _SETTLED_NS = 20_000_000
+_MAY_PASS = ("unreadable", AWAY)
+"""Problems that another try may not meet, though the file is the same."""
 
 
 class Store:
@@ -40,7 +42,7 @@ class Store:
         self.keys = keys[self.order]
 
     def divide(self, entries: Sequence[Entry], now_ns: int) -> tuple[pa.Table, list[Entry]]:
-        """The known rows of `entries`, and the entries that must be read: new, changed, or changed just now."""
+        """The known rows of `entries`, and the entries that must be read: new, changed, changed just now, or unread."""
         if not len(self.keys):
             return self.table, list(entries)
         wanted = [key(entry) for entry in entries]
@@ -51,6 +53,7 @@ class Store:
         hit = (self.keys[at] == hashes) & settled
         known = self.table.take(pa.array(rows[hit]))
         same = np.array(known["key"].to_pylist()) == np.array(wanted)[hit] if hit.any() else np.zeros(0, bool)
+        same &= ~np.isin(np.array(known["problem"].to_pylist(), str), _MAY_PASS)
         hit[np.flatnonzero(hit)[~same]] = False
         if not same.all():
             known = known.filter(pa.array(same))

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from thaw import layout as names
+from thaw import sources
 from thaw.gate.checks import UNLABELLED_CURE
 from thaw.gate.findings import Findings
-from thaw.gate.scan.scanning import read_inside
+from thaw.gate.scan.ahead import read_inside
 from thaw.gate.scan.walking import Entry, walk
 from thaw.layout import Layout
 from thaw.leftovers import awaited_from_icloud
@@ -121,7 +122,7 @@ class Survey:
     def _is_fit(self, entry: Entry) -> bool:
         """Whether the file is an image in its place."""
         place = self.layout.place(entry.path)
-        if place.check == "junk" and is_lone_backup(self.root / entry.path) and self._holds_picture(entry):
+        if place.check == "junk" and is_lone_backup(sources.located(self.root, entry.path)) and self._holds_picture(entry):
             place = self.layout.place_of_picture(entry.path)
         is_image = names.is_image_name(entry.path)
         if place.check in ("hidden", "junk", "name_not_utf8"):
@@ -154,7 +155,8 @@ class Survey:
         is_image = names.is_image_name(entry.path)
         if is_image:
             self.unread[path] = entry
-        self.findings.add(entry.kind, path, entry.reason, is_image=is_image)
+        cure = sources.UPDATE if sources.is_indexed(self.root) else ""
+        self.findings.add(entry.kind, path, entry.reason, is_image=is_image, cure=cure)
 
     def _holds_picture(self, entry: Entry) -> bool:
         """By its first bytes: training reads a picture whatever its name is."""
@@ -219,7 +221,7 @@ def read_layout(root: Path) -> Layout:
     """Tell `<split>/<class>/*` from `<class>/*`: by a folder `train` that holds class folders and no image."""
     folders = [
         child
-        for child in sorted(root.iterdir())
+        for child in _list(sources.located(root))
         if child.is_dir() and not child.is_symlink() and not names.name_fault(child.name)[0]
     ]
     splits = {
@@ -229,8 +231,12 @@ def read_layout(root: Path) -> Layout:
     }
     if "train" not in splits:
         return Layout(has_splits=len(splits) > 1 and len(splits) == len(folders))
-    inside = [child for child in splits["train"].iterdir() if not names.name_fault(child.name)[0]]
+    inside = [child for child in _list(splits["train"]) if not names.name_fault(child.name)[0]]
     holds_classes = any(child.is_dir() for child in inside)
     holds_images = any(child.is_file() and names.is_image_name(child.name) for child in inside)
     others_are_splits = len(splits) > 1 or len(folders) == 1
     return Layout(has_splits=others_are_splits and (holds_classes or not holds_images))
+
+
+def _list(folder: sources.File) -> list[sources.File]:
+    return sorted(folder.iterdir(), key=lambda child: child.name)

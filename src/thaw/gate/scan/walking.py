@@ -1,4 +1,4 @@
-"""Walk a folder: every entry once, in an order that does not depend on the disk, no link followed."""
+"""Walk a folder, or the index of one: every entry once, in an order that does not depend on the disk, no link followed."""
 
 import os
 import stat
@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from thaw import sources
 from thaw.gate.scan.links import is_inside, may_lead_to
+from thaw.sources.listing import find_changes
 
 
 class Entry(NamedTuple):
@@ -23,7 +25,10 @@ class Entry(NamedTuple):
 
 
 def walk(root: Path) -> Iterator[Entry]:
-    """Yield all that is below `root`, folders before what they hold, each folder's entries by name."""
+    """Yield all that is below `root`, folders before what they hold, each folder's entries by name; of an index by path."""
+    if sources.is_indexed(root):
+        yield from _walk_index(sources.open_index(root))
+        return
     real_root = os.path.realpath(root)
     stack = [iter(_list_folder(str(root), ""))]
     while stack:
@@ -37,6 +42,23 @@ def walk(root: Path) -> Iterator[Entry]:
             yield entry
             if entry.kind == "folder":
                 stack.append(iter(_list_folder(child[0].path, child[1] + "/")))
+
+
+def _walk_index(index: sources.Index) -> Iterator[Entry]:
+    """The files of an index are unchanged as long as their marks are, which stand for the inode of a file.
+
+    The store is listed, so that what it has no more is told without a read.
+    """
+    changes = find_changes(index)
+    above: list[str] = []
+    for row in index:
+        folders = row.path.split("/")[:-1]
+        pairs = enumerate(zip(above, folders, strict=False))
+        same = next((at for at, (old, new) in pairs if old != new), min(len(above), len(folders)))
+        yield from (Entry("/".join(folders[:depth]), "folder") for depth in range(same + 1, len(folders) + 1))
+        above = folders
+        change = changes.get(row.object, "")
+        yield Entry(row.path, "unreadable" if change else "file", row.size, inode=row.mark(), reason=change)
 
 
 def _list_folder(folder: str, prefix: str) -> "list[Entry | tuple[os.DirEntry[str], str]]":

@@ -1,0 +1,112 @@
+"""`thaw data add s3://...` and `thaw data update`: images that stay in their store, of which the project keeps an index."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thaw.cli.data import as_it_was_on_failure, booked_in, check_target, data, open_repo, progress
+from thaw.errors import ThawError
+from thaw.files import folder_beside
+from thaw.project import find_root
+from thaw.trees import taking_place, unchanged_on_failure
+
+if TYPE_CHECKING:
+    from thaw.sources import Row
+
+
+def add_stored(address: str, name: str, replace: bool, dry_run: bool, as_json: bool, quiet: bool) -> None:
+    """Put an index of what lies below `address` in the place of a data folder, and under DVC."""
+    from thaw.sources.index import write_index
+
+    address, told = address.rstrip("/"), not quiet and not as_json
+    if dry_run:
+        _say(_list(address, told), address, told, as_json)
+        return
+    root = find_root()
+    target = root / "data" / name
+    check_target(target, name, replace)
+    with closing(open_repo(root)) as repo:
+        target.parent.mkdir(exist_ok=True)
+        repo.check_free(target)
+        with as_it_was_on_failure(Path(address)):
+            rows = _list(address, told)
+            with folder_beside(target) as temporary:
+                write_index(temporary / "tree", address, rows)
+                with unchanged_on_failure(*booked_in(target)), taking_place(temporary / "tree", target) as old:
+                    repo.add(target)
+    _say(rows, address, told, as_json)
+    if told:
+        if old and old.exists():
+            typer.echo(f"moved the old folder to {old.relative_to(root)}")
+        _tell(target.relative_to(root))
+
+
+@data.command()
+def update(
+    name: Annotated[str, typer.Option(help="The folder below data/.")] = "raw",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Book what the store holds now: of data that `thaw data add` left where it is. What changed is told.
+
+    [bold]Example[/bold]
+
+      thaw data update
+    """
+    from thaw.sources import FILE, is_indexed, open_index
+    from thaw.sources.index import write_index
+
+    root = find_root()
+    target = root / "data" / name
+    if not is_indexed(target):
+        raise ThawError(
+            f"data/{name}: its images lie in it, and not in a store",
+            "`thaw run` takes up what you change there; `thaw data add s3://BUCKET/FOLDER` leaves data in a store.",
+        )
+    index = open_index(target)
+    with as_it_was_on_failure(target):
+        rows = _list(index.url, not quiet)
+        before = {row.path: row.mark() for row in index}
+        after = {row.path: row.mark() for row in rows}
+        if before != after:
+            with closing(open_repo(root)) as repo, unchanged_on_failure(target / FILE, *booked_in(target)):
+                write_index(target, index.url, rows)
+                repo.add(target)
+    if not quiet:
+        _tell_changes(before, after, index.url)
+
+
+def _list(address: str, told: bool) -> "list[Row]":
+    from thaw.sources.listing import list_objects
+
+    with progress("listing", told) as report:
+        return list_objects(address, lambda count: report(count, count))
+
+
+def _say(rows: "list[Row]", address: str, in_words: bool, as_json: bool) -> None:
+    size = sum(row.size for row in rows)
+    if in_words:
+        typer.echo(f"{address}: {len(rows):,} objects, {size / 1e6:,.1f} MB; they stay where they are")
+    if as_json:
+        versions = sum(bool(row.version) for row in rows)
+        typer.echo(json.dumps({"address": address, "objects": len(rows), "bytes": size, "versions": versions}, indent=2))
+
+
+def _tell(target: Path) -> None:
+    typer.echo(f"an index of them is {target}, version in {target}.dvc\nNext:")
+    typer.echo(f"  thaw validate {target}   see what the gate says")
+    typer.echo("  thaw run                  train on it")
+    typer.echo("  thaw data update          book what the store holds later")
+    typer.echo(f"  git add {target}.dvc   keep the version in git")
+
+
+def _tell_changes(before: dict[str, int], after: dict[str, int], address: str) -> None:
+    kinds = {
+        "new": [path for path in after if path not in before],
+        "changed": [path for path in after if before.get(path, after[path]) != after[path]],
+        "gone": [path for path in before if path not in after],
+    }
+    told = [f"{len(paths):,} {kind} ({paths[0]}{', ...' if paths[1:] else ''})" for kind, paths in kinds.items() if paths]
+    typer.echo(f"{address}: {', '.join(told) or 'nothing changed'}")
