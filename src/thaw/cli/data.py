@@ -56,6 +56,9 @@ def add(
             "--link/--copy", help="One copy, in DVC's cache, with read-only links to it; or two copies."
         ),
     ] = False,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Leave the files, or shards, where they are; keep an index.")
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Move a folder of that name aside.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing where the reading is a guess.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how the folder is read, and stop.")] = False,
@@ -65,8 +68,8 @@ def add(
     """Put a folder of images in its place and under DVC, in the layout of data/raw. The original is not touched.
 
     Folders, tables and names tell how it is laid out (docs/data.md lists the layouts); that is said before anything is copied.
-    Images without a label go to data/<name>.unlabelled, for `thaw predict`. What lies in a store (s3://, gs://, abfs://,
-    file://) stays there: only an index of it is kept.
+    Images without a label go to data/<name>.unlabelled, for `thaw predict`. What lies in a store (s3://, gs://, abfs://) stays
+    there, as does a folder, or WebDataset tars, with --in-place: only an index is kept.
 
     [bold]Examples[/bold]
 
@@ -75,8 +78,9 @@ def add(
       thaw data add leaves --labels train.csv --path-column id --label-column label
       thaw data add /mnt/cells --link --replace
       thaw data add s3://bucket/cells
+      thaw data add /mnt/shards --in-place
     """
-    if "://" in source:
+    if in_place or "://" in source:
         from thaw.cli.stores import add_stored
 
         if labels or path_column or label_column or label_pattern or link:
@@ -84,7 +88,7 @@ def add(
                 "--labels, --path-column, --label-column, --label-pattern, --link: are not for what stays in its store",
                 "Lay the objects out as CLASS/IMAGE or SPLIT/CLASS/IMAGE there, as docs/data.md has it.",
             )
-        add_stored(source, name, replace, dry_run, as_json, quiet)
+        add_stored(source if "://" in source else f"file://{Path(source).resolve()}", name, replace, dry_run, as_json, quiet)
         return
     path = Path(source)
     from thaw.intake.evidence import Options

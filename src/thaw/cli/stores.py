@@ -78,20 +78,42 @@ def update(
         _tell_changes(before, after, index.url)
 
 
+@data.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(help="Images as <class>/* or <split>/<class>/*.", show_default=False)],
+    to: Annotated[Path, typer.Option(help="The folder of the shards; it is made.", show_default=False)],
+    shard_mb: Annotated[int, typer.Option(min=1, help="Size of a shard.")] = 256,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Write a folder of images as a few tar shards; the same files give the same bytes. The folder is not touched.
+
+    [bold]Example[/bold]
+
+      thaw data pack ~/pictures/cells --to /mnt/cells-shards
+    """
+    from thaw.intake.packing import pack as write
+
+    with progress("packing", not quiet) as report:
+        names = write(folder, to, shard_mb * 1_000_000, report)
+    if not quiet:
+        typer.echo(f"{len(names):,} shards in {to}\nNext:\n  thaw data add {to} --in-place")
+
+
 def _list(address: str, told: bool) -> "list[Row]":
-    from thaw.sources.listing import list_objects
+    from thaw.intake.in_place import list_images
 
     with progress("listing", told) as report:
-        return list_objects(address, lambda count: report(count, count))
+        return list_images(address, lambda count: report(count, count))
 
 
 def _say(rows: "list[Row]", address: str, in_words: bool, as_json: bool) -> None:
     size = sum(row.size for row in rows)
+    objects = len({row.object for row in rows})
     if in_words:
-        typer.echo(f"{address}: {len(rows):,} objects, {size / 1e6:,.1f} MB; they stay where they are")
+        typer.echo(f"{address}: {len(rows):,} files in {objects:,} objects, {size / 1e6:,.1f} MB; they stay where they are")
     if as_json:
-        versions = sum(bool(row.version) for row in rows)
-        typer.echo(json.dumps({"address": address, "objects": len(rows), "bytes": size, "versions": versions}, indent=2))
+        told = {"address": address, "files": len(rows), "objects": objects, "bytes": size}
+        typer.echo(json.dumps(told | {"versions": sum(bool(row.version) for row in rows)}, indent=2))
 
 
 def _tell(target: Path) -> None:

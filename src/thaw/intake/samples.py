@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from thaw.errors import ThawError
 from thaw.intake.tree import Tree
 from thaw.signatures import HEAD_BYTES, picture_suffix
+from thaw.sources import File
 
 _SPLITS = {
     "train": ("train", "training"),
@@ -32,7 +33,7 @@ def split_of(shard: str) -> str:
     return ""
 
 
-def split_names(shards: Sequence[str], archive: Path) -> list[str]:
+def split_names(shards: Sequence[str], archive: Path | str) -> list[str]:
     """The split of each shard; none, where all are of one that is not `train`.
 
     Raises:
@@ -51,18 +52,18 @@ def split_names(shards: Sequence[str], archive: Path) -> list[str]:
     return splits if len(set(splits)) > 1 or "train" in splits else [""] * len(shards)
 
 
-def names_beside(folder: Path) -> list[str]:
+def names_beside(folder: File) -> list[str]:
     """The classes by index, of a file beside the shards: a list of names, a line each, or Hugging Face's dataset info."""
     for name in _NAMES_FILES:
         path = folder / name
         if path.is_file():
             return [
-                line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()
+                line.strip() for line in path.read_bytes().decode("utf-8-sig").splitlines() if line.strip()
             ]
     for name in _INFO_FILES:
         path = folder / name
         if path.is_file():
-            return _class_label_names(json.loads(path.read_text(encoding="utf-8")))
+            return _class_label_names(json.loads(path.read_bytes()))
     return []
 
 
@@ -74,45 +75,40 @@ def _class_label_names(info: Any) -> list[str]:
     return next((names for child in children if (names := _class_label_names(child))), [])
 
 
-class Samples:
-    """Writes labelled pictures into a tree.
+class Places:
+    """Finds the path of each labelled picture.
 
     Args:
-        tree: takes them.
+        refuse: raises the error of a picture that has none, by its reason.
         names: the classes by index; empty where labels are names, or indices that nobody has named.
     """
 
-    def __init__(self, tree: Tree, names: Sequence[str] = ()) -> None:
-        self._tree = tree
+    def __init__(self, refuse: Callable[[str], None], names: Sequence[str] = ()) -> None:
+        self._refuse = refuse
         self._names = names
         self._labels: dict[str, str] = {}
         self._paths: set[str] = set()
 
-    def add(
-        self, split: str, label: str | int | None, stem: str, again: str, data: bytes | memoryview
-    ) -> str:
-        """Write a picture; returns its path.
+    def find(self, split: str, label: str | int | None, stem: str, again: str, suffix: str) -> str:
+        """The path of one more picture.
 
         Args:
             split: empty without one.
             label: name or index of the class; None writes the picture into no class's folder.
             stem: its file's name without suffix.
             again: is put behind `stem` where another picture of the class has that name.
-            data: the picture's file.
+            suffix: of the picture's format, as `picture_suffix` tells it; empty: it is none.
 
         Raises:
             ThawError: it is no picture, or its label no class.
         """
-        suffix = picture_suffix(bytes(data[:HEAD_BYTES]))
         if not suffix:
-            self._tree.refuse("it is no picture of a format that is read here")
+            self._refuse("it is no picture of a format that is read here")
         folder = "/".join(part for part in (split, "" if label is None else self._folder(label)) if part)
         stem = stem.replace("/", "_")
         path = f"{folder}/{stem}{suffix}" if folder else f"{stem}{suffix}"
         if path in self._paths:
             path = path.removesuffix(suffix) + f"_{again}{suffix}"
-        with self._tree.file(path) as write:
-            write(data)
         self._paths.add(path)
         return path
 
@@ -123,7 +119,7 @@ class Samples:
         if not folder or folder.startswith("."):
             folder = f"_{folder}"
         if self._labels.setdefault(folder, name) != name:
-            self._tree.refuse(
+            self._refuse(
                 f"its class {name!r} would share the folder {folder}/ with class {self._labels[folder]!r}"
             )
         return folder
@@ -133,7 +129,29 @@ class Samples:
         if not self._names or not text.isdecimal():
             return text
         if int(text) >= len(self._names):
-            self._tree.refuse(
+            self._refuse(
                 f"its class is number {text}, and there are names for {len(self._names)}, from 0 on"
             )
         return self._names[int(text)]
+
+
+class Samples:
+    """Writes labelled pictures into a tree.
+
+    Args:
+        tree: takes them.
+        names: as of `Places`.
+    """
+
+    def __init__(self, tree: Tree, names: Sequence[str] = ()) -> None:
+        self._tree = tree
+        self._places = Places(tree.refuse, names)
+
+    def add(
+        self, split: str, label: str | int | None, stem: str, again: str, data: bytes | memoryview
+    ) -> str:
+        """Write a picture, the bytes of its file; returns its path, which `Places.find` gives."""
+        path = self._places.find(split, label, stem, again, picture_suffix(bytes(data[:HEAD_BYTES])))
+        with self._tree.file(path) as write:
+            write(data)
+        return path

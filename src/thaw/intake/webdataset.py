@@ -2,9 +2,9 @@
 
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from thaw.errors import ThawError
 from thaw.intake.samples import Samples, names_beside, split_names
@@ -18,6 +18,8 @@ _MOST_BYTES = 1 << 28
 _LOOKED_AT = 64
 """Members of a tar that show whether it is a shard."""
 
+T = TypeVar("T")
+
 Fields = dict[str, bytes]
 """What belongs to one key, by what stands behind the point, in lower case."""
 
@@ -27,7 +29,7 @@ def is_shard(path: Path, compression: str) -> bool:
     tree = Tree(path.parent, path, path.stat().st_size)
     try:
         for _, fields in _samples(path, compression, tree, most_members=_LOOKED_AT):
-            return _picture(fields) != "" and _label(fields) is not None
+            return picture_of(fields) != "" and label_of(fields) is not None
     except (tarfile.TarError, EOFError, OSError, ValueError, ThawError):  # unpacking it says what is wrong
         pass
     return False
@@ -55,7 +57,7 @@ def unpack_shards(
         tree.archive = path = root / name
         for key, fields in _samples(path, compression, tree, on_packed):
             tree.member = key
-            picture, label = _picture(fields), _label(fields)
+            picture, label = picture_of(fields), label_of(fields)
             if not picture:
                 _refuse(path, key, f"one picture wanted, found {', '.join(sorted(fields))}")
             if label is None:
@@ -70,22 +72,48 @@ def _samples(
     on_packed: Callable[[int], None] = lambda packed_bytes: None,
     most_members: int = 0,
 ) -> Iterator[tuple[str, Fields]]:
-    """Yield each key and its fields; folders and what begins with a point or `__` belong to none."""
-    key, fields = "", Fields()
-    for number, (member, content) in enumerate(read_members(path, compression, tree, on_packed), 1):
-        folder, _, name = member.name.rpartition("/")
-        stem, point, field = name.partition(".")
-        if content and stem and point and not name.startswith("__"):
-            here = "/".join(part for part in folder.split("/") if part not in ("", ".")) + f"/{stem}"
-            if fields and here != key:
-                yield key.lstrip("/"), fields
-                fields = Fields()
-            key = here
-            fields[field.casefold()] = _read(content, member, path)
-        if number == most_members:
-            break
+    """Yield each key and its fields."""
+
+    def files() -> Iterator[tuple[str, bytes]]:
+        for number, (member, content) in enumerate(read_members(path, compression, tree, on_packed), 1):
+            if content and _part(member.name):
+                yield member.name, _read(content, member, path)
+            if number == most_members:
+                return
+
+    return grouped(files())
+
+
+def grouped(files: Iterable[tuple[str, T]]) -> Iterator[tuple[str, dict[str, T]]]:
+    """Yield each key and its fields, of files by name that follow one another; what is no part of a sample is left out."""
+    key, fields = "", dict[str, T]()
+    for name, content in files:
+        part = _part(name)
+        if part is None:
+            continue
+        if fields and part[0] != key:
+            yield key, fields
+            fields = {}
+        key = part[0]
+        fields[part[1]] = content
     if fields:
-        yield key.lstrip("/"), fields
+        yield key, fields
+
+
+def _part(name: str) -> tuple[str, str] | None:
+    """Key and field of a file; folders and what begins with a point or `__` belong to none."""
+    folder, _, file = name.rpartition("/")
+    stem, point, field = file.partition(".")
+    if not (stem and point) or file.startswith("__"):
+        return None
+    folders = [part for part in folder.split("/") if part not in ("", ".")]
+    return "/".join([*folders, stem]), field.casefold()
+
+
+def is_label_field(name: str) -> bool:
+    """Whether a file may hold the label of a sample, by its name."""
+    part = _part(name)
+    return part is not None and (part[1] == "json" or part[1].split(".")[0] in _LABELS)
 
 
 def _read(content: IO[bytes], member: tarfile.TarInfo, path: Path) -> bytes:
@@ -97,7 +125,7 @@ def _read(content: IO[bytes], member: tarfile.TarInfo, path: Path) -> bytes:
     return content.read()
 
 
-def _picture(fields: Fields) -> str:
+def picture_of(fields: Fields) -> str:
     """The field that is the sample's picture; empty where none is, or several are."""
     found = [field for field in fields if field in _PICTURES] or [
         field for field in fields if field.rpartition(".")[2] in _PICTURES
@@ -105,7 +133,8 @@ def _picture(fields: Fields) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _label(fields: Fields) -> str | None:
+def label_of(fields: Fields) -> str | None:
+    """The label of a sample; None where it has none."""
     for field in fields:
         if field.split(".")[0] in _LABELS:
             return fields[field].decode("utf-8").strip() or None

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from thaw.sources.index import FILE, Index, Row, open_index
-from thaw.sources.stores import UPDATE, StoreError, read
+from thaw.sources.reading import read
+from thaw.sources.stores import UPDATE, StoreError
 
 __all__ = [
     "FILE", "READERS", "UPDATE", "File", "Index", "Row", "StoreError", "StoredPath", "is_indexed", "located", "open_index"

@@ -31,9 +31,15 @@ def list_objects(address: str, on_objects: Callable[[int], None] = lambda count:
     if not rows:
         raise ThawError(f"{address}: holds no object", "Look at the address: it names the folder that holds the classes.")
     for row in rows:
-        if not row.path or row.path != PurePosixPath(row.path).as_posix() or {"..", "/"} & set(PurePosixPath(row.path).parts):
+        if not is_path(row.path):
             raise ThawError(f"{address}/{row.path}: a key that is no path of a file", "Give the object another key.")
     return sorted(rows)
+
+
+def is_path(key: str) -> bool:
+    """Whether a key names a file below a folder, and in one way alone."""
+    path = PurePosixPath(key)
+    return bool(key) and key == path.as_posix() and not {"..", "/", "."} & set(path.parts)
 
 
 def find_changes(index: Index) -> dict[str, str]:

@@ -8,11 +8,10 @@ import functools
 import os
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from thaw.errors import ThawError
-from thaw.sources.index import Index, Row
 
 PROTOCOLS = {"s3": "thaw[s3]", "gs": "gcsfs", "abfs": "adlfs", "file": "thaw"}
 """What an address may begin with, and the package that reads it."""
@@ -44,41 +43,57 @@ class StoreError(ThawError):
         self.gone = gone
 
 
-def read(index: Index, row: Row, most_bytes: int = -1) -> bytes:
-    """The bytes of a row, at most `most_bytes` from their begin where that is not negative.
+class Object(NamedTuple):
+    """An object of a store, as it was booked."""
+
+    address: str
+    etag: str
+    version: str
+    """Empty where the store keeps none."""
+
+
+def read_range(held: Object, start: int, size: int) -> bytes:
+    """The bytes `start` to `start + size` of an object.
 
     Raises:
         StoreError: the object is gone, another than was booked, or shorter; or the store does not answer.
     """
-    size = row.size if most_bytes < 0 else min(row.size, most_bytes)
     if size == 0:
         return b""
-    address = index.address(row)
-    data = attempt(lambda: _get(address, row, size), address)
+    data = attempt(lambda: _get(held, start, size), held.address)
     if len(data) != size:
-        reason = f"{address}: {row.path} would end at byte {row.offset + row.size:,}, and the object ends before"
-        raise StoreError(reason, UPDATE, gone=True)
+        raise _too_short(held.address)
     return data
 
 
-def _get(address: str, row: Row, size: int) -> bytes:
+def _get(held: Object, start: int, size: int) -> bytes:
+    address = held.address
+    if scheme(address) == "file":
+        return _get_local(held, start, size)
     files = file_system(address)
-    start, end = row.offset, row.offset + size
     if scheme(address) == "s3":
         from fsspec.asyn import sync
 
-        return bytes(sync(files.loop, _get_s3, files, address, row, f"bytes={start}-{end - 1}"))
-    if etag_of(files.info(address)) != row.etag:
+        return bytes(sync(files.loop, _get_s3, files, held, f"bytes={start}-{start + size - 1}"))
+    if etag_of(files.info(address)) != held.etag:
         raise _changed(address)
-    return bytes(files.cat_file(address, start=start, end=end))
+    return bytes(files.cat_file(address, start=start, end=start + size))
 
 
-async def _get_s3(files: Any, address: str, row: Row, wanted: str) -> bytes:
-    bucket, key = split(address)
-    held = {"VersionId": row.version} if row.version else {"IfMatch": f'"{row.etag}"'}
-    answer = await files._call_s3("get_object", Bucket=bucket, Key=key, Range=wanted, **held)
+async def _get_s3(files: Any, held: Object, wanted: str) -> bytes:
+    bucket, key = split(held.address)
+    same = {"VersionId": held.version} if held.version else {"IfMatch": f'"{held.etag}"'}
+    answer = await files._call_s3("get_object", Bucket=bucket, Key=key, Range=wanted, **same)
     async with answer["Body"] as body:
         return bytes(await body.read())
+
+
+def _get_local(held: Object, start: int, size: int) -> bytes:
+    with open(held.address.removeprefix("file://"), "rb") as file:  # noqa: PTH123
+        if etag_of({"mtime": os.fstat(file.fileno()).st_mtime}) != held.etag:
+            raise _changed(held.address)
+        file.seek(start)
+        return file.read(size)
 
 
 def etag_of(info: dict[str, Any]) -> str:
@@ -199,13 +214,17 @@ def _changed(address: str) -> StoreError:
     return StoreError(f"{address}: changed in the store since it was booked", UPDATE, gone=True)
 
 
+def _too_short(address: str) -> StoreError:
+    return StoreError(f"{address}: ends before what was booked of it", UPDATE, gone=True)
+
+
 def _explain(error: BaseException, address: str) -> StoreError:
     code, names = _code(error), {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
     told = " ".join(str(error).split())[:300]
     if code in ("PreconditionFailed", "412"):
         return _changed(address)
     if code in ("InvalidRange", "416"):
-        return StoreError(f"{address}: ends before what was booked of it", UPDATE, gone=True)
+        return _too_short(address)
     if code == "NoSuchBucket":
         return StoreError(f"{address}: there is no bucket {split(address)[0]!r}", "Look at its name, and at AWS_ENDPOINT_URL.")
     if code == "NoSuchVersion" or "FileNotFoundError" in names:
