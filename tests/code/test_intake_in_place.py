@@ -1,6 +1,7 @@
 """Shards read where they lie: the same images as unpacking gives, and what is packed is read as the folder was."""
 
 import io
+import json
 import os
 import tarfile
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.code.shards import picture, unpacked
+from tests.code.shards import parquet, picture, unpacked
 from thaw.augmentation.shards import write_views
 from thaw.errors import ThawError
 from thaw.gate.inspection import inspect_folder
@@ -18,7 +19,7 @@ from thaw.gate.report.manifest import write_manifest
 from thaw.intake.in_place import list_images
 from thaw.intake.packing import pack
 from thaw.params import AugmentParams, ValidateParams
-from thaw.sources import StoreError, located, open_index
+from thaw.sources import StoreError, cells, located, open_index
 from thaw.sources.index import write_index
 
 
@@ -46,7 +47,7 @@ def sample(number: int, label: str, form: str = "JPEG") -> dict[str, bytes]:
 
 
 @pytest.fixture
-def cells(tmp_path: Path) -> Path:
+def pets(tmp_path: Path) -> Path:
     rng = np.random.default_rng(1)
     for number in range(24):
         path = tmp_path / "cells" / ("cat", "dog é" + "x" * 120)[number % 2] / f"{number} %.png"
@@ -56,21 +57,21 @@ def cells(tmp_path: Path) -> Path:
     return tmp_path / "cells"
 
 
-def test_what_was_packed_is_read_as_the_folder_was_and_packs_to_the_same_bytes(cells: Path, tmp_path: Path) -> None:
-    names = pack(cells, tmp_path / "out", 20_000, lambda done, total: None)
+def test_what_was_packed_is_read_as_the_folder_was_and_packs_to_the_same_bytes(pets: Path, tmp_path: Path) -> None:
+    names = pack(pets, tmp_path / "out", 20_000, lambda done, total: None)
     assert names[:2] == ["out-00000.tar", "out-00001.tar"] and 2 < len(names) < 24
-    for path in cells.rglob("*"):
+    for path in pets.rglob("*"):
         os.utime(path, (1, 1))
         path.chmod(0o700)
     (tmp_path / "again").mkdir()
-    pack(cells, tmp_path / "again" / "out", 20_000, lambda done, total: None)
+    pack(pets, tmp_path / "again" / "out", 20_000, lambda done, total: None)
     for name in names:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / "out" / name).read_bytes()
-    files = {path.relative_to(cells).as_posix(): path.read_bytes() for path in cells.rglob("*") if path.is_file()}
+    files = {path.relative_to(pets).as_posix(): path.read_bytes() for path in pets.rglob("*") if path.is_file()}
     root = booked(tmp_path / "out", tmp_path / "raw")
     assert contents(root) == files
     made = []
-    for name, folder in (("folder", cells), ("shards", root)):
+    for name, folder in (("folder", pets), ("shards", root)):
         inspection = inspect_folder(ValidateParams(), folder, tmp_path / name, workers=1)
         write_manifest(tmp_path / name / "manifest.parquet", inspection)
         write_views(AugmentParams(image_size=16, views=2), 1, folder, inspection.rows.paths, [], 3, tmp_path / name / "v")
@@ -92,6 +93,34 @@ def test_a_web_dataset_holds_in_place_what_unpacking_gives(tmp_path: Path) -> No
     expected = unpacked(shards, tmp_path / "unpacked")
     assert len(expected) == 44
     assert contents(booked(shards, tmp_path / "raw")) == expected
+
+
+@pytest.mark.parametrize("form", ["structs", "bytes"])
+def test_a_parquet_holds_in_place_what_unpacking_gives(form: str, tmp_path: Path) -> None:
+    shards, described = tmp_path / "shards", {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}}
+    for split, numbers in (("train", range(23)), ("test", range(100, 107))):
+        pictures = [picture(number, ("JPEG", "PNG")[number % 2]) for number in numbers]
+        column = pictures if form == "bytes" else [
+            {"bytes": data, "path": f"{number // 2}.jpg"} for number, data in zip(numbers, pictures, strict=True)
+        ]  # fmt: skip
+        parquet(
+            shards / "data" / f"{split}-00000-of-00001.parquet",
+            {"image": column, "label": [number % 2 for number in numbers]},
+            {b"huggingface": json.dumps({"info": {"features": described}}).encode()},
+        )
+    expected = unpacked(shards, tmp_path / "unpacked")
+    assert len(expected) == 30 and any(path.startswith("train/cat/") for path in expected)
+    root = booked(shards, tmp_path / "raw")
+    assert contents(root) == expected
+    assert [row.size for row in open_index(root)] == [len(expected[row.path]) for row in open_index(root)]
+    file = shards / "data" / "test-00000-of-00001.parquet"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(ThawError, match=r"test-00000-of-00001\.parquet: is damaged or cut short"):
+        list_images(f"file://{shards}")
+    cells._kept.clear()  # as in another process
+    cells._open.cache_clear()
+    with pytest.raises(StoreError, match=r"test-00000-of-00001\.parquet: changed in the store"):
+        contents(root)
 
 
 def test_a_shard_that_is_cut_short_is_named_wherever_it_is_cut(tmp_path: Path) -> None:
@@ -120,7 +149,7 @@ def test_a_shard_that_was_cut_after_it_was_booked_is_an_error_that_names_it(tmp_
         located(root, "cat/2.jpg").read_bytes()
 
 
-def test_what_cannot_be_read_in_place_is_refused(tmp_path: Path, cells: Path) -> None:
+def test_what_cannot_be_read_in_place_is_refused(tmp_path: Path, pets: Path) -> None:
     jpeg = picture(1)
     cases = {
         "is compressed": {"a.tar.gz": tar(tmp_path / "t.tar", {"cat/1.jpg": jpeg}).read_bytes()},
@@ -146,7 +175,7 @@ def test_what_cannot_be_read_in_place_is_refused(tmp_path: Path, cells: Path) ->
         archive.addfile(link)
     with pytest.raises(ThawError, match="is no plain file"):
         list_images(f"file://{tmp_path / 'linked'}")
-    (cells / "cat" / ".ipynb_checkpoints").mkdir()
+    (pets / "cat" / ".ipynb_checkpoints").mkdir()
     with pytest.raises(ThawError, match=r"\.ipynb_checkpoints.*"):
-        pack(cells, tmp_path / "never", 1, lambda done, total: None)
+        pack(pets, tmp_path / "never", 1, lambda done, total: None)
     assert not (tmp_path / "never").exists()

@@ -1,6 +1,5 @@
 """The rows of an index: the objects below an address or, where these are shards, the images that lie in them."""
 
-import io
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,15 +13,14 @@ from thaw.intake.samples import Places, names_beside, split_names
 from thaw.intake.webdataset import Fields, grouped, is_label_field, label_of, picture_of
 from thaw.layout import METADATA, is_image_name, is_utf8
 from thaw.signatures import HEAD_BYTES, picture_suffix
-from thaw.sources import Row, located
+from thaw.sources import File, Row, located
 from thaw.sources.index import write_index
 from thaw.sources.listing import is_path, list_objects
-from thaw.sources.reading import ObjectFile
+from thaw.sources.object_file import open_object
 from thaw.sources.stores import Object
 
-_TAR = ".tar"
+_TAR, _PARQUET = ".tar", ".parquet"
 _PACKED = (".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
-_BUFFER_BYTES = 1 << 20
 _SHARDS_AT_ONCE = 8
 _MOST_LABEL_BYTES = 1 << 20
 
@@ -54,28 +52,50 @@ def list_images(address: str, on_objects: Callable[[int], None] = lambda count: 
     """
     objects = list_objects(address, on_objects)
     packed = [row for row in objects if row.path.casefold().endswith(_PACKED)]
-    shards = [row for row in objects if row.path.casefold().endswith(_TAR)]
-    if any(is_image_name(row.path) for row in objects) or not (shards or packed):
+    tars, tables = ([row for row in objects if row.path.casefold().endswith(suffix)] for suffix in (_TAR, _PARQUET))
+    if any(is_image_name(row.path) for row in objects) or not (tars or tables or packed):
         return objects
+    if tars and tables:
+        raise ThawError(f"{address}: holds tar and Parquet files", "Name the folder of one of both.")
     if packed:
         raise ThawError(
             f"{address}/{packed[0].path}: is compressed, and nothing in it can be found by its place",
             "Unpack it to a plain tar (`gzip -d`, `zstd -d`), or take it in as a copy: `thaw data add` of a local folder.",
         )
     beside = [row for row in objects if row.path == METADATA]
-    return _unique([*beside, *_images_in_tars(address, objects, shards)], address)
-
-
-def _images_in_tars(address: str, objects: Sequence[Row], shards: Sequence[Row]) -> Iterator[Row]:
-    with TemporaryDirectory() as folder, ThreadPoolExecutor(_SHARDS_AT_ONCE) as pool:
+    with TemporaryDirectory() as folder:
         write_index(Path(folder), address, objects)
-        names = names_beside(located(Path(folder)))
-        at = ""
+        found = _images_in_tars(address, tars, located(Path(folder))) if tars else _cells(tables, located(Path(folder)))
+        return _unique([*beside, *found], address)
 
-        def refuse(reason: str) -> NoReturn:
-            raise ThawError(f"{at}: {reason}", "Mend it in the shard, or leave it out of it.")
 
-        places = Places(refuse, names)
+class _Place:
+    """Where one is, for the error of an image that is not taken."""
+
+    def __init__(self, archive: object = "", member: str = "") -> None:
+        self.archive, self.member = archive, member
+
+    def refuse(self, reason: str) -> NoReturn:
+        raise ThawError(f"{self.archive}: {self.member}: {reason}", "Mend it in the shard, or leave it out of it.")
+
+
+def _cells(shards: Sequence[Row], root: File) -> Iterator[Row]:
+    from thaw.intake.parquet import find_pictures
+
+    held, place = {row.path: row for row in shards}, _Place()
+    try:
+        for cell, path, column in find_pictures(root, list(held), place):
+            yield held[cell.shard]._replace(path=path, offset=cell.row, size=len(cell.data), column=column)
+    except (OSError, ValueError) as error:  # pyarrow's are of these kinds
+        raise ThawError(
+            f"{place.archive}: is damaged or cut short: {error}", "Write it anew, or download it again."
+        ) from None
+
+
+def _images_in_tars(address: str, shards: Sequence[Row], beside: File) -> Iterator[Row]:
+    at = _Place()
+    places = Places(at.refuse, names_beside(beside))
+    with ThreadPoolExecutor(_SHARDS_AT_ONCE) as pool:
         read = pool.map(lambda row: read_members(address, row), shards)
         for number, (shard, members) in enumerate(zip(shards, read, strict=True)):
             if not _is_web_dataset(members):
@@ -83,10 +103,10 @@ def _images_in_tars(address: str, objects: Sequence[Row], shards: Sequence[Row])
                 continue
             split = split_names([row.path for row in shards], address)[number]
             for key, fields in grouped((member.name, member) for member in members):
-                at, contents = f"{address}/{shard.path}: sample {key!r}", _contents(fields)
+                at.archive, at.member, contents = f"{address}/{shard.path}", f"sample {key!r}", _contents(fields)
                 picture, label = picture_of(contents), label_of(contents)
                 if not picture or label is None:
-                    refuse(f"one picture and a label (.cls or .json) wanted, found {', '.join(sorted(fields))}")
+                    at.refuse(f"one picture and a label (.cls or .json) wanted, found {', '.join(sorted(fields))}")
                 stem = PurePosixPath(shard.path).name.split(".")[0]
                 yield _row(shard, fields[picture], places.find(split, label, key, stem, fields[picture].suffix))
 
@@ -98,7 +118,7 @@ def read_members(address: str, shard: Row) -> list[Member]:
         ThawError: it is no tar, is damaged, cut short, or holds links, whose bytes are elsewhere.
     """
     place = f"{address}/{shard.path}"
-    file = io.BufferedReader(ObjectFile(Object(place, shard.etag, shard.version), shard.size), _BUFFER_BYTES)
+    file = open_object(Object(place, shard.etag, shard.version), shard.size)
     found: list[Member] = []
     try:
         archive = tarfile.TarFile(fileobj=file, errors="surrogateescape")

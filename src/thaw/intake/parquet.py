@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from thaw.errors import ThawError
-from thaw.intake.samples import Samples, names_beside, split_names
+from thaw.intake.samples import Places, Samples, names_beside, split_names
 from thaw.intake.tree import Tree
 from thaw.signatures import HEAD_BYTES, picture_suffix
+from thaw.sources import File
 
 _IMAGE_NAMES = ("image", "img", "picture", "photo", "bytes", "data")
 _LABEL_NAMES = ("label", "labels", "class", "class_name", "label_name", "category", "target")
@@ -34,11 +35,36 @@ class Columns:
     """Which column is what."""
 
     image: str
+    bytes_column: str
+    """That of the pictures, or the part of it that holds their bytes."""
     label: str
     names: tuple[str, ...]
     """The classes by index; empty where nobody named them."""
     others: tuple[str, ...]
     """Of simple types: they become columns of metadata.csv."""
+
+
+class Cell(NamedTuple):
+    """A picture in a shard."""
+
+    shard: str
+    row: int
+    split: str
+    label: str | int | None
+    stem: tuple[str, str]
+    """Name without suffix, and what tells it from others of that name."""
+    data: memoryview
+    others: list[str]
+    """Its other columns as text."""
+
+
+class Teller(Protocol):
+    """What is told where one is, and says so in the error of a picture that is not taken."""
+
+    archive: Any
+    member: str
+
+    def refuse(self, reason: str) -> None: ...
 
 
 def unpack_parquet(
@@ -62,27 +88,53 @@ def unpack_parquet(
     Raises:
         ThawError: there is no column of pictures or of labels, several could be it, or a row lacks one.
     """
-    splits = split_names(shards, root)
     columns = _same_columns(root, shards, label_column, tree)
-    unlabelled = _splits_without_labels(root, shards, splits, columns)
     samples = Samples(tree, columns.names or names_beside(root))
     with ExitStack() as stack:
         write = stack.enter_context(tree.file("metadata.csv")) if columns.others else None
         if write:
             write(_as_csv(["path", *columns.others]))
-        for shard, split in zip(shards, splits, strict=True):
-            tree.archive = path = root / shard
-            for stem, label, data, others in _rows(path, columns, tree, on_packed):
-                place = samples.add(split, None if split in unlabelled else label, *stem, data)
-                if write:
-                    write(_as_csv([place, *others]))
+        for cell in _cells(root, shards, columns, tree, on_packed):
+            place = samples.add(cell.split, cell.label, *cell.stem, cell.data)
+            if write:
+                write(_as_csv([place, *cell.others]))
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+def find_pictures(
+    root: File, shards: Sequence[str], tree: Teller, on_packed: Callable[[int], None] = lambda packed_bytes: None
+) -> Iterator[tuple[Cell, str, str]]:
+    """Yield each picture of all shards, its path as `unpack_parquet` gives it, and the column of its bytes.
+
+    Args:
+        root, shards, on_packed: as of `unpack_parquet`.
+        tree: is told what is read, for messages.
+
+    Raises:
+        ThawError: as `unpack_parquet`.
+    """
+    columns = _same_columns(root, shards, "", tree)
+    places = Places(tree.refuse, columns.names or names_beside(root))
+    for cell in _cells(root, shards, columns, tree, on_packed):
+        suffix = picture_suffix(bytes(cell.data[:HEAD_BYTES]))
+        yield cell, places.find(cell.split, cell.label, *cell.stem, suffix), columns.bytes_column
 
 
-def _same_columns(root: Path, shards: Sequence[str], label_column: str, tree: Tree) -> Columns:
+def _cells(
+    root: File, shards: Sequence[str], columns: Columns, tree: Teller, on_packed: Callable[[int], None]
+) -> Iterator[Cell]:
+    splits = split_names(shards, root)
+    unlabelled = _splits_without_labels(root, shards, splits, columns)
+    for shard, split in zip(shards, splits, strict=True):
+        tree.archive = path = root / shard
+        for row, (stem, label, data, others) in enumerate(_rows(path, columns, tree, on_packed)):
+            yield Cell(shard, row, split, None if split in unlabelled else label, stem, data, others)
+
+
+def _open(path: File) -> pq.ParquetFile:
+    return pq.ParquetFile(path if isinstance(path, Path) else path.open(), pre_buffer=False, buffer_size=_BUFFER_BYTES)
+
+
+def _same_columns(root: File, shards: Sequence[str], label_column: str, tree: Teller) -> Columns:
     first = None
     for shard in shards:
         tree.archive, tree.member = root / shard, "its columns"
@@ -98,7 +150,7 @@ def _same_columns(root: Path, shards: Sequence[str], label_column: str, tree: Tr
     return first
 
 
-def _find_columns(file: pq.ParquetFile, path: Path, label_column: str) -> Columns:
+def _find_columns(file: pq.ParquetFile, path: File, label_column: str) -> Columns:
     schema = file.schema_arrow
     features = _features(schema)
     image = _one_of(
@@ -128,7 +180,9 @@ def _find_columns(file: pq.ParquetFile, path: Path, label_column: str) -> Column
         for field in schema
         if field.name not in (image, label, "path") and _is_simple(_value_type(field.type))
     ]
-    return Columns(image, label, tuple(features.get(label, {}).get("names") or ()), tuple(others))
+    kind = schema.field(image).type
+    bytes_column = f"{image}.bytes" if pa.types.is_struct(kind) else image
+    return Columns(image, bytes_column, label, tuple(features.get(label, {}).get("names") or ()), tuple(others))
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
@@ -151,7 +205,7 @@ def _is_picture(field: pa.Field, features: dict[str, Any], file: pq.ParquetFile)
     return first is not None and picture_suffix(first[:HEAD_BYTES]) != ""
 
 
-def _one_of(found: Sequence[str], usual: Sequence[str], path: Path, what: str, names: Sequence[str]) -> str:
+def _one_of(found: Sequence[str], usual: Sequence[str], path: File, what: str, names: Sequence[str]) -> str:
     """The one column of a kind: the only one, or the one with the usual name."""
     best = list(found) if len(found) == 1 else [name for name in usual if name in found][:1]
     if best:
@@ -172,7 +226,7 @@ def _one_of(found: Sequence[str], usual: Sequence[str], path: Path, what: str, n
 
 
 def _splits_without_labels(
-    root: Path, shards: Sequence[str], splits: Sequence[str], columns: Columns
+    root: File, shards: Sequence[str], splits: Sequence[str], columns: Columns
 ) -> set[str]:
     """Splits of which no image has a label (null, or -1 for a named class).
 
@@ -208,10 +262,10 @@ def _count_missing(labels: pa.Array) -> int:
 
 
 def _rows(
-    path: Path, columns: Columns, tree: Tree, on_packed: Callable[[int], None]
+    path: File, columns: Columns, tree: Teller, on_packed: Callable[[int], None]
 ) -> Iterator[tuple[tuple[str, str], str | int | None, memoryview, list[str]]]:
     """Yield of each row (name without suffix, what tells it from others), label, picture, and its other columns as text."""
-    packed, number = path.stat().st_size, 0
+    packed, number = path.stat().st_size if isinstance(path, Path) else path.size, 0
     with _open(path) as file:
         rows = file.metadata.num_rows
         wanted = [columns.image, columns.label, *columns.others]

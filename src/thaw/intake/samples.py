@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from thaw.errors import ThawError
@@ -33,7 +33,7 @@ def split_of(shard: str) -> str:
     return ""
 
 
-def split_names(shards: Sequence[str], archive: Path | str) -> list[str]:
+def split_names(shards: Sequence[str], archive: File | str) -> list[str]:
     """The split of each shard; none, where all are of one that is not `train`.
 
     Raises:

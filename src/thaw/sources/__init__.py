@@ -7,10 +7,12 @@ mapped, never loaded.
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from thaw.sources.index import FILE, Index, Row, open_index
+from thaw.sources.object_file import open_object
 from thaw.sources.reading import read
-from thaw.sources.stores import UPDATE, StoreError
+from thaw.sources.stores import UPDATE, Object, StoreError
 
 __all__ = [
     "FILE", "READERS", "UPDATE", "File", "Index", "Row", "StoreError", "StoredPath", "is_indexed", "located", "open_index"
@@ -48,7 +50,10 @@ class StoredPath:
         return StoredPath(self.root, f"{self.path}/{name}".lstrip("/"))
 
     def __str__(self) -> str:
-        return str(self.root / self.path)
+        index = open_index(self.root)
+        row = index.find(self.path)
+        inside = f": {self.path}" if row and row.object != self.path else ""
+        return f"{index.url}/{row.object if row else self.path}{inside}"
 
     def with_name(self, name: str) -> "StoredPath":
         return StoredPath(self.root, PurePosixPath(self.path).with_name(name).as_posix())
@@ -74,6 +79,12 @@ class StoredPath:
             StoreError: the store does not give what the index has booked.
         """
         return read(open_index(self.root), self._row(), most_bytes)
+
+    def open(self) -> BinaryIO:
+        """The file, to be read in part; one that is an object of its own."""
+        row = self._row()
+        held = Object(open_index(self.root).address(row), row.etag, row.version)
+        return open_object(held, row.size)
 
     def _row(self) -> Row:
         row = open_index(self.root).find(self.path)

@@ -22,6 +22,7 @@ _SCHEMA = pa.schema(
         ("size", pa.int64()),
         ("etag", _TEXT),
         ("version", _TEXT),
+        ("column", _TEXT),
     ]
 )
 _URL, _FORMAT = b"thaw.url", b"thaw.format"
@@ -43,6 +44,8 @@ class Row(NamedTuple):
     """The object's, as the store tells it: it changes when the bytes do."""
     version: str
     """The object's version, where the store keeps versions; else empty."""
+    column: str = ""
+    """Of a Parquet: the column that holds the bytes, and `offset` is the row; else empty."""
 
     def mark(self) -> int:
         """A number that changes when the bytes may have changed."""

@@ -80,6 +80,19 @@ def _get(held: Object, start: int, size: int) -> bytes:
     return bytes(files.cat_file(address, start=start, end=start + size))
 
 
+def size_of(held: Object) -> int:
+    """In bytes.
+
+    Raises:
+        StoreError: as `read_range`.
+    """
+    return int(attempt(lambda: file_system(held.address).info(held.address, **_version(held)), held.address)["size"])
+
+
+def _version(held: Object) -> dict[str, str]:
+    return {"version_id": held.version} if held.version else {}
+
+
 async def _get_s3(files: Any, held: Object, wanted: str) -> bytes:
     bucket, key = split(held.address)
     same = {"VersionId": held.version} if held.version else {"IfMatch": f'"{held.etag}"'}
