@@ -9,13 +9,18 @@ from thaw.signatures import HEAD_BYTES, shows_picture
 from thaw.sources import File, StoredPath
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """The pictures below `folder`, by path; hidden and leftover folders are not entered, links to folders are not followed."""
+def pictures_below(folder: File) -> list[File]:
+    """The pictures below `folder`, by path; hidden and leftover folders are not entered, links to folders are not followed.
+
+    Of a folder in a store names alone tell what is a picture.
+    """
+    if isinstance(folder, StoredPath):
+        return [file for file in folder.files() if is_image_name(file.name) and not any(map(_is_leftover, file.parts))]
     found = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not _is_leftover(name)]
         found += [path for name in files if is_picture(path := Path(parent, name))]
-    return sorted(found)
+    return list[File](sorted(found))
 
 
 def is_picture(path: Path) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import keras
 
     from thaw.explain.sheets import InputImage
+    from thaw.sources import File
 
 _METHODS = ("grad_cam", "grad_cam++", "occlusion", "activations", "filters")
 
@@ -27,7 +28,7 @@ def explain(
             metavar="RUN_OR_MODEL", help="An MLflow run, or a model's folder.", autocompletion=complete_run
         ),
     ],
-    files: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Images.")],
+    named: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="Images.")],
     out_dir: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the pictures go.")],
     methods: Annotated[
         str, typer.Option(help="Some of grad_cam, grad_cam++, occlusion, activations, filters.")
@@ -46,7 +47,9 @@ def explain(
       thaw explain models/evaluated cell.png --out explained --class functional
       thaw explain models/evaluated cell.png --out explained --methods filters --layers block5_project_conv
     """
-    wanted = _parse_methods(methods)
+    from thaw.sources import typed
+
+    wanted, files = _parse_methods(methods), list(map(typed, named))
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise ThawError(f"{missing[0]}: no such file", "Name images that are there.")
@@ -111,7 +114,7 @@ def _class_index(classes: Sequence[str], name: str) -> int:
 class _Images:
     """The images, read when they are looked at, so that memory holds one of them."""
 
-    def __init__(self, files: Sequence[Path], config: dict[str, Any]) -> None:
+    def __init__(self, files: "Sequence[File]", config: dict[str, Any]) -> None:
         self.files, self.config = files, config
         # A folder an image: its place in the list keeps files of one name apart.
         self.folders = [f"{number:03}-{file.stem}" for number, file in enumerate(files, 1)]

@@ -16,6 +16,7 @@ from thaw.errors import ThawError
 from thaw.project import find_root, home_dir, scratch_dir
 
 if TYPE_CHECKING:
+    from thaw.sources import File
     from thaw.stages.evaluate import Classifier
     from thaw.tracking.store import Store
 
@@ -59,10 +60,11 @@ def predict(
         raise typer.Exit(1)
 
 
-def _files(sources: list[Path]) -> Iterator[Path]:
+def _files(sources: list[Path]) -> "Iterator[File]":
     from thaw.pictures import pictures_below
+    from thaw.sources import typed
 
-    for source in sources:
+    for source in map(typed, sources):
         found = pictures_below(source) if source.is_dir() else [source]
         if not found:
             raise ThawError(
@@ -140,7 +142,7 @@ def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
     return target_dir
 
 
-def _predict(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]]:
+def _predict(classifier: "Classifier", files: "list[File]") -> list[dict[str, Any]]:
     from thaw.decision import predict_labels
     from thaw.layout import printable
 

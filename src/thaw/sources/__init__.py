@@ -15,7 +15,8 @@ from thaw.sources.reading import read
 from thaw.sources.stores import UPDATE, Object, StoreError
 
 __all__ = [
-    "FILE", "READERS", "UPDATE", "File", "Index", "Row", "StoreError", "StoredPath", "is_indexed", "located", "open_index"
+    "FILE", "READERS", "UPDATE", "File", "Index", "Row", "StoreError", "StoredPath", "is_indexed", "located",
+    "open_index", "typed",
 ]  # fmt: skip
 
 READERS = 16
@@ -36,6 +37,14 @@ class StoredPath:
     @property
     def name(self) -> str:
         return PurePosixPath(self.path).name
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return PurePosixPath(self.path).parts
+
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.path).stem
 
     @property
     def suffix(self) -> str:
@@ -71,6 +80,10 @@ class StoredPath:
         """What lies in the folder, by name."""
         return (self / name for name in open_index(self.root).children(self.path))
 
+    def files(self) -> Iterator["StoredPath"]:
+        """All files below the folder, by path."""
+        return (StoredPath(self.root, path) for path in open_index(self.root).below(self.path))
+
     def read_bytes(self, most_bytes: int = -1) -> bytes:
         """Its bytes, at most `most_bytes` from the begin where that is not negative.
 
@@ -99,6 +112,13 @@ File = Path | StoredPath
 def is_indexed(root: Path) -> bool:
     """Whether the images of a data folder lie elsewhere."""
     return (root / FILE).is_file()
+
+
+def typed(path: Path) -> File:
+    """What a path names that somebody typed: in an indexed folder a file or folder of the index."""
+    root = next((root for root in (path, *path.parents) if is_indexed(root)), None)
+    relative = path.relative_to(root).as_posix() if root else ""
+    return StoredPath(root, "" if relative == "." else relative) if root else path
 
 
 def located(root: Path, path: str = "") -> File:

@@ -103,6 +103,14 @@ class Index(Sequence[Row]):
             at = self._from(f"{prefix}{name}0") if slash else at + 1  # "0" is what follows "/"
         return iter(sorted(names))
 
+    def below(self, folder: str) -> Iterator[str]:
+        """The paths of the files below a folder (empty: the uppermost), in order."""
+        prefix = f"{folder}/" if folder else ""
+        at = self._from(prefix)
+        while at < len(self) and (path := self._path(at)).startswith(prefix):
+            yield path
+            at += 1
+
     def is_folder(self, path: str) -> bool:
         """Whether files lie below `path` (empty: the uppermost folder)."""
         prefix = f"{path}/" if path else ""

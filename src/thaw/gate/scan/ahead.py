@@ -4,13 +4,14 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from thaw import sources
 from thaw.gate.scan.links import may_lead_to
 from thaw.gate.scan.walking import Entry
+from thaw.sources.reading import read_run, runs
 
 _MOST_BYTES = 1 << 26
 """Of files that were read and not asked for yet; one larger file may be among them."""
@@ -24,21 +25,37 @@ def read_ahead(root: Path, entries: Sequence[Entry], most_bytes: int) -> Iterato
     if not sources.is_indexed(root):
         yield from ((entry, partial(read_inside, root, entry.path)) for entry in entries)
         return
-    waiting: deque[tuple[Entry, Reading]] = deque()
-    held, at = 0, 0
+    index = sources.open_index(root)
+    by_path = {entry.path: entry for entry in entries}
+    rows = (row for entry in entries if (row := index.find(entry.path)))
+    waiting: deque[tuple[list[sources.Row], Callable[[int], bytes]]] = deque()
+    held = 0
     with ThreadPoolExecutor(sources.READERS) as pool:
-        while at < len(entries) or waiting:
-            while at < len(entries) and len(waiting) < 2 * sources.READERS and held < _MOST_BYTES:
-                entry = entries[at]
-                reading: Reading = partial(read_inside, root, entry.path)
-                if entry.size <= most_bytes:
-                    future: Future[bytes] = pool.submit(reading)
-                    reading, held = future.result, held + entry.size
-                waiting.append((entry, reading))
-                at += 1
-            entry, reading = waiting.popleft()
-            held -= entry.size if entry.size <= most_bytes else 0
-            yield entry, reading
+        for run in runs(rows):
+            waiting.append((run, _begin(pool, index, run, most_bytes)))
+            held += _held_bytes(run, most_bytes)
+            while held > _MOST_BYTES or len(waiting) > 2 * sources.READERS:
+                done, give = waiting.popleft()
+                held -= _held_bytes(done, most_bytes)
+                yield from ((by_path[row.path], partial(give, at)) for at, row in enumerate(done))
+        for done, give in waiting:
+            yield from ((by_path[row.path], partial(give, at)) for at, row in enumerate(done))
+
+
+def _begin(
+    pool: ThreadPoolExecutor, index: sources.Index, run: list[sources.Row], most_bytes: int
+) -> Callable[[int], bytes]:
+    """Begin to read rows; gives the bytes of each by its place among them."""
+    if not _held_bytes(run, most_bytes):
+        return lambda at: read_run(index, run)[at]
+    future = pool.submit(read_run, index, run)
+    return lambda at: future.result()[at]
+
+
+def _held_bytes(run: list[sources.Row], most_bytes: int) -> int:
+    """What is held of rows that are read ahead: nothing of one that is larger than `most_bytes`."""
+    size = sum(row.size for row in run)
+    return size if len(run) > 1 or size <= most_bytes else 0
 
 
 def read_inside(root: Path, path: str, most_bytes: int = -1) -> bytes:
