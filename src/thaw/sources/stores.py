@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 from thaw.errors import ThawError
 
@@ -60,7 +59,7 @@ def read_range(held: Object, start: int, size: int) -> bytes:
     """
     if size == 0:
         return b""
-    data = attempt(lambda: _get(held, start, size), held.address)
+    data = attempt(lambda: _get(held, start, size), held.address, _PATIENCE_SECONDS)
     if len(data) != size:
         raise _too_short(held.address)
     return data
@@ -86,7 +85,10 @@ def size_of(held: Object) -> int:
     Raises:
         StoreError: as `read_range`.
     """
-    return int(attempt(lambda: file_system(held.address).info(held.address, **_version(held)), held.address)["size"])
+    info = attempt(
+        lambda: file_system(held.address).info(held.address, **_version(held)), held.address, _PATIENCE_SECONDS
+    )
+    return int(info["size"])
 
 
 def _version(held: Object) -> dict[str, str]:
@@ -137,7 +139,8 @@ def check_address(address: str) -> None:
     if scheme(address) not in PROTOCOLS:
         known = ", ".join(f"{name}://" for name in PROTOCOLS)
         raise ThawError(f"{scheme(address)}://: no store that is read here", f"Begin the address with one of {known}.")
-    if "@" in urlsplit(address).netloc and scheme(address) != "abfs":
+    host = address.partition("://")[2].partition("/")[0]  # of key:secret@bucket with a / in the secret its begin
+    if (":" in host and not host.startswith("arn:")) or ("@" in host and scheme(address) != "abfs"):
         raise ThawError("the address holds credentials, and would be kept in the index", f"Leave them out. {_CREDENTIALS}")
     if scheme(address) != "file" and not split(address)[0]:
         raise ThawError(f"{address}: names no bucket", f"Write {scheme(address)}://BUCKET/FOLDER.")
@@ -171,7 +174,7 @@ _outages: dict[str, tuple[float, StoreError]] = {}
 """Which store did not answer, until when it is not asked again, and what to say until then."""
 
 
-def attempt(call: Callable[[], T], address: str, patience_seconds: float = _PATIENCE_SECONDS) -> T:
+def attempt(call: Callable[[], T], address: str, patience_seconds: float) -> T:
     """What `call` gives; it is called again, after longer and longer pauses, while the store is away or busy.
 
     Raises:
