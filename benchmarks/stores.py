@@ -9,6 +9,7 @@ this machine, which is slower than a real store and without its latency.
 import argparse
 import io
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import psutil
 from PIL import Image
 
@@ -29,24 +29,27 @@ PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "rocket", "coins", "m
 
 
 def photographs() -> list[Image.Image]:
-    """Those that come with scikit-image."""
+    """Those that come with scikit-image, at three sizes each."""
     from skimage import data
 
-    return [Image.fromarray(getattr(data, name)()).convert("RGB") for name in PHOTOGRAPHS]
+    whole = [Image.fromarray(getattr(data, name)()).convert("RGB") for name in PHOTOGRAPHS]
+    return [picture.resize((size, size), Image.Resampling.BOX) for picture in whole for size in (128, 224, 320)]
 
 
 def draw(number: int, sources: list[Image.Image]) -> bytes:
-    """A part of a photograph, turned, lit and coloured otherwise; one in a hundred is the one before it, saved anew."""
+    """Parts of two photographs, blended, turned and lit otherwise; one in a hundred is the one before it, saved anew."""
     seed = number - 1 if number % 100 == 99 else number
-    rng = np.random.default_rng(seed)
-    source = sources[seed % len(sources)]
-    side = int(rng.integers(100, min(source.size)))
-    left, top = (int(rng.integers(0, length - side + 1)) for length in source.size)
-    picture = source.crop((left, top, left + side, top + side)).resize((SIDE, SIDE), Image.Resampling.BOX)
-    picture = picture.transpose(Image.Transpose(int(rng.integers(0, 7))))
-    levels = np.asarray(picture, np.float32) * rng.uniform(0.5, 1.3, 3) + rng.uniform(-30, 30)
+    rng = random.Random(seed)
+    parts = []
+    for _ in range(2):
+        source = rng.choice(sources)
+        left, top = (rng.randrange(length - SIDE) for length in source.size)
+        part = source.crop((left, top, left + SIDE, top + SIDE))
+        parts.append(part.transpose(Image.Transpose(rng.randrange(7))))
+    light, shift = rng.uniform(0.7, 1.3), rng.uniform(-20, 20)
+    picture = Image.blend(parts[0], parts[1], rng.uniform(0.2, 0.5)).point([light * level + shift for level in range(256)] * 3)
     file = io.BytesIO()
-    Image.fromarray(levels.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90 if seed == number else 70)
+    picture.save(file, "JPEG", quality=90 if seed == number else 70)
     return file.getvalue()
 
 

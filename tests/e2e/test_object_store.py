@@ -49,6 +49,8 @@ def store(environment: dict[str, str]) -> Any:
     return store
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_bucket_is_booked_judged_trained_on_and_taken_up_anew(
     environment: dict[str, str], store: Any, tmp_path: Path
 ) -> None:
@@ -86,6 +88,8 @@ def test_a_bucket_is_booked_judged_trained_on_and_taken_up_anew(
     outcomes = project.outcomes(project.runs(**environment)[0])
     again = {stage for stage, outcome in outcomes.items() if outcome == "ran"}
     assert {"validate", "evaluate", "report"} <= again and not {"extract", "train_frozen", "fine_tune"} & again
+    said = project.thaw("predict", "data/raw/dark", "--json", **environment)
+    assert len(json.loads(said.stdout)) == 40 and SECRET not in said.stdout + said.stderr
     written = [path for path in project.root.rglob("*") if path.is_file()]
     leaks = [path for path in written for secret in (SECRET, KEY_ID) if secret.encode() in path.read_bytes()]
     assert leaks == []
