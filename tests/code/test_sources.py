@@ -3,8 +3,10 @@
 import contextlib
 import os
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,6 +223,44 @@ def test_a_store_that_goes_away_in_a_scan_is_one_error_and_a_later_scan_reads_wh
     forget()
     found = inspect(booked, tmp_path / "scratch")
     assert found.summary()["totals"]["images"] == 24 and not [row for row in found.found if row.check == "unreadable"]
+
+
+def test_a_store_that_stumbles_is_asked_again(
+    booked: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, port = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://").split(":")
+    with stumbling(host, int(port), falls=3) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        forget()
+        assert located(booked, "train/cat/2 %.png").read_bytes() == (store.folder / "train/cat/2 %.png").read_bytes()
+    forget()
+
+
+@contextlib.contextmanager
+def stumbling(host: str, port: int, falls: int) -> Iterator[str]:
+    """A way to a server that hangs up on the first callers, and answers the next that it is busy."""
+    busy = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 57\r\n\r\n<Error><Code>SlowDown</Code><Message>-</Message></Error> "
+    calls: list[int] = []
+
+    class Way(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            calls.append(len(calls))
+            if calls[-1] < falls - 1:
+                return
+            asked = self.request.recv(65536)
+            if calls[-1] < falls:
+                self.request.sendall(busy)
+                return
+            with socket.create_connection((host, port)) as server:
+                server.sendall(asked.replace(b"keep-alive", b"close"))
+                while data := server.recv(65536):
+                    self.request.sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Way) as way:
+        threading.Thread(target=way.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{way.server_address[1]}"
+        way.shutdown()
+    assert len(calls) == falls + 1
 
 
 def test_without_the_package_of_a_store_the_error_says_what_to_install(booked: Path) -> None:

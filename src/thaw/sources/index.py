@@ -121,10 +121,6 @@ class Index(Sequence[Row]):
         """Of the object that holds a row's bytes, for those who look for it in the store."""
         return f"{self.url}/{row.object}"
 
-    def same_as(self, url: str, rows: Sequence[Row]) -> bool:
-        """Whether it says the same."""
-        return self.url == url and len(self) == len(rows) and all(a == b for a, b in zip(self, rows, strict=True))
-
     def _path(self, at: int) -> str:
         return str(self._paths[at].as_py())
 

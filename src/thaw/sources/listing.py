@@ -25,7 +25,7 @@ def list_objects(address: str, on_objects: Callable[[int], None] = lambda count:
     """
     check_address(address)
     rows: list[Row] = []
-    for page in _pages_of_s3(address) if scheme(address) == "s3" else [_all_of(address)]:
+    for page in _pages(address):
         rows += [row for row in page if not (row.path.endswith("/") and row.size == 0)]
         on_objects(len(rows))
     if not rows:
@@ -50,13 +50,20 @@ def find_changes(index: Index) -> dict[str, str]:
     Raises:
         ThawError: the store cannot be listed.
     """
-    now = {row.object: row.etag for row in list_objects(index.url)}
-    found = {}
-    for row in index:
-        if not row.version and now.get(row.object) != row.etag:
-            fate = "changed in the store" if row.object in now else "is not in the store any more"
-            found[row.object] = f"{index.address(row)} {fate} since it was booked"
-    return found
+    booked = {row.object: row.etag for row in index if not row.version}
+    changed = set()
+    for page in _pages(index.url) if booked else ():
+        for row in page:
+            if booked.get(row.object) == row.etag:
+                del booked[row.object]
+            elif row.object in booked:
+                changed.add(row.object)
+    fates = {name: "changed in the store" if name in changed else "is not in the store any more" for name in booked}
+    return {name: f"{index.url}/{name} {fate} since it was booked" for name, fate in fates.items()}
+
+
+def _pages(address: str) -> Iterator[list[Row]]:
+    return _pages_of_s3(address) if scheme(address) == "s3" else iter([_all_of(address)])
 
 
 def _pages_of_s3(address: str) -> Iterator[list[Row]]:
