@@ -70,6 +70,10 @@ def test_what_was_packed_is_read_as_the_folder_was_and_packs_to_the_same_bytes(p
     files = {path.relative_to(pets).as_posix(): path.read_bytes() for path in pets.rglob("*") if path.is_file()}
     root = booked(tmp_path / "out", tmp_path / "raw")
     assert contents(root) == files
+    (tmp_path / "third").mkdir()
+    assert pack(root, tmp_path / "third" / "out", 20_000, lambda done, total: None) == names
+    for name in names:
+        assert (tmp_path / "third" / "out" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
     made = []
     for name, folder in (("folder", pets), ("shards", root)):
         inspection = inspect_folder(ValidateParams(), folder, tmp_path / name, workers=1)

@@ -89,6 +89,8 @@ def test_the_gate_and_augment_make_of_a_bucket_what_they_make_of_its_files(
         write_manifest(tmp_path / name / "manifest.parquet", inspection)
         write_views(AugmentParams(image_size=16, views=2), 1, root, inspection.rows.paths, [], 3, tmp_path / name / "views")
         summary = inspection.summary()
+        for found in summary["findings"]:
+            found.pop("cure")  # which says where to mend it
         assert summary["totals"]["images"] == 25 and inspection.metadata.columns == ["group"]
         views = {path.name: path.read_bytes() for path in (tmp_path / name / "views").iterdir()}
         made.append((summary, (tmp_path / name / "manifest.parquet").read_bytes(), views))
@@ -107,6 +109,7 @@ def test_a_hidden_key_blocks_and_is_named(store: Store, tmp_path: Path) -> None:
     hidden = next(row for row in found if row.check == "hidden")
     assert hidden.severity == "block" and hidden.path == "train/cat/.ipynb_checkpoints/"
     assert "2-checkpoint.png" in hidden.reason
+    assert hidden.cure == "Move or delete it in s3://lab/cells yourself, then run `thaw data update`."
 
 
 def test_an_object_that_changed_or_vanished_is_named_by_those_who_list_and_those_who_read(
@@ -364,7 +367,7 @@ def test_shards_in_a_bucket_are_read_by_ranges_of_many_images(store: Store, tmp_
     for name, folder in (("files", store.folder), ("shards", root)):
         inspection = inspect(folder, tmp_path / name)
         write_manifest(tmp_path / name / "manifest.parquet", inspection)
-        made.append((inspection.summary(), (tmp_path / name / "manifest.parquet").read_bytes()))
+        made.append((inspection.summary()["totals"], (tmp_path / name / "manifest.parquet").read_bytes()))
     assert made[0] == made[1]
     rows = list(open_index(root))
     assert len(list(runs(rows))) == len(names) > 2

@@ -42,6 +42,8 @@ class Findings:
     """The command that cleans the folder."""
     folder: str = "data/raw"
     """The folder as one types it."""
+    store: str = ""
+    """Where its images lie, if not in it: nothing is cleaned there."""
     rows: list[Finding] = field(default_factory=list)
     verdicts: dict[str, tuple[str, str]] = field(default_factory=dict)
     """path -> (check, reason) of each image that may not train."""
@@ -69,7 +71,10 @@ class Findings:
         if warn_only and severity != "off":
             severity = "warn"
         if severity != "off":
-            own = (cure or CHECKS[check].cure).replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
+            text = cure or CHECKS[check].cure
+            if self.store and CLEAN in text:
+                text = f"Move or delete it in {self.store} yourself, then run `thaw data update`."
+            own = text.replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
             own = own.replace(FOLDER, quote(self.folder))
             self.rows.append(Finding(path, check, severity, value, threshold, reason, own))
         if is_image:

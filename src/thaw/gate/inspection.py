@@ -25,6 +25,7 @@ from thaw.gate.scan.image import Bounds
 from thaw.gate.scan.scanning import AWAY
 from thaw.gate.scan.survey import Survey
 from thaw.params.gate import LimitParams, ValidateParams
+from thaw.sources import is_indexed, open_index
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def inspect_folder(
     Raises:
         ThawError: `root` is no folder that can be listed, or its images lie in a store that does not give them.
     """
-    findings = Findings(params.severity, clean, folder)
+    findings = Findings(params.severity, clean, folder, open_index(root).url if is_indexed(root) else "")
     skip_pandas()
     reference = read_reference(reference_path) if reference_path else None
     survey = _survey(root, findings)
