@@ -281,6 +281,15 @@ except Exception as error:
     assert "ThawError s3://: the package" in done.stdout and "pip install 'thaw[s3]'" in done.stdout
 
 
+@pytest.mark.parametrize("key", ["a/../b.jpg", "a//b.jpg", "/b.jpg", "./b.jpg", "a/b.jpg/"])
+def test_a_key_that_is_no_path_is_refused_by_its_name(key: str, store: Store) -> None:
+    store.client.create_bucket(Bucket="odd")
+    store.client.put_object(Bucket="odd", Key=f"cells/{key}", Body=b"1")
+    with pytest.raises(ThawError, match=f"s3://odd/cells/{key}: a key that is no path"):
+        list_objects("s3://odd/cells")
+    store.client.delete_object(Bucket="odd", Key=f"cells/{key}")
+
+
 def test_a_folder_behind_an_address_is_read_where_it_is(store: Store, tmp_path: Path) -> None:
     write_index(tmp_path / "raw", f"file://{store.folder}", list_objects(f"file://{store.folder}"))
     path = "train/dog é/3 %.png"
@@ -337,6 +346,8 @@ def test_the_commands_book_a_bucket_and_take_up_what_changed(
     assert "there is no bucket 'nowhere'" in error and "The project is as it was" in error
     assert not list((project / "data").iterdir())
 
+    assert cli.app(["validate", "s3://live/cells"], standalone_mode=False) == 2
+    assert "Blocked s3://live/cells: " in (said := capsys.readouterr().out) and ".ipynb_checkpoints/" in said
     assert call("data", "add", "s3://live/cells/", cwd=project) == ""
     assert [path.name for path in (project / "data" / "raw").iterdir()] == [FILE]
     booked = (project / "data" / "raw.dvc").read_bytes()

@@ -41,7 +41,12 @@ ParamsFile = Annotated[
 
 @app.command()
 def validate(
-    folder: Folder,
+    named: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER", help="Images as <class>/* or {train,test}/<class>/*, or s3://BUCKET/FOLDER.", show_default=False
+        ),
+    ],
     as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option(help="Write a page to look at.", show_default=False)] = None,
     manifest: Annotated[
@@ -65,17 +70,20 @@ def validate(
 
       thaw validate photos --html gate.html
 
+      thaw validate s3://bucket/photos
+
       thaw validate photos --reference last/manifest.parquet --strict --json
     """
     from thaw.cli.layouts import has_to_be_taken_in, look
 
+    folder = Path(named)
     settings = _settings(params, reference)
-    reading = look(folder)
+    reading = None if "://" in named else look(folder)
     if has_to_be_taken_in(reading):
         _print_layout(reading, folder, as_json)
         raise typer.Exit(2)
-    with _scratch(folder) as scratch_dir:
-        inspection = _inspect(settings, folder, scratch_dir, quiet)
+    with _scratch(folder) as scratch_dir, _root_of(named) as root:
+        inspection = _inspect(settings, root, scratch_dir, quiet, named)
         manifest_path = manifest or scratch_dir / "manifest.parquet"
         if manifest or settings.suite_path:
             _write_manifest(manifest_path, inspection)
@@ -92,7 +100,7 @@ def validate(
     if as_json:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
-        _print_summary(folder, summary, html)
+        _print_summary(named, summary, html)
         _print_layout(reading, folder)
     if isinstance(reading, ThawError) and summary["status"] != "block":
         raise reading
@@ -197,6 +205,21 @@ def _settings(params_path: Path | None, reference: Path | None) -> _Settings:
 
 
 @contextmanager
+def _root_of(named: str) -> Iterator[Path]:
+    """The folder itself; of an address a temporary one with the index of what lies there."""
+    if "://" not in named:
+        yield Path(named)
+        return
+    from thaw.intake.in_place import list_images
+    from thaw.sources.index import write_index
+
+    address = named.rstrip("/")
+    with tempfile.TemporaryDirectory() as folder:
+        write_index(Path(folder), address, list_images(address))
+        yield Path(folder)
+
+
+@contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
     """A place of this folder's own in the user's cache, or a temporary one where there is no such place."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -214,14 +237,17 @@ def _scratch(folder: Path) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _inspect(settings: _Settings, folder: Path, scratch_dir: Path, quiet: bool) -> "Inspection":
+def _inspect(
+    settings: _Settings, folder: Path, scratch_dir: Path, quiet: bool, called: str = ""
+) -> "Inspection":
     from thaw.cleaning import clean_command
     from thaw.gate.inspection import inspect_folder
 
     command = clean_command(folder) + settings.options
     with _progress(quiet) as report:
+        reference, workers = settings.reference_path, settings.workers
         return inspect_folder(
-            settings.params, folder, scratch_dir, report, settings.reference_path, settings.workers, command, str(folder)
+            settings.params, folder, scratch_dir, report, reference, workers, command, called or str(folder)
         )
 
 
@@ -261,7 +287,7 @@ def _write_manifest(path: Path, inspection: "Inspection") -> None:
     write_manifest(path, inspection)
 
 
-def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> None:
+def _print_summary(folder: str, summary: dict[str, Any], html: Path | None) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -273,7 +299,7 @@ def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> 
     status, totals = summary["status"], summary["totals"]
     color = _COLORS[status]
     console.print(
-        f"[bold {color}]{_VERDICTS[status]}[/] {escape(str(folder))}: {totals['images']:,} images, "
+        f"[bold {color}]{_VERDICTS[status]}[/] {escape(folder)}: {totals['images']:,} images, "
         f"{totals['fit']:,} fit to use",
         highlight=False,
     )

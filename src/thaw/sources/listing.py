@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from thaw.errors import ThawError
+from thaw.layout import is_utf8, printable
 from thaw.sources.index import Index, Row
 from thaw.sources.stores import attempt, check_address, etag_of, file_system, scheme, split
 
@@ -32,14 +33,14 @@ def list_objects(address: str, on_objects: Callable[[int], None] = lambda count:
         raise ThawError(f"{address}: holds no object", "Look at the address: it names the folder that holds the classes.")
     for row in rows:
         if not is_path(row.path):
-            raise ThawError(f"{address}/{row.path}: a key that is no path of a file", "Give the object another key.")
+            raise ThawError(f"{address}/{printable(row.path)}: a key that is no path of a file", "Give the object another key.")
     return sorted(rows)
 
 
 def is_path(key: str) -> bool:
     """Whether a key names a file below a folder, and in one way alone."""
     path = PurePosixPath(key)
-    return bool(key) and key == path.as_posix() and not {"..", "/", "."} & set(path.parts)
+    return bool(key) and is_utf8(key) and key == path.as_posix() and not {"..", "/", "."} & set(path.parts)
 
 
 def find_changes(index: Index) -> dict[str, str]:
