@@ -123,7 +123,7 @@ def index(address: str, root: Path) -> float:
     from thaw.intake.in_place import list_images
     from thaw.sources.index import write_index
 
-    return timed(lambda: write_index(root, address, list_images(address)))
+    return timed(lambda: write_index(root, address, *list_images(address)))
 
 
 def row(what: str, count: int, index_seconds: float, watch: Watch, found: dict[str, int], size: int) -> str:

@@ -34,7 +34,7 @@ def tar(path: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def booked(shards: Path, root: Path) -> Path:
-    write_index(root, f"file://{shards}", list_images(f"file://{shards}"))
+    write_index(root, f"file://{shards}", *list_images(f"file://{shards}"))
     return root
 
 
@@ -109,11 +109,12 @@ def test_a_parquet_holds_in_place_what_unpacking_gives(form: str, tmp_path: Path
         ]  # fmt: skip
         parquet(
             shards / "data" / f"{split}-00000-of-00001.parquet",
-            {"image": column, "label": [number % 2 for number in numbers]},
+            {"image": column, "label": [number % 2 for number in numbers], "site": [f"s, {number}" for number in numbers]},
             {b"huggingface": json.dumps({"info": {"features": described}}).encode()},
         )
     expected = unpacked(shards, tmp_path / "unpacked")
-    assert len(expected) == 30 and any(path.startswith("train/cat/") for path in expected)
+    assert len(expected) == 31 and any(path.startswith("train/cat/") for path in expected)
+    assert b'"s, 101"' in expected["metadata.csv"]
     root = booked(shards, tmp_path / "raw")
     assert contents(root) == expected
     assert [row.size for row in open_index(root)] == [len(expected[row.path]) for row in open_index(root)]

@@ -373,7 +373,7 @@ def test_shards_in_a_bucket_are_read_by_ranges_of_many_images(store: Store, tmp_
     for name in names:
         store.client.upload_file(str(tmp_path / "out" / name), "lab", f"shards/{name}")
     root = tmp_path / "raw"
-    write_index(root, "s3://lab/shards", list_images("s3://lab/shards"))
+    write_index(root, "s3://lab/shards", *list_images("s3://lab/shards"))
     made = []
     for name, folder in (("files", store.folder), ("shards", root)):
         inspection = inspect(folder, tmp_path / name)

@@ -14,6 +14,7 @@ from thaw.project import find_root
 from thaw.trees import taking_place, unchanged_on_failure
 
 if TYPE_CHECKING:
+    from thaw.intake.in_place import Contents
     from thaw.sources import Row
 
 
@@ -23,7 +24,7 @@ def add_stored(address: str, name: str, replace: bool, dry_run: bool, as_json: b
 
     address, told = address.rstrip("/"), not quiet and not as_json
     if dry_run:
-        _say(_list(address, told), address, told, as_json)
+        _say(_list(address, told).rows, address, told, as_json)
         return
     root = find_root()
     target = root / "data" / name
@@ -32,12 +33,12 @@ def add_stored(address: str, name: str, replace: bool, dry_run: bool, as_json: b
         target.parent.mkdir(exist_ok=True)
         repo.check_free(target)
         with as_it_was_on_failure(Path(address)):
-            rows = _list(address, told)
+            found = _list(address, told)
             with folder_beside(target) as temporary:
-                write_index(temporary / "tree", address, rows)
+                write_index(temporary / "tree", address, *found)
                 with unchanged_on_failure(*booked_in(target)), taking_place(temporary / "tree", target) as old:
                     repo.add(target)
-    _say(rows, address, told, as_json)
+    _say(found.rows, address, told, as_json)
     if told:
         if old and old.exists():
             typer.echo(f"moved the old folder to {old.relative_to(root)}")
@@ -67,12 +68,12 @@ def update(
         )
     index = open_index(target)
     with as_it_was_on_failure(target):
-        rows = _list(index.url, not quiet)
+        found = _list(index.url, not quiet)
         before = {row.path: row.mark() for row in index}
-        after = {row.path: row.mark() for row in rows}
+        after = {row.path: row.mark() for row in found.rows}
         if before != after:
             with closing(open_repo(root)) as repo, unchanged_on_failure(target / FILE, *booked_in(target)):
-                write_index(target, index.url, rows)
+                write_index(target, index.url, *found)
                 repo.add(target)
     if not quiet:
         _tell_changes(before, after, index.url)
@@ -99,7 +100,7 @@ def pack(
         typer.echo(f"{len(names):,} shards in {to}\nNext:\n  thaw data add {to} --in-place")
 
 
-def _list(address: str, told: bool) -> "list[Row]":
+def _list(address: str, told: bool) -> "Contents":
     from thaw.intake.in_place import list_images
 
     with progress("listing", told) as report:

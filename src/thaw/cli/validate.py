@@ -215,7 +215,7 @@ def _root_of(named: str) -> Iterator[Path]:
 
     address = named.rstrip("/")
     with tempfile.TemporaryDirectory() as folder:
-        write_index(Path(folder), address, list_images(address))
+        write_index(Path(folder), address, *list_images(address))
         yield Path(folder)
 
 

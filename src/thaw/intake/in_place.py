@@ -14,7 +14,7 @@ from thaw.intake.webdataset import Fields, grouped, is_label_field, label_of, pi
 from thaw.layout import METADATA, is_image_name, is_utf8
 from thaw.signatures import HEAD_BYTES, picture_suffix
 from thaw.sources import File, Row, located
-from thaw.sources.index import write_index
+from thaw.sources.index import inline_row, write_index
 from thaw.sources.listing import is_path, list_objects
 from thaw.sources.object_file import open_object
 from thaw.sources.stores import Object
@@ -37,11 +37,19 @@ class Member(NamedTuple):
     """Of the picture that its first bytes show; empty where they show none."""
 
 
-def list_images(address: str, on_objects: Callable[[int], None] = lambda count: None) -> list[Row]:
-    """The rows of an index of `address`, by path.
+class Contents(NamedTuple):
+    """What an index is written of: its rows, by path, and the files that it holds itself."""
+
+    rows: list[Row]
+    inline: dict[str, bytes]
+
+
+def list_images(address: str, on_objects: Callable[[int], None] = lambda count: None) -> Contents:
+    """What an index of `address` holds.
 
     Shards are told by their names, where no object beside them is named as an image. Of a WebDataset's samples the paths are
-    those that unpacking gives, `[<split>/]<class>/<key>.<suffix>`; of another tar those that its members have.
+    those that unpacking gives, `[<split>/]<class>/<key>.<suffix>`; of another tar those that its members have. A Parquet's
+    other columns become `metadata.csv`, in the index.
 
     Args:
         address: a folder of a store, or of this machine (`file://`).
@@ -54,7 +62,7 @@ def list_images(address: str, on_objects: Callable[[int], None] = lambda count: 
     packed = [row for row in objects if row.path.casefold().endswith(_PACKED)]
     tars, tables = ([row for row in objects if row.path.casefold().endswith(suffix)] for suffix in (_TAR, _PARQUET))
     if any(is_image_name(row.path) for row in objects) or not (tars or tables or packed):
-        return objects
+        return Contents(objects, {})
     if tars and tables:
         raise ThawError(f"{address}: holds tar and Parquet files", "Name the folder of one of both.")
     if packed:
@@ -65,8 +73,13 @@ def list_images(address: str, on_objects: Callable[[int], None] = lambda count: 
     beside = [row for row in objects if row.path == METADATA]
     with TemporaryDirectory() as folder:
         write_index(Path(folder), address, objects)
-        found = _images_in_tars(address, tars, located(Path(folder))) if tars else _cells(tables, located(Path(folder)))
-        return _unique([*beside, *found], address)
+        root = located(Path(folder))
+        if tars:
+            return Contents(_unique([*beside, *_images_in_tars(address, tars, root)], address), {})
+        rows, metadata = _cells(tables, root)
+        inline = {METADATA: metadata} if metadata and not beside else {}
+        held = [inline_row(path, data) for path, data in inline.items()]
+        return Contents(_unique([*beside, *held, *rows], address), inline)
 
 
 class _Place:
@@ -79,17 +92,25 @@ class _Place:
         raise ThawError(f"{self.archive}: {self.member}: {reason}", "Mend it in the shard, or leave it out of it.")
 
 
-def _cells(shards: Sequence[Row], root: File) -> Iterator[Row]:
-    from thaw.intake.parquet import find_pictures
+def _cells(shards: Sequence[Row], root: File) -> tuple[list[Row], bytes]:
+    """The rows of the pictures, and their other columns as `metadata.csv`; empty where there are none."""
+    from thaw.intake.parquet import as_csv, find_pictures
 
     held, place = {row.path: row for row in shards}, _Place()
+    rows: list[Row] = []
+    lines: list[bytes] = []
     try:
-        for cell, path, column in find_pictures(root, list(held), place):
-            yield held[cell.shard]._replace(path=path, offset=cell.row, size=len(cell.data), column=column)
+        for cell, path, columns in find_pictures(root, list(held), place):
+            shard, size = held[cell.shard], len(cell.data)
+            rows.append(shard._replace(path=path, offset=cell.row, size=size, column=columns.bytes_column))
+            if columns.others:
+                lines += [] if lines else [as_csv(["path", *columns.others])]
+                lines.append(as_csv([path, *cell.others]))
     except (OSError, ValueError) as error:  # pyarrow's are of these kinds
         raise ThawError(
             f"{place.archive}: is damaged or cut short: {error}", "Write it anew, or download it again."
         ) from None
+    return rows, b"".join(lines)
 
 
 def _images_in_tars(address: str, shards: Sequence[Row], beside: File) -> Iterator[Row]:

@@ -93,17 +93,17 @@ def unpack_parquet(
     with ExitStack() as stack:
         write = stack.enter_context(tree.file("metadata.csv")) if columns.others else None
         if write:
-            write(_as_csv(["path", *columns.others]))
+            write(as_csv(["path", *columns.others]))
         for cell in _cells(root, shards, columns, tree, on_packed):
             place = samples.add(cell.split, cell.label, *cell.stem, cell.data)
             if write:
-                write(_as_csv([place, *cell.others]))
+                write(as_csv([place, *cell.others]))
 
 
 def find_pictures(
     root: File, shards: Sequence[str], tree: Teller, on_packed: Callable[[int], None] = lambda packed_bytes: None
-) -> Iterator[tuple[Cell, str, str]]:
-    """Yield each picture of all shards, its path as `unpack_parquet` gives it, and the column of its bytes.
+) -> Iterator[tuple[Cell, str, Columns]]:
+    """Yield each picture of all shards, its path as `unpack_parquet` gives it, and which column is what.
 
     Args:
         root, shards, on_packed: as of `unpack_parquet`.
@@ -116,7 +116,7 @@ def find_pictures(
     places = Places(tree.refuse, columns.names or names_beside(root))
     for cell in _cells(root, shards, columns, tree, on_packed):
         suffix = picture_suffix(bytes(cell.data[:HEAD_BYTES]))
-        yield cell, places.find(cell.split, cell.label, *cell.stem, suffix), columns.bytes_column
+        yield cell, places.find(cell.split, cell.label, *cell.stem, suffix), columns
 
 
 def _cells(
@@ -314,7 +314,8 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _as_csv(cells: list[str]) -> bytes:
+def as_csv(cells: Sequence[str]) -> bytes:
+    """A line of `metadata.csv`."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue().encode()

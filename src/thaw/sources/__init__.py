@@ -61,8 +61,9 @@ class StoredPath:
     def __str__(self) -> str:
         index = open_index(self.root)
         row = index.find(self.path)
-        inside = f": {self.path}" if row and row.object != self.path else ""
-        return f"{index.url}/{row.object if row else self.path}{inside}"
+        if row is None or row.object in ("", self.path):
+            return f"{index.url}/{self.path}"
+        return f"{index.url}/{row.object}: {self.path}"
 
     def with_name(self, name: str) -> "StoredPath":
         return StoredPath(self.root, PurePosixPath(self.path).with_name(name).as_posix())

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ _SCHEMA = pa.schema(
         ("column", _TEXT),
     ]
 )
-_URL, _FORMAT = b"thaw.url", b"thaw.format"
+_URL, _FORMAT, _INLINE = b"thaw.url", b"thaw.format", b"thaw.file."
 _BATCH = 4096
 
 
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     path: str
     """As the stages know it: relative to the data folder, `/` between parts."""
     object: str
-    """What holds it, relative to the index's address: an object of the store, or a shard."""
+    """What holds it, relative to the index's address: an object of the store, or a shard; empty: the index itself."""
     offset: int
     """Where in the object its bytes begin."""
     size: int
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
     def mark(self) -> int:
         """A number that changes when the bytes may have changed."""
-        text = f"{self.object}\0{self.offset}\0{self.etag}\0{self.version}"
+        text = f"{self.object}\0{self.offset}\0{self.etag}\0{self.version}\0{self.column}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
@@ -117,6 +117,10 @@ class Index(Sequence[Row]):
         at = self._from(prefix)
         return at < len(self) and self._path(at).startswith(prefix)
 
+    def inline(self, path: str) -> bytes:
+        """The bytes of a file that the index itself holds."""
+        return bytes(self._table.schema.metadata[_INLINE + path.encode()])
+
     def address(self, row: Row) -> str:
         """Of the object that holds a row's bytes, for those who look for it in the store."""
         return f"{self.url}/{row.object}"
@@ -129,13 +133,26 @@ class Index(Sequence[Row]):
         return bisect_left(range(len(self)), path, key=self._path)
 
 
-def write_index(folder: Path, url: str, rows: Sequence[Row]) -> None:
-    """Write the index of `rows`, sorted by path, each path once; the same rows give the same bytes."""
+def write_index(folder: Path, url: str, rows: Sequence[Row], inline: Mapping[str, bytes] | None = None) -> None:
+    """Write an index; what is the same gives the same bytes.
+
+    Args:
+        folder: is made where it is not there.
+        url: what the objects of the rows are relative to.
+        rows: sorted by path, each path once.
+        inline: the files that the index itself holds, for which `rows` has those that `inline_row` gives.
+    """
     columns = list(zip(*rows, strict=True)) or [()] * len(_SCHEMA)
     arrays = [_array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
-    schema = _SCHEMA.with_metadata({_URL: url, _FORMAT: "1"})
+    held = {_INLINE + path.encode(): data for path, data in sorted((inline or {}).items())}
+    schema = _SCHEMA.with_metadata({_URL: url.encode(), _FORMAT: b"1", **held})
     with replacing(folder / FILE) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+
+
+def inline_row(path: str, data: bytes) -> Row:
+    """The row of a file that the index itself holds."""
+    return Row(path, "", 0, len(data), hashlib.blake2b(data, digest_size=16).hexdigest(), "")
 
 
 def _array(column: Sequence[object], kind: pa.DataType) -> pa.Array:

@@ -51,7 +51,7 @@ def find_changes(index: Index) -> dict[str, str]:
     Raises:
         ThawError: the store cannot be listed.
     """
-    booked = {row.object: row.etag for row in index if not row.version}
+    booked = {row.object: row.etag for row in index if row.object and not row.version}
     changed = set()
     for page in _pages(index.url) if booked else ():
         for row in page:

@@ -16,6 +16,8 @@ def read(index: Index, row: Row, most_bytes: int = -1) -> bytes:
     Raises:
         StoreError: the object is gone, another than was booked, or shorter; or the store does not answer.
     """
+    if not row.object:
+        return index.inline(row.path)[: None if most_bytes < 0 else most_bytes]
     held = Object(index.address(row), row.etag, row.version)
     if row.column:
         from thaw.sources.cells import read_cell
