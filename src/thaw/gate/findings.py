@@ -75,7 +75,8 @@ class Findings:
             if self.store and CLEAN in text:
                 text = f"Move or delete it in {self.store} yourself, then run `thaw data update`."
             if self.store and TAKE_IN in text:
-                text = f"Lay the objects of {self.store} out as <class>/* or {{train,test}}/<class>/*, then run `thaw data update`."
+                wanted = "<class>/* or {train,test}/<class>/*"
+                text = f"Lay the objects of {self.store} out as {wanted}, then run `thaw data update`."
             own = text.replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
             own = own.replace(FOLDER, quote(self.folder))
             self.rows.append(Finding(path, check, severity, value, threshold, reason, own))
