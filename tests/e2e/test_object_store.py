@@ -79,7 +79,8 @@ def test_a_bucket_is_booked_judged_trained_on_and_taken_up_anew(
     assert "site" in (project.root / "data" / "splits" / "test.csv").read_text(encoding="utf-8").splitlines()[0]
     store.put_object(Bucket="lab", Key=f"stripes/{test}", Body=draw(1000, test.split("/")[0]))
     stopped = project.thaw("validate", "data/raw", check=False, **environment)
-    assert stopped.returncode == 2 and f"s3://lab/stripes/{test}: changed in the store" in " ".join(stopped.stdout.split())
+    told = f"s3://lab/stripes/{test} changed in the store".replace(" ", "")  # the terminal's lines break anywhere
+    assert stopped.returncode == 2 and told in "".join(stopped.stdout.split())
 
     assert f"1 changed ({test})" in project.thaw("data", "update", **environment).stdout
     second = (project.root / "data" / "raw.dvc").read_text()

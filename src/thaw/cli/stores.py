@@ -97,7 +97,7 @@ def pack(
     with progress("packing", not quiet) as report:
         names = write(folder, to, shard_mb * 1_000_000, report)
     if not quiet:
-        typer.echo(f"{len(names):,} shards in {to}\nNext:\n  thaw data add {to} --in-place")
+        typer.echo(f"{_counted(len(names), 'shard')} in {to}\nNext:\n  thaw data add {to} --in-place")
 
 
 def _list(address: str, told: bool) -> "Contents":
@@ -111,7 +111,7 @@ def _say(rows: "list[Row]", address: str, in_words: bool, as_json: bool) -> None
     size = sum(row.size for row in rows)
     objects = len({row.object for row in rows})
     if in_words:
-        typer.echo(f"{address}: {len(rows):,} files in {objects:,} objects, {size / 1e6:,.1f} MB; they stay where they are")
+        typer.echo(f"{address}: {_counted(len(rows), 'file')} in {_counted(objects, 'object')}, {size / 1e6:,.1f} MB; they stay where they are")
     if as_json:
         told = {"address": address, "files": len(rows), "objects": objects, "bytes": size}
         typer.echo(json.dumps(told | {"versions": sum(bool(row.version) for row in rows)}, indent=2))
@@ -133,3 +133,7 @@ def _tell_changes(before: dict[str, int], after: dict[str, int], address: str) -
     }
     told = [f"{len(paths):,} {kind} ({paths[0]}{', ...' if paths[1:] else ''})" for kind, paths in kinds.items() if paths]
     typer.echo(f"{address}: {', '.join(told) or 'nothing changed'}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
