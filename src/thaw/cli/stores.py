@@ -111,7 +111,8 @@ def _say(rows: "list[Row]", address: str, in_words: bool, as_json: bool) -> None
     size = sum(row.size for row in rows)
     objects = len({row.object for row in rows})
     if in_words:
-        typer.echo(f"{address}: {_counted(len(rows), 'file')} in {_counted(objects, 'object')}, {size / 1e6:,.1f} MB; they stay where they are")
+        held = f"{_counted(len(rows), 'file')} in {_counted(objects, 'object')}"
+        typer.echo(f"{address}: {held}, {size / 1e6:,.1f} MB; they stay where they are")
     if as_json:
         told = {"address": address, "files": len(rows), "objects": objects, "bytes": size}
         typer.echo(json.dumps(told | {"versions": sum(bool(row.version) for row in rows)}, indent=2))
