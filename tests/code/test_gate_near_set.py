@@ -174,5 +174,5 @@ def test_an_array_on_disk_leaves_no_file_and_says_where_room_lacks(tmp_path: Pat
     array[1] = 7
     assert array.tolist() == [[0, 0], [7, 7], [0, 0]]
     assert not list((tmp_path / "new").iterdir())
-    with pytest.raises(ThawError, match=r"new: 36028797\.0 GB for the search of duplicates: "):
+    with pytest.raises(ThawError, match=r"new: 36028797\.0 GB for the checks of the whole set: "):
         array_on_disk((2**52, 1), np.uint64, tmp_path / "new")

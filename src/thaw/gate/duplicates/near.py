@@ -5,13 +5,11 @@ Each picture is looked up nine times more, as its own crops.
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from thaw.gate.duplicates.crops import WINDOWS, encode
 from thaw.gate.duplicates.distances import Distances
 from thaw.gate.duplicates.links import Links
 from thaw.gate.mapped import array_on_disk
+from thaw.gate.threads import in_order
 
 _CROP_BANDS = 9
 """Bands, of the lowest frequencies, in which crops are looked up: the others hardly ever survive a crop."""
@@ -28,10 +27,6 @@ _COARSE_DISTANCE = 0.25
 _MAX_FLIPPED_BITS = 38
 _HELD_PAIRS = 1 << 24
 """Pairs that are kept in memory until they are measured; beyond, one may be measured twice."""
-
-
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -113,7 +108,7 @@ class _Search:
             for band in self._bands(pool):
                 numbers = range(len(WINDOWS) if band.number < _CROP_BANDS else 1)
                 jobs = ((number, start) for number in numbers for start in range(0, len(self.rows), _QUERY_ROWS))
-                for pairs in _in_order(pool, partial(self._pairs, band), jobs):
+                for pairs in in_order(pool, partial(self._pairs, band), jobs):
                     self._hold(pairs)
         if self.held_pairs:
             self._measure(np.unique(np.concatenate(self.held)))
@@ -185,16 +180,3 @@ class _Search:
         distances = self.distances.measure(left, right, self.max_distance)
         close = distances <= self.max_distance
         self.found.add(left[close], right[close], distances[close])
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Job], Result], jobs: Iterable[Job]
-) -> Iterator[Result]:
-    """`work` of each of `jobs`, in their order; no more in the making or waiting than cores have to do."""
-    coming: deque[Future[Result]] = deque()
-    for job in jobs:
-        coming.append(pool.submit(work, job))
-        if len(coming) > 2 * (os.cpu_count() or 1):
-            yield coming.popleft().result()
-    while coming:
-        yield coming.popleft().result()
