@@ -1,5 +1,6 @@
 """Rows of many images: brought in order out of memory, columns of text, places, and what is written of them."""
 
+from itertools import pairwise
 from pathlib import Path
 from unicodedata import normalize
 
@@ -50,7 +51,7 @@ def scanned(names: list[str], *sizes: int) -> pa.Table:
     ]
     cuts = np.cumsum([0, *sizes]).tolist()
     assert cuts[-1] == len(rows)
-    parts = [rows[start:stop] for start, stop in zip(cuts, cuts[1:], strict=False)]
+    parts = [rows[start:stop] for start, stop in pairwise(cuts)]
     return pa.Table.from_batches([pa.RecordBatch.from_pylist(part, schema=ROW) for part in parts], ROW)
 
 
