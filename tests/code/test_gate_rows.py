@@ -14,7 +14,7 @@ from thaw.gate import mapped
 from thaw.gate.checks.structure import count_images, usable
 from thaw.gate.findings import Findings, shorten
 from thaw.gate.inspection import inspect_folder
-from thaw.gate.mapped import sort_by_path
+from thaw.gate.mapped import Batches, sort_by_path
 from thaw.gate.report import manifest
 from thaw.gate.rows import Rows, gather
 from thaw.gate.scan import store
@@ -67,6 +67,19 @@ def test_rows_are_brought_in_order_and_leave_no_file(tmp_path: Path, monkeypatch
     assert not list(tmp_path.iterdir())
     assert sort_by_path(found, tmp_path) is found
     assert len(sort_by_path(ROW.empty_table(), tmp_path)) == 0
+
+
+def test_rows_are_taken_from_several_batches_without_joining_all():
+    table = scanned([f"{number}.jpg" for number in range(300)], 0, 100, 1, 199)
+    batches, pool = Batches(table), pa.default_memory_pool()
+    wide = pa.table({"path": ["x" * 1000] * 40_000})
+    for numbers in ([], [7], [299, 0, 100, 101, 0, 99]):
+        rows = np.array(numbers, np.int64)
+        assert batches.take(rows).to_pylist() == [table.slice(row, 1).to_pylist()[0] for row in numbers]
+    many = Batches(pa.concat_tables([wide] * 20))
+    before = pool.max_memory()
+    assert many.take(np.array([5, 700_000])).to_pylist() == [{"path": "x" * 1000}] * 2
+    assert pool.max_memory() - before < wide.nbytes
 
 
 @pytest.mark.parametrize("has_splits", [True, False])

@@ -51,32 +51,36 @@ def sort_by_path(table: pa.Table, folder: Path | None) -> pa.Table:
         return table
     with _nameless(folder, table.nbytes) as file:
         with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer:
-            for part in _take(table, order):
-                writer.write_table(part)
+            batches, starts = Batches(table), range(0, len(order), BATCH_ROWS)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                for part in in_order(pool, lambda start: batches.take(order[start : start + BATCH_ROWS]), starts):
+                    writer.write_table(part)
         file.flush()
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
 
 
-def _take(table: pa.Table, order: np.ndarray) -> Iterator[pa.Table]:
-    """Rows of `table` in `order`, a batch at a time. Each comes from few of the table's own: Arrow would join all of them."""
-    batches = table.to_batches()
-    begins = np.cumsum([0, *map(len, batches)])[:-1]
+class Batches:
+    """The rows of a table, to be taken by number from those of its batches that hold them: Arrow would join all of them."""
 
-    def take(start: int) -> pa.Table:
-        rows = order[start : start + BATCH_ROWS]
-        batch = np.searchsorted(begins, rows, side="right") - 1
+    def __init__(self, table: pa.Table) -> None:
+        self._empty = table.schema.empty_table()
+        self._batches = table.to_batches()
+        self._begins = np.cumsum([0, *map(len, self._batches)])[:-1]
+
+    def take(self, rows: np.ndarray) -> pa.Table:
+        """`rows`, int64, in their order."""
+        if not len(rows):
+            return self._empty
+        batch = np.searchsorted(self._begins, rows, side="right") - 1
         by_batch = np.argsort(batch, kind="stable")
         parts = [
-            batches[batch[part[0]]].take(pa.array(rows[part] - begins[batch[part[0]]]))
+            self._batches[batch[part[0]]].take(pa.array(rows[part] - self._begins[batch[part[0]]]))
             for part in np.split(by_batch, np.flatnonzero(np.diff(batch[by_batch])) + 1)
         ]
         back = np.empty_like(by_batch)
         back[by_batch] = np.arange(len(by_batch))
         return pa.Table.from_batches(parts).combine_chunks().take(pa.array(back))
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from in_order(pool, take, range(0, len(order), BATCH_ROWS))
 
 
 @contextmanager

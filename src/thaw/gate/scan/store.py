@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from thaw.files import replacing
 from thaw.fingerprint import code_digest, content_key, library_versions
+from thaw.gate.mapped import Batches
 from thaw.gate.scan.image import Bounds
 from thaw.gate.scan.pool import scan_shards
 from thaw.gate.scan.scanning import ROW, key
@@ -37,6 +38,7 @@ class Store:
                     self.table = table
             except (pa.ArrowInvalid, OSError):  # a cache that cannot be read is no cache
                 pass
+        self.rows = Batches(self.table)
         keys = _hashes(self.table["key"].combine_chunks())
         self.order = np.argsort(keys, kind="stable")
         self.keys = keys[self.order]
@@ -51,7 +53,7 @@ class Store:
         rows = self.order[at]
         settled = np.array([max(entry.mtime_ns, entry.ctime_ns) < now_ns - _SETTLED_NS for entry in entries])
         hit = (self.keys[at] == hashes) & settled
-        known = self.table.take(pa.array(rows[hit]))
+        known = self.rows.take(rows[hit])
         same = np.array(known["key"].to_pylist()) == np.array(wanted)[hit] if hit.any() else np.zeros(0, bool)
         hit[np.flatnonzero(hit)[~same]] = False
         if not same.all():
