@@ -16,6 +16,7 @@ from tests.code.browser import CHROMIUM, browsing
 from tests.code.prefect_server import PrefectServer, serving
 from tests.e2e.test_servers import at_work
 from tests.e2e.witness import Witness, make_witness
+from thaw.prefect_pages import find_deployment, form_page, server_pages
 
 
 @pytest.fixture
@@ -85,10 +86,13 @@ def test_the_form_is_filled_in_and_the_project_stays_as_it_is(
     witness.thaw("run")
     before = contents(witness)
     with deployed(witness, server) as deployment, browsing(tmp_path / "browser") as page:
-        prefilled = '{"overrides":{"split.test_fraction":0.5}}'
-        page.open(f"{server.url}/deployments/deployment/{deployment['id']}/run?parameters={prefilled}")
+        assert find_deployment(witness.root, f"{server.url}/api") == deployment["id"]
+        again = {"split.test_fraction": 0.5, "fine_tune.epochs": 7, "validate.limits.max_imbalance": 9.5}
+        page.open(form_page(server_pages(f"{server.url}/api"), deployment["id"], again))
         page.wait("document.body.innerText.includes('fine_tune.learning_rate')")
         page.settle(2)
+        assert page.field("fine_tune.epochs") == "7"
+        assert all(f'"{key}": {value}' in page.text() for key, value in again.items() if key != "fine_tune.epochs")
         if folder := os.environ.get("THAW_PICTURES"):
             page.picture(Path(folder, "form.png"), whole=True)
         page.fill("fine_tune.learning_rate", "0.0125")
@@ -105,7 +109,7 @@ def test_the_form_is_filled_in_and_the_project_stays_as_it_is(
     assert (len(runs), run["state_type"]) == (1, "COMPLETED"), run["state"]
     recorded = witness.runs()[0]
     assert recorded["params"]["fine_tune.learning_rate"] == "0.0125"
-    assert recorded["params"]["split.test_fraction"] == "0.5"
+    assert {key: recorded["params"][key] for key in again} == {key: str(value) for key, value in again.items()}
     assert witness.outcomes(recorded) == {"validate": "restored"}
     assert contents(witness) == before
     assert "up to date" in witness.dvc("status").stdout
