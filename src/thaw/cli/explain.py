@@ -10,6 +10,7 @@ import typer
 from thaw.cli import app
 from thaw.cli.completion import complete_run
 from thaw.errors import ThawError
+from thaw.progress import showing
 
 if TYPE_CHECKING:
     import keras
@@ -52,11 +53,14 @@ def explain(
         raise ThawError(f"{missing[0]}: no such file", "Name images that are there.")
     model_dir = _find_model(model_name)
     from thaw.decision import threshold_of
-    from thaw.models import load, load_config
+
+    with showing("loading TensorFlow"):
+        from thaw.models import load, load_config
 
     config = load_config(model_dir)
     class_index = _class_index(config["classes"], class_name)
-    model, _ = load(model_dir)
+    with showing("loading the model"):
+        model, _ = load(model_dir)
     names = [name.strip() for name in layers.split(",") if name.strip()]
     images = _Images(files, config)
     labels, probabilities = _predict(model, images, threshold_of(config))

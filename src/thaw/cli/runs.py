@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thaw.cli import app
+from thaw.cli.console import print_table, stdout_console
 from thaw.errors import ThawError
 from thaw.files import digest
+from thaw.progress import showing
 from thaw.project import find_root, home_dir
 
 if TYPE_CHECKING:
@@ -58,13 +60,15 @@ def open_store(root: Path) -> "Iterator[Store]":
         ThawError: it cannot be asked, or it does not answer within the block.
     """
     from thaw.tracking.address import tracking_uri, without_credentials
-    from thaw.tracking.store import Store
 
     home = home_dir(root)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _ANSWER_SECONDS)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     try:
-        yield Store(home)
+        with showing("asking MLflow"):
+            from thaw.tracking.store import Store
+
+            yield Store(home)
     except ThawError:
         raise
     except Exception as error:  # MLflow and its stores raise many kinds
@@ -94,7 +98,6 @@ def _cure(reason: str) -> str:
 def _print_runs(found: list[dict[str, Any]], here: set[str]) -> None:
     from datetime import datetime
 
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -103,10 +106,10 @@ def _print_runs(found: list[dict[str, Any]], here: set[str]) -> None:
     if not found:
         print("No runs yet. `thaw run` makes the first.")
         return
-    console = Console()
+    width = stdout_console().width
     differing = differing_params(found)
     # What does not fit stands in --json.
-    shown = differing[: max(1, (console.width - _FIXED_WIDTH) // _PARAM_WIDTH)]
+    shown = differing[: max(1, (width - _FIXED_WIDTH) // _PARAM_WIDTH)]
     headings = [escape(key.replace(".", ".\n", 1)) for key in shown]
     table = Table("", "run", "name", "started", "accuracy", "ran", *headings, box=None, padding=(0, 2, 0, 0))
     for column in (*table.columns[:5], *table.columns[6:]):
@@ -124,7 +127,7 @@ def _print_runs(found: list[dict[str, Any]], here: set[str]) -> None:
             _tell_stages(item),
             *(escape(item["params"].get(key, "")) for key in shown),
         )
-    console.print(table)
+    print_table(table)
     if here:
         print("* dvc.lock is as this run left it. `thaw restore NUMBER` brings another run back.")
     for item in reversed(found):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from thaw.cli import app
+from thaw.cli.console import print_table
 from thaw.errors import ThawError
 
 
@@ -54,7 +55,6 @@ def lr_find(
 
 def tune() -> None:
     """Time batch sizes and precisions for fine_tune, and print the proposal (`thaw doctor --tune`)."""
-    from rich.console import Console
     from rich.table import Table
 
     trials, best = _run_on_thawed(_tune)
@@ -62,7 +62,7 @@ def tune() -> None:
     for trial in trials:
         rate = f"{trial.images_per_second:.0f}" if trial.images_per_second else "out of memory"
         table.add_row(trial.precision, str(trial.batch_size), rate, style="bold" if trial == best else "")
-    Console().print(table)
+    print_table(table)
     typer.echo(f"proposal: fine_tune.batch_size: {best.batch_size}, fine_tune.precision: {best.precision}")
 
 

@@ -1,0 +1,55 @@
+"""What a run shows on a terminal: its lines, and below them a bar that tells how far the stage at work is."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from thaw.progress import is_live
+from thaw.progress.bar import Bar
+
+_CONSOLE = Console(stderr=True, highlight=False)
+_STYLES = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
+_TITLE_WIDTH = 12
+
+
+class Lines(logging.Handler):
+    """Prefect's console, of a terminal: the stage and its message, above the bar, without Prefect's own columns.
+
+    Prefect makes it (`show_lines`), with the arguments of its own handler.
+    """
+
+    def __init__(self, **_settings: Any) -> None:
+        super().__init__()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            title = str(getattr(record, "task_run_name", ""))[:_TITLE_WIDTH]
+            text = self.format(record) if record.exc_info else record.getMessage()
+            line = Text.assemble((f"{title:{_TITLE_WIDTH}} ", "dim"), (text, _STYLES.get(record.levelno, "")))
+            _CONSOLE.print(line, soft_wrap=True)
+        except Exception:
+            self.handleError(record)
+
+
+@contextlib.contextmanager
+def showing_stages(quiet: bool) -> Iterator[None]:
+    """A bar while the block runs, where stderr is a terminal; call it before Prefect is imported."""
+    if quiet or not is_live(sys.stderr):
+        yield
+        return
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS", f"{Lines.__module__}.{Lines.__name__}")
+    logger, bar = logging.getLogger("thaw.progress"), Bar(_CONSOLE, "getting ready")
+    logger.addHandler(bar)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(bar)
+        bar.close()

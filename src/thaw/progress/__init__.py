@@ -1,0 +1,130 @@
+"""How far work is: a live bar on a terminal, a plain line now and then elsewhere.
+
+A log message below `thaw` whose record has `done` and `total` (`extra={"done": 3, "total": 9}`) tells how far work is; a total
+of 0 is not known. Such messages come by the thousand, and who works knows nothing of who looks: `thaw.progress.bar.Bar` draws
+them, `Paced` lets few of them through.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
+_SILENT_SECONDS = 2.0
+_LINE_SECONDS = 10.0
+_LOG = logging.getLogger("thaw.progress")
+"""Of who has no logger of his own to tell by."""
+
+
+def is_live(stream: TextIO) -> bool:
+    """Whether a bar can be drawn on `stream`: a terminal that somebody looks at."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("CI") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not plain
+
+
+def tells_progress(record: logging.LogRecord) -> bool:
+    """Whether it is one of many that tell how far work is."""
+    return hasattr(record, "done") and hasattr(record, "total")
+
+
+def tell_progress(title: str, message: str = "", done: int = 0, total: int = 0) -> None:
+    """Tell how far something is that has no logger of its own, by a title: a word or two."""
+    _LOG.info("%s", message or title, extra={"title": title, "done": done, "total": total})
+
+
+class Paced(logging.Filter):
+    """Lets every message through, but of those that tell how far work is one after two seconds, then one in ten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._work: object = None
+        self._due = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not tells_progress(record):
+            return True
+        now, work = time.monotonic(), (record.name, record.total)  # type: ignore[attr-defined]
+        if work != self._work:
+            self._work, self._due = work, now + _SILENT_SECONDS
+        if now < self._due:
+            return False
+        self._due = now + _LINE_SECONDS
+        return True
+
+
+@contextlib.contextmanager
+def showing(title: str, told: bool = True, ticking: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """Show on stderr how far the work in the block is, once it has taken two seconds.
+
+    Args:
+        title: what is done, in a word or two.
+        told: without it nothing is shown.
+        ticking: draw in between too, from a thread; not where the block forks processes.
+
+    Yields:
+        what tells that so many of so many are done; the messages of thaw's loggers tell it as well.
+    """
+    if told:
+        with _listening(_listener(title, ticking)):
+            yield lambda done, total: tell_progress(title, _counts(title, done, total), done, total)
+    else:
+        yield lambda done, total: None
+
+
+def _counts(title: str, done: int, total: int) -> str:
+    return f"{title}: {done:,} of {total:,}" if total else f"{title}: {done:,}"
+
+
+def _listener(title: str, ticking: bool) -> logging.Handler:
+    if is_live(sys.stderr):
+        from rich.console import Console
+
+        from thaw.progress.bar import Bar
+
+        return Bar(Console(stderr=True), title, _SILENT_SECONDS, ticking)
+    return _Lines(title, ticking)
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """The plain form of the bar. Where nothing is told after two seconds the title is, once."""
+
+    def __init__(self, title: str, ticking: bool) -> None:
+        super().__init__(sys.stderr)
+        self.addFilter(Paced())
+        self._timer = threading.Timer(_SILENT_SECONDS, self._tell_title, [title])
+        self._timer.daemon = True
+        if ticking:
+            self._timer.start()
+
+    def _tell_title(self, title: str) -> None:
+        self.stream.write(f"{title} ...\n")
+        self.stream.flush()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not tells_progress(record):
+            return False
+        self._timer.cancel()
+        return bool(super().filter(record))
+
+    def close(self) -> None:
+        self._timer.cancel()
+        super().close()
+
+
+@contextlib.contextmanager
+def _listening(handler: logging.Handler) -> Iterator[None]:
+    """Hand what thaw's loggers tell of progress to `handler`, for the block."""
+    logger = logging.getLogger("thaw")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        handler.close()
