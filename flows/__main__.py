@@ -93,7 +93,8 @@ def _show(outcome: Outcome, as_json: bool, quiet: bool) -> None:
         return
     from rich.table import Table
 
-    table = Table("metric", "test", "interval", title="Result on the held-out test split")
+    print("Result on the held-out test split")
+    table = Table("metric", "test", "interval")
     for row in result_rows(outcome.metrics):
         table.add_row(*row)
     print_table(table)

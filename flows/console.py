@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,8 @@ from thaw.progress.bar import Bar
 _CONSOLE = Console(stderr=True, highlight=False)
 _STYLES = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
 _TITLE_WIDTH = 12
+_END = re.compile(r"Finished in state \w+\((?:'(?P<outcome>\w+)')?")
+_ENDS = {"unchanged": "up to date", "restored": "from the cache"}
 
 
 class Lines(logging.Handler):
@@ -30,11 +33,21 @@ class Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             title = str(getattr(record, "task_run_name", ""))[:_TITLE_WIDTH]
-            text = self.format(record) if record.exc_info else record.getMessage()
+            text = _without_prefects_words(self.format(record) if record.exc_info else record.getMessage())
+            if not text:
+                return
             line = Text.assemble((f"{title:{_TITLE_WIDTH}} ", "dim"), (text, _STYLES.get(record.levelno, "")))
             _CONSOLE.print(line, soft_wrap=True)
         except Exception:
             self.handleError(record)
+
+
+def _without_prefects_words(message: str) -> str:
+    """A message less what Prefect says of each task and flow; of a stage that did not run, what became of it."""
+    end = _END.match(message)
+    if end:
+        return _ENDS.get(end["outcome"], "")
+    return "" if message.startswith("Beginning flow run ") else message
 
 
 @contextlib.contextmanager

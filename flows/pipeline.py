@@ -86,8 +86,7 @@ def pipeline(
     result = describe_outdated(run.outdated) or result_table(outcome.metrics)
     ending.remember(outcome)
     _show("result", "\n\n".join([result, *data, *links]), "Test metrics")
-    for line in links:
-        logger.info("%s", line)
+    logger.info("%s", links[0])
     return outcome
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from thaw.addresses import prefect_url
 from thaw.cli import app
+from thaw.cli.completion import complete_run
 from thaw.cli.console import print_table, stdout_console
 from thaw.errors import ThawError
 from thaw.files import digest
+from thaw.params import Params, load_params
+from thaw.params.editing import parse_overrides
+from thaw.prefect_pages import find_deployment, form_page, server_pages
 from thaw.progress import showing
 from thaw.project import find_root, home_dir
 
@@ -27,29 +33,80 @@ _PARAM_WIDTH = 16
 
 @app.command()
 def runs(
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="One run: its number, the beginning of its id, or its name.", autocompletion=complete_run, show_default=False
+        ),
+    ] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
 ) -> None:
     """List pipeline runs, newest first, with number, accuracy and the parameters in which they differ.
 
+    Of one run: the parameters that are others in params.yaml now, and how to run again with its own, from here or by Prefect's
+    form, filled in.
+
     [bold]Examples[/bold]
 
       thaw runs
+      thaw runs 3
       thaw runs -n 3 --json
     """
+    from thaw.tracking.finding import find_run
     from thaw.tracking.links import pages_url, runs_page
 
     root = find_root()
     with open_store(root) as store:
-        found = store.pipeline_runs(limit)
+        found = [find_run(store.pipeline_runs(), run)] if run else store.pipeline_runs(limit)
     here = _runs_here(root, found)
+    if as_json or run:
+        form = _Form(root)
+        again = {item["run_id"]: form.changes_to(item) for item in found}
     if as_json:
-        shown = [{**item, "here": item["run_id"] in here} for item in found]
+        shown = [
+            {**item, "here": item["run_id"] in here, "run_again": form.page(again[item["run_id"]])} for item in found
+        ]
         print(json.dumps(shown, ensure_ascii=False, indent=2))
         return
     _print_runs(found, here)
-    if found:
+    if run:
+        _tell_again(found[0], again[found[0]["run_id"]], form)
+    elif found:
         print(f"Compare them: {runs_page(pages_url(root), store.experiment_id)} (`thaw ui` serves it)")
+
+
+class _Form:
+    """Prefect's form of this project, and the parameters that it would begin with."""
+
+    def __init__(self, root: Path) -> None:
+        home = home_dir(root)
+        params = load_params(root / "params.yaml")
+        self.now = params.flat(key for key in params.sections() if key != "compute")
+        api_url = prefect_url(home)
+        self._base = server_pages(api_url)
+        self._deployment_id = find_deployment(home, api_url) if api_url else ""
+
+    def changes_to(self, run: dict[str, Any]) -> dict[str, Any]:
+        """The parameters that were others in a run than they are here now, with the run's values."""
+        then = {key: str(value) for key, value in Params().flat(["validate"]).items()} | run["params"]
+        differing = [key for key, value in self.now.items() if then.get(key, str(value)) != str(value)]
+        return parse_overrides([f"{key}={then[key]}" for key in differing])
+
+    def page(self, changes: dict[str, Any]) -> str:
+        """Where the form is, filled in; empty while `thaw deploy` serves it nowhere."""
+        return form_page(self._base, self._deployment_id, changes) if self._deployment_id else ""
+
+
+def _tell_again(run: dict[str, Any], changes: dict[str, Any], form: _Form) -> None:
+    for key, value in changes.items():
+        print(f"{key}: {value} then, {form.now[key]} now")
+    options = "".join(f" -S {shlex.quote(f'{key}={value}')}" for key, value in changes.items())
+    page = form.page(changes)
+    print(f"Run again with its parameters: thaw run --no-apply{options}")
+    print(f"  or in Prefect's form: {page or '`thaw ui` and `thaw deploy` have to be at work'}")
+    if run["number"]:
+        print(f"Bring it back: thaw restore {run['number']}")
 
 
 @contextmanager

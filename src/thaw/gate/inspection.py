@@ -1,5 +1,6 @@
 """The whole inspection of a folder: scan, check, and what came of it."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +40,20 @@ class Inspection:
     """For each row the index of the first one that equals it or looks like it, int `(rows,)`."""
     raw_names: dict[str, str]
     """Path as reported -> its bytes in hexadecimal, where it is not UTF-8."""
+    folder: str = "data/raw"
+    """The folder as one types it."""
 
     @property
     def found(self) -> list[Finding]:
         """The findings, gravest first."""
         return self.findings.sorted()
+
+    @property
+    def version(self) -> str:
+        """Of what was judged: SHA-256 over path and SHA-256 of every file that could be read, in hexadecimal."""
+        files = zip(self.rows.paths, self.rows.words("sha256"), strict=True)
+        text = "".join(f"{sha}  {path}\n" for path, sha in sorted(files))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def summary(self) -> dict[str, Any]:
         """The content of `findings.json`."""
@@ -104,7 +114,7 @@ def inspect_folder(
     check_splits(rows, fit, limits, findings)
     if reference:
         check_reference(rows, fit, reference, limits, findings)
-    return Inspection(root, rows, metadata, findings, counts, alike, survey.raw_names)
+    return Inspection(root, rows, metadata, findings, counts, alike, survey.raw_names, folder)
 
 
 def _check_duplicates(
