@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from thaw.progress import is_live
+from thaw.progress import is_live, shown_by
 from thaw.progress.bar import Bar
 
 _CONSOLE = Console(stderr=True, highlight=False)
@@ -57,12 +57,7 @@ def showing_stages(quiet: bool) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS", f"{Lines.__module__}.{Lines.__name__}")
-    logger, bar = logging.getLogger("thaw.progress"), Bar(_CONSOLE, "getting ready")
-    logger.addHandler(bar)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
+    # What the flow tells of progress is for the bar alone: Prefect would show and keep it, too.
+    logging.getLogger("thaw.progress").propagate = False
+    with shown_by(Bar(_CONSOLE, "getting ready"), logging.getLogger("thaw.progress")):
         yield
-    finally:
-        logger.removeHandler(bar)
-        bar.close()

@@ -11,11 +11,13 @@ from tests.code.terminal import run_in_terminal, screen
 from thaw.progress import Paced
 
 WORK = """
-import sys, time
+import logging.config, sys, time
 import thaw.progress as progress
 progress._SILENT_SECONDS, progress._LINE_SECONDS = 0.1, 0.1
 print("before")
 with progress.showing("copying", ticking=sys.argv[1] == "ticking") as report:
+    # What Prefect and MLflow do: it closes every handler.
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
     for done in range(1, 31):
         report(done, 30)
         time.sleep(0.02)

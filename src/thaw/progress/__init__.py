@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TextIO
+from typing import Protocol, TextIO
 
 _SILENT_SECONDS = 2.0
 _LINE_SECONDS = 10.0
+_THAW = logging.getLogger("thaw")
 _LOG = logging.getLogger("thaw.progress")
 """Of who has no logger of his own to tell by."""
 
@@ -56,69 +57,20 @@ class Paced(logging.Filter):
         return True
 
 
-@contextlib.contextmanager
-def showing(title: str, told: bool = True, ticking: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """Show on stderr how far the work in the block is, once it has taken two seconds.
+class View(Protocol):
+    """What shows progress."""
 
-    Args:
-        title: what is done, in a word or two.
-        told: without it nothing is shown.
-        ticking: draw in between too, from a thread; not where the block forks processes.
+    def tell(self, record: logging.LogRecord) -> None:
+        """Show what a message tells that `tells_progress`."""
 
-    Yields:
-        what tells that so many of so many are done; the messages of thaw's loggers tell it as well.
-    """
-    if told:
-        with _listening(_listener(title, ticking)):
-            yield lambda done, total: tell_progress(title, _counts(title, done, total), done, total)
-    else:
-        yield lambda done, total: None
-
-
-def _counts(title: str, done: int, total: int) -> str:
-    return f"{title}: {done:,} of {total:,}" if total else f"{title}: {done:,}"
-
-
-def _listener(title: str, ticking: bool) -> logging.Handler:
-    if is_live(sys.stderr):
-        from rich.console import Console
-
-        from thaw.progress.bar import Bar
-
-        return Bar(Console(stderr=True), title, _SILENT_SECONDS, ticking)
-    return _Lines(title, ticking)
-
-
-class _Lines(logging.StreamHandler[TextIO]):
-    """The plain form of the bar. Where nothing is told after two seconds the title is, once."""
-
-    def __init__(self, title: str, ticking: bool) -> None:
-        super().__init__(sys.stderr)
-        self.addFilter(Paced())
-        self._timer = threading.Timer(_SILENT_SECONDS, self._tell_title, [title])
-        self._timer.daemon = True
-        if ticking:
-            self._timer.start()
-
-    def _tell_title(self, title: str) -> None:
-        self.stream.write(f"{title} ...\n")
-        self.stream.flush()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if not tells_progress(record):
-            return False
-        self._timer.cancel()
-        return bool(super().filter(record))
-
-    def close(self) -> None:
-        self._timer.cancel()
-        super().close()
+    def stop(self) -> None:
+        """End, and leave nothing behind."""
 
 
 @contextlib.contextmanager
-def _listening(handler: logging.Handler) -> Iterator[None]:
-    """Hand what thaw's loggers tell of progress to `handler`, for the block."""
-    logger = logging.getLogger("thaw")
+def shown_by(view: View, logger: logging.Logger = _THAW) -> Iterator[None]:
+    """Hand `view` what a logger, and those below it, tell of progress in the block, and stop it then."""
+    handler = _Handing(view)
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -127,4 +79,71 @@ def _listening(handler: logging.Handler) -> Iterator[None]:
     finally:
         logger.setLevel(level)
         logger.removeHandler(handler)
-        handler.close()
+        view.stop()
+
+
+class _Handing(logging.Handler):
+    """Not the view itself: a library that sets logging up closes every handler that there is."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self.addFilter(tells_progress)
+        self._view = view
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._view.tell(record)
+
+
+@contextlib.contextmanager
+def showing(title: str, told: bool = True, ticking: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """Show on stderr how far the work in the block is, once it has taken two seconds.
+
+    Args:
+        title: what is done, in a word or two.
+        told: without it nothing is shown.
+        ticking: show in between too, from a thread; not where the block forks processes.
+
+    Yields:
+        what tells that so many of so many are done; the messages of thaw's loggers tell it as well.
+    """
+    if not told:
+        yield lambda done, total: None
+        return
+    with shown_by(_view(title, ticking)):
+        yield lambda done, total: tell_progress(title, _counts(title, done, total), done, total)
+
+
+def _counts(title: str, done: int, total: int) -> str:
+    return f"{title}: {done:,} of {total:,}" if total else f"{title}: {done:,}"
+
+
+def _view(title: str, ticking: bool) -> View:
+    if not is_live(sys.stderr):
+        return _Lines(title, ticking)
+    from rich.console import Console
+
+    from thaw.progress.bar import Bar
+
+    return Bar(Console(stderr=True), title, _SILENT_SECONDS, ticking)
+
+
+class _Lines:
+    """The plain form of the bar. Where nothing is told in two seconds the title is, once."""
+
+    def __init__(self, title: str, ticking: bool) -> None:
+        self._paced = Paced()
+        self._timer = threading.Timer(_SILENT_SECONDS, self._write, [f"{title} ..."])
+        self._timer.daemon = True
+        if ticking:
+            self._timer.start()
+
+    def tell(self, record: logging.LogRecord) -> None:
+        self._timer.cancel()
+        if self._paced.filter(record):
+            self._write(record.getMessage())
+
+    def _write(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    def stop(self) -> None:
+        self._timer.cancel()

@@ -12,7 +12,7 @@ _BAR_WIDTH = 20
 _REDRAW_SECONDS = 0.1
 
 
-class Bar(logging.Handler):
+class Bar:
     """Draws how far work is below the lines of `console`: what is at work, a bar, the message, the time left.
 
     Args:
@@ -22,31 +22,27 @@ class Bar(logging.Handler):
     """
 
     def __init__(self, console: Console, title: str = "", after: float = 0.0, ticking: bool = True) -> None:
-        super().__init__()
         title_column, message = (TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[message]"))
         columns = title_column, BarColumn(_BAR_WIDTH), TaskProgressColumn(), message, _Clock()
         self._progress = Progress(*columns, console=console, auto_refresh=ticking, transient=True)
         self._work = title, 0
         self._task = self._progress.add_task(title, total=None, message="")
-        self._is_closed, self._ticking = False, ticking
+        self._is_stopped, self._ticking = False, ticking
         self._due = time.monotonic() + after
+        self._lock = threading.Lock()
         self._timer = threading.Timer(after, self._start)
         self._timer.daemon = True
         if ticking:
             self._timer.start()
 
     def _start(self) -> None:
-        self.acquire()
-        try:
-            if not self._is_closed:
+        with self._lock:
+            if not self._is_stopped:
                 self._progress.start()
-        finally:
-            self.release()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        done, total = getattr(record, "done", None), getattr(record, "total", None)
-        if done is None or total is None:
-            return
+    def tell(self, record: logging.LogRecord) -> None:
+        """Draw what a message tells that `thaw.progress.tells_progress`."""
+        done, total = record.done, record.total  # type: ignore[attr-defined]
         work = getattr(record, "title", self._work[0]), total
         if work != self._work:
             self._progress.remove_task(self._task)
@@ -56,19 +52,16 @@ class Bar(logging.Handler):
         self._progress.update(self._task, completed=done, message=message)
         now = time.monotonic()
         if not self._ticking and now >= self._due:
-            self._progress.start()
+            self._start()
             self._progress.refresh()
             self._due = now + _REDRAW_SECONDS
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Remove the bar."""
         self._timer.cancel()
-        self.acquire()
-        try:
-            self._is_closed = True
+        with self._lock:
+            self._is_stopped = True
             self._progress.stop()
-        finally:
-            self.release()
-        super().close()
 
 
 class _Clock(ProgressColumn):

@@ -42,6 +42,8 @@ class DvcRepo:
         from dvc.repo import Repo
 
         logging.getLogger("dvc").setLevel(logging.WARNING)
+        # Its bars would write over thaw's.
+        logging.getLogger("dvc.progress").setLevel(logging.CRITICAL)
         self.root = root
         with explained():
             try:
