@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ import pytest
 
 from tests.code.browser import CHROMIUM, browsing
 from tests.code.prefect_server import PrefectServer, serving
+from tests.code.terminal import run_in_terminal, screen
 from tests.e2e.test_servers import at_work
 from tests.e2e.witness import Witness, make_witness
 
@@ -153,8 +155,13 @@ def test_two_clones_on_one_server_run_what_is_theirs(
 
 def test_a_run_applies_its_changes_or_leaves_them_to_be_restored(witness: Witness) -> None:
     rate = ("-S", "fine_tune.learning_rate=0.25")
-    told = witness.thaw("run", *rate, "-S", "evaluate.threshold=0.75")
-    assert "params.yaml: evaluate.threshold: 0.5 -> 0.75" in told.stdout + told.stderr
+    command = [sys.executable, "-m", "thaw", "run", *rate, "-S", "evaluate.threshold=0.75"]
+    code, written = run_in_terminal(command, witness.environment(), witness.root, columns=120)
+    lines = [line for line in screen(written) if line]
+    assert code == 0 and any("params.yaml: evaluate.threshold: 0.5 -> 0.75" in line for line in lines)
+    assert "validate " in written and "\x1b[2K" in written, "a bar tells which stage is at work"
+    assert [line.split()[0] for line in lines[-5:]] == ["Result", "Changed", "Stages", "Report", "Compare"]
+    assert not [line for line in lines if "Finished in state" in line or "getting ready" in line]
     assert "up to date" in witness.dvc("status").stdout
     before = contents(witness)
 
