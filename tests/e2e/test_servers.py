@@ -136,7 +136,7 @@ def test_thaw_ui_leaves_nothing(project: Project, number: int) -> None:
     ports = ["--mlflow-port", str(free_port()), "--prefect-port", str(free_port())]
     with at_work(project, "ui", *ports) as ui:
         assert ui.stdout
-        lines = [ui.stdout.readline() for _ in range(3)]
+        lines = list(itertools.dropwhile(lambda line: not line.startswith("MLflow"), itertools.islice(ui.stdout, 3)))
         assert [line.split()[0] for line in lines[:2]] == ["MLflow", "Prefect"], lines
         assert len(of_project(project)) >= 5
         os.kill(ui.pid, number)
@@ -188,7 +188,7 @@ def test_ui_listens_on_ipv6(project: Project) -> None:
     ports = ["--mlflow-port", str(free_port()), "--prefect-port", str(free_port())]
     with at_work(project, "ui", "--host", "::1", *ports) as ui:
         assert ui.stdout
-        lines = [ui.stdout.readline() for _ in range(3)]
+        lines = list(itertools.dropwhile(lambda line: not line.startswith("MLflow"), itertools.islice(ui.stdout, 3)))
         assert [line.split()[1].rpartition(":")[0] for line in lines[:2]] == ["http://[::1]"] * 2, lines
         assert answer_to(f"{lines[1].split()[1]}/api/flows/", lines[1].split()[1]) in (200, 201)
 

@@ -21,6 +21,7 @@ from thaw.errors import ThawError
 from thaw.files import write_json
 from thaw.prefect_pages import find_deployment, form_page
 from thaw.processes import start_supervised
+from thaw.progress import showing
 from thaw.project import find_root
 from thaw.redaction import redact
 from thaw.tracking.links import known_experiment, runs_page
@@ -103,8 +104,9 @@ def ui(
         if not elsewhere:
             servers.append(_start_mlflow(root, host, free_port(host, mlflow_port)))
         servers.append(_start_prefect(root, host, free_port(host, prefect_port)))
-        for server in servers:
-            server.wait_until_up()
+        with showing("starting the servers"):
+            for server in servers:
+                server.wait_until_up()
         urls = {"mlflow": elsewhere, **{server.name: server.url for server in servers}}
         write_json(state, urls)
         experiment_id = known_experiment(root)

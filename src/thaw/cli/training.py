@@ -10,6 +10,7 @@ import typer
 from thaw.cli import app
 from thaw.cli.console import print_table
 from thaw.errors import ThawError
+from thaw.progress import showing
 
 
 @app.command("lr-find")
@@ -41,7 +42,8 @@ def lr_find(
 
     if lowest >= highest:
         raise ThawError(f"--lowest: {lowest:g} is not below --highest {highest:g}", "Give a range of rates that rises.")
-    test = _run_on_thawed(work)
+    with showing("measuring rates"):
+        test = _run_on_thawed(work)
     from thaw.tuning.lr_find import draw
 
     draw(test, picture)
@@ -57,7 +59,8 @@ def tune() -> None:
     """Time batch sizes and precisions for fine_tune, and print the proposal (`thaw doctor --tune`)."""
     from rich.table import Table
 
-    trials, best = _run_on_thawed(_tune)
+    with showing("measuring batches"):
+        trials, best = _run_on_thawed(_tune)
     table = Table("precision", "batch_size", "images/s")
     for trial in trials:
         rate = f"{trial.images_per_second:.0f}" if trial.images_per_second else "out of memory"
