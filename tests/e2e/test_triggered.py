@@ -99,9 +99,12 @@ def test_the_form_is_filled_in_and_the_project_stays_as_it_is(
     (witness.root / "params.yaml").write_bytes(now)  # neither is a stage's of the witness
     before = contents(witness)
     with deployed(witness, server) as deployment, browsing(tmp_path / "browser") as page:
-        (first,) = witness.runs(PREFECT_API_URL=f"{server.url}/api")
-        assert first["run_again"].startswith(f"{server.url}/deployments/deployment/{deployment['id']}/run?parameters=")
-        page.open(first["run_again"])
+        told = witness.thaw("runs", "1", PREFECT_API_URL=f"{server.url}/api").stdout
+        assert "fine_tune.epochs: 7 then, " in told
+        assert "thaw run --no-apply -S augment.vertical_flip=False -S fine_tune.epochs=7\n" in told
+        (link,) = [line.split("form: ")[1] for line in told.splitlines() if "Prefect's form: " in line]
+        assert link.startswith(f"{server.url}/deployments/deployment/{deployment['id']}/run?parameters=")
+        page.open(link)
         page.wait("document.body.innerText.includes('fine_tune.learning_rate')")
         page.settle(2)
         assert page.field("fine_tune.epochs") == "7"

@@ -5,6 +5,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,32 +61,33 @@ def runs(
     with open_store(root) as store:
         found = [find_run(store.pipeline_runs(), run)] if run else store.pipeline_runs(limit)
     here = _runs_here(root, found)
-    if as_json or run:
-        form = _Form(root)
-        again = {item["run_id"]: form.changes_to(item) for item in found}
     if as_json:
-        shown = [
-            {**item, "here": item["run_id"] in here, "run_again": form.page(again[item["run_id"]])} for item in found
-        ]
+        form = _Form(root)
+        shown = [{**item, "here": item["run_id"] in here, "run_again": form.page(item)} for item in found]
         print(json.dumps(shown, ensure_ascii=False, indent=2))
         return
     _print_runs(found, here)
     if run:
-        _tell_again(found[0], again[found[0]["run_id"]], form)
+        _tell_again(found[0], _Form(root))
     elif found:
         print(f"Compare them: {runs_page(pages_url(root), store.experiment_id)} (`thaw ui` serves it)")
 
 
 class _Form:
-    """Prefect's form of this project, and the parameters that it would begin with."""
+    """Prefect's form of this project, as it is filled in to run again with the parameters of a run."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         home = home_dir(root)
-        params = load_params(root / "params.yaml")
-        self.now = params.flat(key for key in params.sections() if key != "compute")
         api_url = prefect_url(home)
         self._base = server_pages(api_url)
         self._deployment_id = find_deployment(home, api_url) if api_url else ""
+
+    @cached_property
+    def now(self) -> dict[str, Any]:
+        """The project's parameters, less those that change no result."""
+        params = load_params(self._root / "params.yaml")
+        return params.flat(key for key in params.sections() if key != "compute")
 
     def changes_to(self, run: dict[str, Any]) -> dict[str, Any]:
         """The parameters that were others in a run than they are here now, with the run's values."""
@@ -93,18 +95,18 @@ class _Form:
         differing = [key for key, value in self.now.items() if then.get(key, str(value)) != str(value)]
         return parse_overrides([f"{key}={then[key]}" for key in differing])
 
-    def page(self, changes: dict[str, Any]) -> str:
-        """Where the form is, filled in; empty while `thaw deploy` serves it nowhere."""
-        return form_page(self._base, self._deployment_id, changes) if self._deployment_id else ""
+    def page(self, run: dict[str, Any]) -> str:
+        """Where the form is, filled in; empty while no server of Prefect's that is up knows the project."""
+        return form_page(self._base, self._deployment_id, self.changes_to(run)) if self._deployment_id else ""
 
 
-def _tell_again(run: dict[str, Any], changes: dict[str, Any], form: _Form) -> None:
+def _tell_again(run: dict[str, Any], form: _Form) -> None:
+    changes = form.changes_to(run)
     for key, value in changes.items():
         print(f"{key}: {value} then, {form.now[key]} now")
     options = "".join(f" -S {shlex.quote(f'{key}={value}')}" for key, value in changes.items())
-    page = form.page(changes)
     print(f"Run again with its parameters: thaw run --no-apply{options}")
-    print(f"  or in Prefect's form: {page or '`thaw ui` and `thaw deploy` have to be at work'}")
+    print(f"  or in Prefect's form: {form.page(run) or '`thaw ui` and `thaw deploy` have to be at work'}")
     if run["number"]:
         print(f"Bring it back: thaw restore {run['number']}")
 
