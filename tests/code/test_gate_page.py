@@ -107,6 +107,10 @@ def test_the_head_names_the_data(tmp_path):
     told = f"photos &amp; more · version {version} · {len(files)} images · 2 classes · splits: "
     assert head.startswith(told) and set(head.removeprefix(told).split(", ")) == {"train", "test"}
     assert "<title>Data gate: photos &amp; more</title>" in text
+    picture(9000).save(root / files[0])
+    other = inspect_folder(ValidateParams(), root, tmp_path / "scratch", folder="photos & more")
+    assert other.summary()["findings"] == inspection.summary()["findings"]
+    assert other.summary()["version"] != inspection.summary()["version"], "no page of other data is taken for this one's"
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="needs chromium, which CI installs")

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Inspection:
         """The findings, gravest first."""
         return self.findings.sorted()
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Of what was judged: SHA-256 over path and SHA-256 of every file that could be read, in hexadecimal."""
         files = zip(self.rows.paths, self.rows.words("sha256"), strict=True)
@@ -59,7 +60,7 @@ class Inspection:
         """The content of `findings.json`."""
         fit = sum(images for labels in self.counts.values() for images in labels.values())
         totals = {"images": len(self.rows), "fit": fit, "classes": self.counts}
-        return summarize(self.found, totals)
+        return {"version": self.version, **summarize(self.found, totals)}
 
 
 def inspect_folder(

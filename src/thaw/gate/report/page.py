@@ -62,7 +62,7 @@ def _about(inspection: Inspection, summary: dict[str, Any]) -> str:
     splits = [name for name in inspection.counts if name]
     parts = [
         f"<b>{escape(inspection.folder)}</b>",
-        f'version <span title="SHA-256 over the paths and SHA-256 of all files">{inspection.version[:12]}</span>',
+        f'version <span title="SHA-256 over the paths and SHA-256 of all files">{summary["version"][:12]}</span>',
         _number(summary["totals"]["images"], "image"),
         _number(len(classes), "class", "es"),
     ]
