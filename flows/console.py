@@ -6,33 +6,36 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.console import Console
 from rich.text import Text
 
-from thaw.progress import is_live, shown_by
+from thaw.progress import BAR_DRAWN, is_live, shown_by
 from thaw.progress.bar import Bar
 
 _CONSOLE = Console(stderr=True, highlight=False)
 _STYLES = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
-_TITLE_WIDTH = 12
+_TITLE_WIDTH = 13
 _END = re.compile(r"Finished in state \w+\((?:'(?P<outcome>\w+)')?")
 _ENDS = {"unchanged": "up to date", "restored": "from the cache"}
 
 
 class Lines(logging.Handler):
-    """Prefect's console, of a terminal: the stage and its message, above the bar, without Prefect's own columns.
+    """Prefect's console, of a terminal: the stage at work and the message, above the bar, without Prefect's own columns.
 
-    Prefect makes it (`show_lines`), with the arguments of its own handler.
+    Prefect makes it (`showing_stages`), with the arguments of its own handler.
     """
+
+    bar: ClassVar[Bar | None] = None
+    """The one that is drawn: its title is that of the lines above it."""
 
     def __init__(self, **_settings: Any) -> None:
         super().__init__()
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            title = str(getattr(record, "task_run_name", ""))[:_TITLE_WIDTH]
+            title = str(getattr(record, "task_run_name", "") or (self.bar.title if self.bar else ""))[:_TITLE_WIDTH]
             text = _without_prefects_words(self.format(record) if record.exc_info else record.getMessage())
             if not text:
                 return
@@ -59,5 +62,7 @@ def showing_stages(quiet: bool) -> Iterator[None]:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS", f"{Lines.__module__}.{Lines.__name__}")
     # What the flow tells of progress is for the bar alone: Prefect would show and keep it, too.
     logging.getLogger("thaw.progress").propagate = False
-    with shown_by(Bar(_CONSOLE, "getting ready"), logging.getLogger("thaw.progress")):
+    os.environ[BAR_DRAWN] = "1"
+    Lines.bar = Bar(_CONSOLE, "getting ready")
+    with shown_by(Lines.bar, logging.getLogger("thaw.progress")):
         yield

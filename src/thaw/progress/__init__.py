@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol, TextIO
 
+BAR_DRAWN = "THAW_BAR"
+"""Of the environment: set where a process above draws a bar of what this one tells."""
 _SILENT_SECONDS = 2.0
 _LINE_SECONDS = 10.0
 _THAW = logging.getLogger("thaw")
@@ -38,7 +40,9 @@ def tell_progress(title: str, message: str = "", done: int = 0, total: int = 0) 
 
 
 class Paced(logging.Filter):
-    """Lets every message through, but of those that tell how far work is one after two seconds, then one in ten."""
+    """Lets every message through, but of those that tell how far work is one after two seconds, then one in ten; none where a
+    bar is drawn of them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +52,8 @@ class Paced(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not tells_progress(record):
             return True
+        if os.environ.get(BAR_DRAWN):
+            return False
         now, work = time.monotonic(), (record.name, record.total)  # type: ignore[attr-defined]
         if work != self._work:
             self._work, self._due = work, now + _SILENT_SECONDS

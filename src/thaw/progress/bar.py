@@ -35,6 +35,11 @@ class Bar:
         if ticking:
             self._timer.start()
 
+    @property
+    def title(self) -> str:
+        """What is at work."""
+        return self._work[0]
+
     def _start(self) -> None:
         with self._lock:
             if not self._is_stopped:
