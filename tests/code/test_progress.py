@@ -62,8 +62,11 @@ def test_elsewhere_there_are_a_few_plain_lines(plain: dict[str, str]) -> None:
     assert 1 < len(told) < 12 and all(line.startswith("copying: ") and line.endswith(" of 30") for line in told)
 
 
-def test_a_message_that_tells_no_progress_is_never_held_back() -> None:
+def test_a_message_that_tells_no_progress_is_never_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thaw.progress._SILENT_SECONDS", 0.0)
+    event, progress = ({"msg": "epoch 1 of 9: loss 0.5"}, {"msg": "1 of 9", "done": 1, "total": 9})
     paced = Paced()
-    record = logging.makeLogRecord({"msg": "epoch 1 of 9: loss 0.5"})
-    assert all(paced.filter(record) for _ in range(3))
-    assert not paced.filter(logging.makeLogRecord({"msg": "1 of 9", "done": 1, "total": 9}))
+    assert [paced.filter(logging.makeLogRecord(each)) for each in (event, progress, event, progress)] == [True, True, True, False]
+    monkeypatch.setenv("THAW_BAR", "1")
+    assert not Paced().filter(logging.makeLogRecord(progress)), "a bar is drawn of it"
+    assert Paced().filter(logging.makeLogRecord(event))
