@@ -58,7 +58,7 @@ def validate(
     reference_path = named_file("validate.reference", params.reference, inputs.contract_dir)
     suite_path = named_file("validate.expectations", params.expectations, inputs.contract_dir)
     inspection = inspect_folder(
-        params, inputs.raw_dir, scratch_dir, reference_path=reference_path, workers=compute.workers
+        params, inputs.raw_dir, scratch_dir, _tell_count, reference_path, compute.workers
     )
     write_manifest(outputs.manifest_path, inspection)
     docs_dir = scratch_dir / "data_docs"
@@ -69,6 +69,11 @@ def validate(
     page_path = outputs.findings_path.with_name("gate.html")
     write_page(page_path, inspection, summary)
     totals = summary["totals"]
-    _log.info("%s images, %s of them fit, %s findings", totals["images"], totals["fit"], len(summary["findings"]))
+    found = len(summary["findings"])
+    _log.info("%s images, %s of them fit, %s finding%s", totals["images"], totals["fit"], found, "" if found == 1 else "s")
     _log.info("%s expectations, %s not met: %s", verdict.expectations, len(verdict.failed), verdict.docs_path)
     raise_if_blocked(summary, str(page_path))
+
+
+def _tell_count(count: int) -> None:
+    _log.info("%d images read", count, extra={"done": count, "total": 0})
