@@ -148,6 +148,7 @@ def _of(shown: int, total: int, noun: str) -> str:
 def _clusters(rows: list[dict[str, Any]], shown: "_Thumbnails") -> str:
     """Each cluster's pictures side by side; a row names its cluster in `value` and the picture it is like in `reason`."""
     clusters: dict[str, dict[str, None]] = {}
+    names = {str(row["value"]) for row in rows}
     for row in rows:
         name = str(row["value"])
         if name in clusters or len(clusters) < _SHOWN_CLUSTERS:
@@ -158,7 +159,7 @@ def _clusters(rows: list[dict[str, Any]], shown: "_Thumbnails") -> str:
         pictures = shown.figures(((path, "") for path in members), _SHOWN_MEMBERS)
         legend = f"{escape(name)}, {_of(len(pictures), len(members), 'picture')}"
         figures.append(f"<fieldset><legend>{legend}</legend>{''.join(pictures)}</fieldset>")
-    more = f"<p><small>{_of(len(figures), len(clusters), 'cluster')}</small></p>" if len(figures) < len(clusters) else ""
+    more = f"<p><small>{_of(len(figures), len(names), 'cluster')}</small></p>" if len(figures) < len(names) else ""
     return f'<div class="pictures">{"".join(figures)}</div>{more}'
 
 
