@@ -151,3 +151,18 @@ def test_ten_thousand_findings_make_a_page_under_20_mb(tmp_path):
     write_page(tmp_path / "gate.html", inspection, inspection.summary())
     assert len(inspection.found) == 10_000
     assert Path(tmp_path / "gate.html").stat().st_size < 20_000_000
+
+
+def test_a_huge_cluster_and_many_of_them_leave_the_page_small(dirty):
+    rows = [
+        {"check": "duplicate", "path": f"a/{number}.png", "reason": f"equals a/{cluster}.png", "value": f"cluster {cluster}"}
+        for cluster, size in enumerate([9000, *[1] * 40])
+        for number in range(50, 50 + size)
+    ]
+    rest = {"severity": "warn", "threshold": None, "cure": "Nothing."}
+    summary = dirty.summary() | {"checks": {"duplicate": len(rows)}, "findings": [row | rest for row in rows]}
+    text = page(dirty, summary)
+    assert text.count("<fieldset>") == 24
+    assert re.search(r"<legend>cluster 0, \d+ of 9,001 pictures</legend>", text)
+    assert "24 of 41 clusters" in text
+    assert text.count("<tr><td>") == 2000

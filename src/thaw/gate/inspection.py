@@ -98,7 +98,7 @@ def inspect_folder(
         root, survey.files(), bounds(limits), rows_path, workers, limits.timeout_seconds
     ):
         on_progress(count)
-    rows = gather(store.read_rows(rows_path), survey.unread, survey.layout)
+    rows = gather(store.read_rows(rows_path), survey.unread, survey.layout, scratch_dir)
     check_files(rows, findings)
     check_formats(rows, limits, findings)
     check_looks(rows, limits, findings)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from thaw.files import write_json
 from thaw.gate.checks.suite import check_contract
-from thaw.gate.findings import raise_if_blocked
+from thaw.gate.findings import raise_if_blocked, shorten
 from thaw.gate.inspection import inspect_folder
 from thaw.gate.report.manifest import write_manifest
 from thaw.gate.report.markdown import write_markdown
@@ -34,7 +34,7 @@ class ValidateOutputs:
     manifest_path: Path
     """Parquet, a row an image (docs/architecture.md)."""
     findings_path: Path
-    """JSON: status, totals, counts by check, every finding."""
+    """JSON: status, totals, counts by check, the findings, 10,000 of a check at most."""
     gate_path: Path
     """The report in Markdown."""
 
@@ -64,7 +64,7 @@ def validate(
     docs_dir = scratch_dir / "data_docs"
     verdict = check_contract(outputs.manifest_path, inspection.findings, params, docs_dir, suite_path)
     summary = inspection.summary()
-    write_json(outputs.findings_path, summary)
+    write_json(outputs.findings_path, shorten(summary))
     write_markdown(outputs.gate_path, summary)
     page_path = outputs.findings_path.with_name("gate.html")
     write_page(page_path, inspection, summary)

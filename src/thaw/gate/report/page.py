@@ -1,5 +1,6 @@
 """The report as one HTML page that needs nothing else: no network, no script; every name in it is escaped."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -22,7 +23,7 @@ _SHOWN_IMAGES = 24
 _SHOWN_CLUSTERS = 24
 _SHOWN_MEMBERS = 12
 _SHOWN_ROWS = 2000
-"""Rows of the table a check; the rest is in findings.json."""
+"""Rows of the table a check."""
 _VERDICTS = {"pass": "Passed", "warn": "Passed, with warnings", "block": "Blocked"}
 
 
@@ -119,7 +120,7 @@ def _section(check: str, rows: list[dict[str, Any]], shown: "_Thumbnails") -> st
         for row in rows[:_SHOWN_ROWS]
     )
     if len(rows) > _SHOWN_ROWS:
-        lines += f'<tr><td colspan="4">and {len(rows) - _SHOWN_ROWS:,} more in findings.json</td></tr>'
+        lines += f'<tr><td colspan="4">and {len(rows) - _SHOWN_ROWS:,} more: findings.json has up to 10,000</td></tr>'
     opened = " open" if len(rows) <= 20 and not pictures else ""
     return (
         f'<section id="{check}"><h2><i class="{severity}">{severity}</i> {escape(CHECKS[check].title)} '
@@ -146,18 +147,19 @@ def _of(shown: int, total: int, noun: str) -> str:
 
 def _clusters(rows: list[dict[str, Any]], shown: "_Thumbnails") -> str:
     """Each cluster's pictures side by side; a row names its cluster in `value` and the picture it is like in `reason`."""
-    clusters: dict[str, list[str]] = {}
+    clusters: dict[str, dict[str, None]] = {}
+    names = {str(row["value"]) for row in rows}
     for row in rows:
-        members = clusters.setdefault(str(row["value"]), [])
-        members += [
-            path for path in (shown.paired(row["reason"]), row["path"]) if path and path not in members
-        ]
+        name = str(row["value"])
+        if name in clusters or len(clusters) < _SHOWN_CLUSTERS:
+            members = clusters.setdefault(name, {})
+            members.update(dict.fromkeys(path for path in (shown.paired(row["reason"]), row["path"]) if path))
     figures = []
-    for name, members in list(clusters.items())[:_SHOWN_CLUSTERS]:
+    for name, members in clusters.items():
         pictures = shown.figures(((path, "") for path in members), _SHOWN_MEMBERS)
         legend = f"{escape(name)}, {_of(len(pictures), len(members), 'picture')}"
         figures.append(f"<fieldset><legend>{legend}</legend>{''.join(pictures)}</fieldset>")
-    more = f"<p><small>{_of(len(figures), len(clusters), 'cluster')}</small></p>" if len(figures) < len(clusters) else ""
+    more = f"<p><small>{_of(len(figures), len(names), 'cluster')}</small></p>" if len(figures) < len(names) else ""
     return f'<div class="pictures">{"".join(figures)}</div>{more}'
 
 
@@ -165,21 +167,24 @@ class _Thumbnails:
     """Small pictures of images that the scan could decode."""
 
     def __init__(self, inspection: Inspection) -> None:
-        self.root = inspection.root
-        problems = inspection.rows.words("problem")
-        shas = inspection.rows.words("sha256")
-        self.decodes = {
-            path
-            for path, problem, sha in zip(inspection.rows.paths, problems, shas, strict=True)
-            if sha and not problem
-        }
+        self.root, self.rows = inspection.root, inspection.rows
+
+    def decodes(self, path: str) -> bool:
+        """Whether `path` is an image that the scan could decode."""
+        at, table = bisect_left(self.rows.paths, path), self.rows.table
+        return (
+            at < len(self.rows)
+            and self.rows.paths[at] == path
+            and bool(table["sha256"][at].as_py())
+            and not table["problem"][at].as_py()
+        )
 
     def paired(self, reason: str) -> str:
         """The path that a duplicate's reason names ("equals a/b.png and 2 more"); empty when there is none."""
         for start in ("equals ", "looks like "):
             if reason.startswith(start):
                 path = reason.removeprefix(start)
-                return path if path in self.decodes else path.rsplit(" and ", 1)[0]
+                return path if self.decodes(path) else path.rsplit(" and ", 1)[0]
         return ""
 
     def figures(self, images: Iterable[tuple[str, str]], limit: int = _SHOWN_IMAGES) -> list[str]:
@@ -187,7 +192,7 @@ class _Thumbnails:
         for path, note in images:
             if len(made) == limit:
                 break
-            if path in self.decodes and (source := self._source(path)):
+            if self.decodes(path) and (source := self._source(path)):
                 title = escape(f"{path}: {note}" if note else path)
                 made.append(
                     f'<figure class="thumb"><img loading="lazy" alt="" title="{title}" src="{source}">'
