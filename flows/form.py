@@ -58,6 +58,12 @@ Changes = create_model(  # type: ignore[call-overload]
 )
 
 
+def fields_of(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Values of `params.yaml`, by dotted key, as the form takes them."""
+    asked = {key.replace(".", "__"): value for key, value in params.items() if key in _ASKED}
+    return {"change": asked, "overrides": {key: value for key, value in params.items() if key not in _ASKED}}
+
+
 def overrides_of(change: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Both parts of the form as values of `params.yaml`, by dotted key; fields left empty are none.
 

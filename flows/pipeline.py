@@ -16,6 +16,7 @@ from prefect.states import Completed, Failed, State
 
 from flows import ending
 from flows.form import Changes, OptionalStageName, StageName, overrides_of
+from flows.links import prefect_links
 from flows.processes import StageFailed, StageKilled
 from flows.results import (
     Outcome,
@@ -29,7 +30,7 @@ from flows.results import (
 from flows.run import Run, start_run
 from thaw.errors import ThawError
 from thaw.processes import die_with_parent
-from thaw.project import find_root
+from thaw.project import find_root, project_name
 from thaw.redaction import hide_in_logs, redact
 from thaw.versioning import StageSpec
 
@@ -72,6 +73,7 @@ def pipeline(
                 _run_stage(run, spec, force)
             versions = run.repo.data_version()
             standing = Standing.of(run.root)
+            run.link(prefect_links(f"{pipeline.name}/{project_name(root)}", flow_run.get_id() or "", run.given_params()))
     except (ThawError, StageFailed, StageKilled) as error:
         ending.remember(error)
         return _failed(error)

@@ -64,8 +64,9 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     inputs.fine_tuned_curve_path.write_text(CURVE)
     prediction_table(rows, predictions).to_csv(inputs.predictions_path, index=False)
     class_table(predictions, 0.95).to_csv(inputs.class_metrics_path, index=False)
-    inputs.pictures_dir.mkdir()
-    Image.new("RGB", (300, 200)).save(inputs.pictures_dir / "explained.png")
+    (inputs.pictures_dir / "heatmaps").mkdir(parents=True)
+    for image in range(0, images, 2):
+        Image.new("RGB", (60, 40), (image, 0, 0)).save(inputs.pictures_dir / "heatmaps" / f"{image:05d}.png")
     return inputs
 
 

@@ -97,6 +97,13 @@ def draw_filters(model: keras.Model, layer_name: str, seed: int = 0) -> Image.Im
     return draw_grid(find_patterns(model, layer_name, range(min(channels, _MOST_FILTERS)), seed=seed))
 
 
+def shrink(picture: np.ndarray, side: int) -> Image.Image:
+    """A uint8 RGB picture made at most `side` pixels a side."""
+    image = Image.fromarray(picture)
+    image.thumbnail((side, side))
+    return image
+
+
 def save_png(picture: Image.Image | np.ndarray, path: Path) -> None:
     """Write a PNG, whole or not at all."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)

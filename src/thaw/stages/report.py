@@ -14,6 +14,7 @@ from thaw import images
 from thaw.decision import threshold_of
 from thaw.evaluation import Predictions
 from thaw.evaluation.curves import rankings, reliability
+from thaw.evaluation.examples import examples_of, heatmap_path
 from thaw.files import digest, read_json
 from thaw.params import ReportParams
 from thaw.reporting import Crossing, Curve, Measure, Phase, Plot, Result
@@ -23,7 +24,6 @@ from thaw.splitting.files import SPLITS, read_classes, read_split
 log = logging.getLogger("thaw.report")
 
 _THUMBNAIL_PIXELS = 134
-_HEATMAP_PIXELS = 1400
 _CURVE_COLUMNS = ("loss", "validation_loss", "accuracy", "validation_accuracy")
 
 
@@ -51,7 +51,7 @@ class ReportInputs:
 class ReportOutputs:
     """What `report` writes."""
 
-    index_path: Path
+    result_path: Path
 
 
 def report(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs) -> None:
@@ -60,12 +60,11 @@ def report(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs) -
     Raises:
         ThawError: an image that is to be shown cannot be read.
     """
-    result = _gather(inputs)
-    write_page(outputs.index_path, result, params.pictures)
-    log.info("the report, %.1f MB: %s", outputs.index_path.stat().st_size / 1e6, outputs.index_path.name)
+    write_page(outputs.result_path, _gather(inputs, params.pictures))
+    log.info("the report, %.1f MB: %s", outputs.result_path.stat().st_size / 1e6, outputs.result_path.name)
 
 
-def _gather(inputs: ReportInputs) -> Result:
+def _gather(inputs: ReportInputs, count: int) -> Result:
     classes, metrics = read_classes(inputs.classes_path), read_json(inputs.metrics_path)
     splits = {name: read_split(getattr(inputs, f"{name}_path")) for name in SPLITS}
     model = read_json(inputs.evaluated_dir / "model.json")
@@ -99,7 +98,8 @@ def _gather(inputs: ReportInputs) -> Result:
         findings=read_json(inputs.findings_path),
         model=model,
         digests=_digests(inputs, model),
-        heatmaps=_heatmaps(inputs.pictures_dir / "explained.png"),
+        examples=examples_of(predictions, count)._asdict(),
+        heatmap=cache(lambda image: _heatmap(heatmap_path(inputs.pictures_dir, image))),
         thumbnail=cache(lambda path: _thumbnail(images.inside(inputs.raw_dir, path))),
     )
 
@@ -183,7 +183,5 @@ def _thumbnail(path: Path) -> str:
     return images.data_address(images.decode(path, 3, at_least=(side, side), resize="pad"), side)
 
 
-def _heatmaps(path: Path) -> str:
-    if not path.exists():
-        return ""
-    return images.data_address(images.decode(path, 3), _HEATMAP_PIXELS)
+def _heatmap(path: Path) -> str:
+    return images.data_address(images.decode(path, 3), _THUMBNAIL_PIXELS) if path.exists() else ""
