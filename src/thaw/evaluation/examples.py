@@ -27,7 +27,7 @@ class Examples(NamedTuple):
 
 
 def examples_of(predictions: Predictions, count: int) -> Examples:
-    """The `count` most telling images of each kind, by probabilities as `predictions.csv` has them: its readers find the same."""
+    """The `count` most telling images of each kind, by the probabilities of `predictions.csv`: its readers find the same."""
     predictions = replace(predictions, probabilities=np.round(predictions.probabilities, PROBABILITY_DIGITS))
     surest = np.argsort(-predictions.certainty, kind="stable")
     mistakes = surest[~predictions.correct[surest]]

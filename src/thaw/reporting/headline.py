@@ -60,6 +60,10 @@ def _range(name: str, measure: Measure) -> str:
     return f"<small>{low} to {high}</small>"
 
 
+def _images(count: int) -> str:
+    return f"{count:,} images" if count != 1 else "one image"
+
+
 def count_alike(result: Result) -> str:
     """How many test images look like one that training saw, in words."""
     count = len(result.crossings)
@@ -78,7 +82,7 @@ def next_steps(result: Result) -> str:
     if worst:
         true, taken = worst
         steps.append(
-            f'<a href="#cell-{true}-{taken}">Look at the {result.confusion[worst]:,} images of '
+            f'<a href="#cell-{true}-{taken}">Look at the {_images(result.confusion[worst])} of '
             f"“{escape(result.classes[true])}” taken for “{escape(result.classes[taken])}”</a>, its most frequent mistake; and "
             'at the <a href="#mistakes">surest mistakes</a>: where the label is wrong, move the image and run again.'
         )

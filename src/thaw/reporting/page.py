@@ -18,7 +18,8 @@ _UNIT = (0.0, 1.0)
 _SHOWN_PAIRS = 8
 _VERDICTS = {"pass": "Passed", "warn": "Passed, with warnings", "block": "Blocked"}
 _PARTS = (("classes", "Classes"), ("confusion", "Confusion"), ("pictures", "Pictures"), ("training", "Training"),
-          ("probabilities", "Probabilities"), ("gate", "Data"), ("again", "Reproduce"))  # fmt: skip
+          ("probabilities", "Probabilities"), ("gate", "Data"), ("again", "Reproduce"),
+          ("cells", "Confusion in pictures"))  # fmt: skip
 
 
 def write_page(path: Path, result: Result) -> None:
@@ -32,11 +33,12 @@ def page(result: Result) -> str:
         (
             _headed("classes", class_table(result) + slice_tables(result)),
             _headed("confusion", confusion(result)),
-            _headed("pictures", galleries(result) + cell_galleries(result)),
+            _headed("pictures", galleries(result)),
             _headed("training", _training(result)),
             _headed("probabilities", _plots(result)),
             _headed("gate", _gate(result)),
             _headed("again", _again(result)),
+            _headed("cells", cell_galleries(result)),
         )
     )
     links = "".join(f'<a href="#{key}">{title}</a>' for key, title in _PARTS)

@@ -26,7 +26,7 @@ h1{margin:0;font-size:24px;line-height:1.2;font-weight:600}.number{font-size:52p
 h2{margin:44px 0 8px;font-size:21px;border-top:1px solid var(--line);padding-top:18px}h3{margin:24px 0 4px;font-size:16px}
 p{margin:6px 0}.lead{font-size:18px}small{color:var(--soft);font-size:13px;font-weight:400}
 nav{margin:16px 0 0;display:flex;gap:4px 18px;flex-wrap:wrap}
-code,pre{font:14px/1.5 ui-monospace,monospace;background:var(--card);border-radius:4px;padding:1px 5px}
+code,pre{font:.88em/1.5 ui-monospace,monospace;background:var(--card);border-radius:4px;padding:1px 5px}
 pre{padding:12px;white-space:pre-wrap}
 svg{display:block;width:100%}svg text{font-size:12px;fill:var(--soft)}
 .bar{height:34px;margin-top:14px;max-width:760px}.bar .track{fill:var(--line)}.bar .range{fill:var(--range)}
@@ -34,9 +34,9 @@ svg{display:block;width:100%}svg text{font-size:12px;fill:var(--soft)}
 .chance{stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
 .ends{display:flex;justify-content:space-between;gap:12px;max-width:760px;margin:0;font-size:13px;color:var(--soft)}.chanced{text-align:center}
 .ends span:not(.chanced){white-space:nowrap}
-.run{margin:20px 0 0;padding:14px 18px;background:var(--card);border-left:4px solid var(--c0);border-radius:0 8px 8px 0}
+.run{margin:20px 0;padding:14px 18px;background:var(--card);border-left:4px solid var(--c0);border-radius:0 8px 8px 0}
 .run h2{margin:0;padding:0;border:0;font-size:17px}.run dl{display:flex;flex-wrap:wrap;gap:2px 22px;margin:8px 0}
-.run dl,.run ul,.run p{font-size:15px}.run dt{color:var(--soft);margin-right:-14px}.run dd{margin:0}
+.run dl,.run ul,.run p{font-size:15px}.run dt{color:var(--soft)}.run dt,.run dd{display:inline;margin:0}
 .run code{background:var(--paper)}
 .run ul{display:flex;flex-wrap:wrap;gap:2px 22px;list-style:none;margin:8px 0 0;padding:0}.run li{margin:0}
 .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(122px,1fr));gap:10px;margin-top:16px}
@@ -56,7 +56,7 @@ tbody th{font-weight:600;max-width:260px;overflow-wrap:break-word}
 .dot line,.dot path{vector-effect:non-scaling-stroke}.axis{stroke:var(--line)}
 .whisker{stroke:var(--range);stroke-width:5}.mark{stroke:var(--c0);stroke-width:10;stroke-linecap:round;fill:none}
 .matrix td,.matrix th{padding:8px 14px;border:1px solid var(--line)}.matrix tbody td{text-align:right;white-space:nowrap}
-.matrix small,.matrix a{color:var(--ink)}
+.matrix small,.matrix a{color:var(--ink)}.matrix .none{color:var(--soft)}
 .hit{background:color-mix(in srgb,var(--hit) var(--share,0%),var(--paper))}
 .miss{background:color-mix(in srgb,var(--miss) var(--share,0%),var(--paper))}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr));gap:16px;margin-top:12px}
@@ -85,7 +85,13 @@ summary{cursor:pointer;color:var(--link);margin:10px 0}
 @media(max-width:520px){body{padding:16px 14px 40px}h1{font-size:20px}.number{font-size:44px;display:block}
 .tiles{grid-template-columns:1fr 1fr}.pictures{gap:10px}.pictures figure,.pictures img{width:108px}.pictures img{height:108px}
 .dots th,.dots td{padding-right:8px;min-width:50px;font-size:14px}
-.dots td:nth-child(2){width:50px}.dots td:nth-child(n+3){min-width:100px}.dots small{display:block}caption{white-space:normal}}
-@media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}
-section{content-visibility:visible}a{color:inherit;text-decoration:none}*{print-color-adjust:exact}}
+.dots td:nth-child(2){width:50px}.dots td:nth-child(n+3){min-width:92px}
+.dots tbody th{max-width:92px;overflow-wrap:anywhere}.dots small{display:block}caption{white-space:normal}}
+@media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}h2,h3{break-after:avoid}
+figure,tr,.pair,.run,.tiles div{break-inside:avoid}.wide{overflow:visible}.matrix{table-layout:fixed;width:100%}
+.matrix td,.matrix th{padding:3px;font-size:11px;overflow-wrap:anywhere}.matrix tbody td{white-space:normal}
+.screen{display:none}
+details::details-content{content-visibility:visible;display:block;block-size:auto}.tiles,.plots{gap:8px}
+.run dl,.run ul,.run p,table{font-size:12px}section{content-visibility:visible}
+a{color:inherit;text-decoration:none}*{print-color-adjust:exact}}
 """

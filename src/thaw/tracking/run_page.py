@@ -42,7 +42,7 @@ def run_part(run: Mapping[str, Any], description: str, model: str, links: Mappin
     from markdown_it import MarkdownIt
 
     number = f"Run {run['number']}" if run["number"] else "This run"
-    facts = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in _facts(run, model))
+    facts = "".join(f"<div><dt>{name}</dt> <dd>{value}</dd></div>" for name, value in _facts(run, model))
     listed = "".join(f'<li><a href="{escape(url)}">{escape(title)}</a></li>' for title, url in links.items())
     note = "They open while <code>thaw ui</code> is at work, or where the servers are that the run used."
     return (
