@@ -139,7 +139,7 @@ def test_a_browser_shows_the_result_at_once_and_asks_for_nothing(made, tmp_path)
         paper = {"width": 700, "height": 1000, "deviceScaleFactor": 1, "mobile": False}  # A4 within Chromium's margins
         page.send("Emulation.setDeviceMetricsOverride", **paper)
         assert page.run("document.documentElement.scrollWidth") <= 700, "nothing is cut off on paper"
-        worse = "<p style='color:#999'>pale</p><div style='overflow:auto;width:9px'>unreachable</div>"
+        worse = "<p style='color:#999'>pale</p><div style='overflow:auto;width:9px'><p style='width:99px'>wide</p></div>"
         page.run(f"document.body.insertAdjacentHTML('beforeend', {json.dumps(worse)})")
         assert [fault.split(":")[0] for fault in faults(page)] == ["pale", "scrolls and cannot be reached"]
 

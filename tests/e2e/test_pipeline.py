@@ -66,7 +66,7 @@ def test_a_changed_rate_runs_what_depends_on_it_only(project: Project) -> None:
     assert ran == ["fine_tune", "evaluate", "report"]
     assert run["params"]["fine_tune.learning_rate"] == "5e-06"
     page = page_of(project, run["number"])
-    assert "<code>5e-06</code>" in page and "the run before" in page
+    assert "<code>5e-06</code>" in page and "the run before" in page and "run again" not in page.lower(), "nothing is deployed"
 
 
 def test_going_back_restores_instead_of_training(project: Project) -> None:
@@ -157,9 +157,10 @@ def page_of(project: Project, number: int) -> str:
 
     page = (project.root / "reports" / "index.html").read_text(encoding="utf-8")
     assert f"<h2>Run {number}: " in page
-    (run,) = [run for run in project.runs() if run["number"] == number]
+    store = Store(project.root)
+    (run,) = [run for run in store.pipeline_runs() if run["number"] == number]
     with tempfile.TemporaryDirectory() as folder:
-        logged = Store(project.root).download_file(run["run_id"], "report.html", Path(folder))
+        logged = store.download_file(run["run_id"], "report.html", Path(folder))
         assert logged and logged.read_text(encoding="utf-8") == page
     return page
 

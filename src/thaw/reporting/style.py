@@ -86,7 +86,7 @@ summary{cursor:pointer;color:var(--link);margin:10px 0}
 .tiles{grid-template-columns:1fr 1fr}.pictures{gap:10px}.pictures figure,.pictures img{width:108px}.pictures img{height:108px}
 .dots th,.dots td{padding-right:8px;min-width:50px;font-size:14px}
 .dots td:nth-child(2){width:50px}.dots td:nth-child(n+3){min-width:92px}
-.dots tbody th{max-width:92px;overflow-wrap:anywhere}.dots small{display:block}caption{white-space:normal}}
+.dots tbody th{min-width:86px;overflow-wrap:anywhere}.dots small{display:block}caption{white-space:normal}}
 @media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}h2,h3{break-after:avoid}
 figure,tr,.pair,.run,.tiles div{break-inside:avoid}.wide{overflow:visible}.matrix{table-layout:fixed;width:100%}
 .matrix td,.matrix th{padding:3px;font-size:11px;overflow-wrap:anywhere}.matrix tbody td{white-space:normal}
