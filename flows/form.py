@@ -1,9 +1,11 @@
 """What Prefect's form asks for: the parameters that people change most, with meaning and bounds, and the stages by name."""
 
+import json
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
 
@@ -58,10 +60,11 @@ Changes = create_model(  # type: ignore[call-overload]
 )
 
 
-def fields_of(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Values of `params.yaml`, by dotted key, as the form takes them."""
+def form_link(deployment_page: str, params: Mapping[str, Any]) -> str:
+    """The form of a deployment, filled in with values of `params.yaml`, by dotted key."""
     asked = {key.replace(".", "__"): value for key, value in params.items() if key in _ASKED}
-    return {"change": asked, "overrides": {key: value for key, value in params.items() if key not in _ASKED}}
+    fields = {"change": asked, "overrides": {key: value for key, value in params.items() if key not in _ASKED}}
+    return f"{deployment_page}/run?parameters={quote(json.dumps(fields, separators=(',', ':')))}"
 
 
 def overrides_of(change: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """Addresses of Prefect's pages that lead from a run's report: the run, and the form that is filled in with its parameters."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from httpx import TransportError
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from prefect.utilities.urls import url_for
 
-from flows.form import fields_of
+from flows.form import form_link
 
 
 def prefect_links(deployment: str, flow_run_id: str, params: Mapping[str, Any]) -> dict[str, str]:
@@ -25,11 +23,6 @@ def prefect_links(deployment: str, flow_run_id: str, params: Mapping[str, Any]) 
     if deployment_id:
         links["Run again with these parameters"] = form_link(url_for("deployment", deployment_id) or "", params)
     return {title: url for title, url in links.items() if url}
-
-
-def form_link(deployment_page: str, params: Mapping[str, Any]) -> str:
-    """The form of a deployment, filled in."""
-    return f"{deployment_page}/run?parameters={quote(json.dumps(fields_of(params), separators=(',', ':')))}"
 
 
 def _find(deployment: str) -> str:

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from flows.form import form_link
 from tests.code.browser import CHROMIUM, browsing
 from tests.code.prefect_server import PrefectServer, serving
 from tests.e2e.test_servers import at_work
 from tests.e2e.witness import Witness, make_witness
+from thaw.tracking.outbox import all_outboxes
 
 
 @pytest.fixture
@@ -85,8 +87,8 @@ def test_the_form_is_filled_in_and_the_project_stays_as_it_is(
     witness.thaw("run")
     before = contents(witness)
     with deployed(witness, server) as deployment, browsing(tmp_path / "browser") as page:
-        prefilled = '{"overrides":{"split.test_fraction":0.5}}'
-        page.open(f"{server.url}/deployments/deployment/{deployment['id']}/run?parameters={prefilled}")
+        form = f"{server.url}/deployments/deployment/{deployment['id']}"
+        page.open(form_link(form, {"split.test_fraction": 0.5, "fine_tune.epochs": 7, "fine_tune.strategy": "full"}))
         page.wait("document.body.innerText.includes('fine_tune.learning_rate')")
         page.settle(2)
         if folder := os.environ.get("THAW_PICTURES"):
@@ -106,6 +108,9 @@ def test_the_form_is_filled_in_and_the_project_stays_as_it_is(
     recorded = witness.runs()[0]
     assert recorded["params"]["fine_tune.learning_rate"] == "0.0125"
     assert recorded["params"]["split.test_fraction"] == "0.5"
+    assert (recorded["params"]["fine_tune.epochs"], recorded["params"]["fine_tune.strategy"]) == ("7", "full")
+    events = next(reversed(all_outboxes(witness.root))).events_path.read_text()
+    assert f"{form}/run?parameters=" in events, "its report leads to the form, filled in as this run was"
     assert witness.outcomes(recorded) == {"validate": "restored"}
     assert contents(witness) == before
     assert "up to date" in witness.dvc("status").stdout
