@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from httpx import TransportError
+from httpx import HTTPError
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.utilities.urls import url_for
 
 from flows.form import form_link
@@ -26,9 +27,9 @@ def prefect_links(deployment: str, flow_run_id: str, params: Mapping[str, Any]) 
 
 
 def _find(deployment: str) -> str:
-    """The id of a deployment; empty where the server has none, or is gone."""
+    """The id of a deployment; empty where the server has none, does not say, or is gone, which costs no second try."""
     try:
-        with get_client(sync_client=True) as client:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
             return str(client.read_deployment_by_name(deployment).id)
-    except (PrefectException, TransportError):
+    except (PrefectException, HTTPError):
         return ""
