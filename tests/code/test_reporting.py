@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tests.code.accessibility import faults
 from tests.code.browser import CHROMIUM, browsing
@@ -220,6 +221,32 @@ def test_a_chart_names_both_axes(made):
         assert f"<small>{axes}" in text
     if len(json.loads(made[0].classes_path.read_text())) == 2:
         assert "<small>recall by false positive rate" in text and "<small>precision by recall" in text
+
+
+def test_the_curves_enclose_what_scikit_learn_says(made):
+    inputs, path = made
+    classes = json.loads(inputs.classes_path.read_text())
+    rows = pd.read_csv(inputs.predictions_path, dtype={"class": str, "predicted": str}, keep_default_na=False)
+    text = path.read_text(encoding="utf-8")
+    charts = dict(re.findall(r"<b>(ROC|Precision|Reliability)\b.*?</b>(.*?)</figure>", text, re.DOTALL))
+    corners = re.search(r'class="chance" x1="(.*?)" y1="(.*?)" x2="(.*?)" y2="(.*?)"', charts["Reliability"])
+    left, bottom, right, top = (float(number) for number in corners.groups())
+
+    def points(chart):
+        places = re.search(r'<polyline class="l0" points="(.*?)"', chart)[1].split()
+        x, y = np.array([[float(number) for number in place.split(",")] for place in places]).T
+        return (x - left) / (right - left), (bottom - y) / (bottom - top)
+
+    sure = rows.iloc[:, 3:].max(axis=1) if len(classes) > 2 else rows.iloc[:, 4]
+    counts = np.histogram(sure, np.linspace(0, 1, 11))[0]
+    assert re.findall(r">(\d+)</text>", charts["Reliability"].split('class="count"', 1)[1])[: np.count_nonzero(counts)] == [
+        str(count) for count in counts if count
+    ]
+    if len(classes) == 2:
+        true, (x, y) = rows["class"] == classes[1], points(charts["ROC"])
+        assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(true, sure), abs=0.002)
+        x, y = points(charts["Precision"])
+        assert (np.diff(x) * y[1:]).sum() == pytest.approx(average_precision_score(true, sure), abs=0.002)
 
 
 def test_a_test_image_like_one_trained_on_is_told_before_all_else(made):

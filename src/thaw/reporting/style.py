@@ -74,7 +74,7 @@ background:var(--card);border:1px solid var(--line);border-radius:4px}
 .pictures figcaption,.twins figcaption{line-height:1.35;margin-top:3px}
 .pictures small,.twins small{font-size:12px}
 .pair{display:grid;grid-template-columns:1fr 1fr;gap:6px;background:var(--card);border-radius:8px;padding:8px}
-.pair figure{display:block}
+.twins .pair figure{display:block}
 .twins{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,258px),1fr));gap:14px 12px;margin:10px 0}
 .twins figure{margin:0;display:grid;grid-template-columns:1fr 1fr;gap:4px}.twins figcaption{grid-column:1/3}
 .twins img{display:block;width:100%;aspect-ratio:1;object-fit:contain;

@@ -147,8 +147,9 @@ def _plots(predictions: Predictions) -> Iterator[Plot]:
                 recall, false_alarms = hits / hits[-1], misses / misses[-1]
                 yield Plot(f"ROC of {name}", "false positive rate", "recall", [Curve("", false_alarms, recall)], True)
             if hits[-1]:
-                precision, recall = hits[1:] / (hits[1:] + misses[1:]), hits[1:] / hits[-1]
-                yield Plot(f"Precision by recall of {name}", "recall", "precision", [Curve("", recall, precision)], False)
+                precision, recall = hits[1:] / (hits[1:] + misses[1:]), hits / hits[-1]
+                precision = np.concatenate([precision[:1], precision])  # as the average precision counts the first step
+                yield Plot(f"Precision and recall of {name}", "recall", "precision", [Curve("", recall, precision)], False)
     found = reliability(predictions)
     about = found.about or "the likeliest class"
     yield Plot(
