@@ -62,8 +62,10 @@ Changes = create_model(  # type: ignore[call-overload]
 
 def form_link(deployment_page: str, params: Mapping[str, Any]) -> str:
     """The form of a deployment, filled in with values of `params.yaml`, by dotted key."""
-    asked = {key.replace(".", "__"): value for key, value in params.items() if key in _ASKED}
-    fields = {"change": asked, "overrides": {key: value for key, value in params.items() if key not in _ASKED}}
+    named = {key.replace(".", "__"): key for key in params}
+    change = {name: params[key] for name, key in named.items() if name in Changes.model_fields}
+    overrides = {key: params[key] for name, key in named.items() if name not in Changes.model_fields}
+    fields = {"change": change, "overrides": overrides}
     return f"{deployment_page}/run?parameters={quote(json.dumps(fields, separators=(',', ':')))}"
 
 
