@@ -111,7 +111,8 @@ def test_a_browser_shows_the_result_at_once_and_asks_for_nothing(made, tmp_path)
     metrics = json.loads(inputs.metrics_path.read_text())
     interval = metrics["interval"]["accuracy"]
     filled = tmp_path / "index.html"
-    run = {"number": 1, "name": "0.9 lite0", "commit": "c0ffee", "tags": {"data.data/raw": "abcdef"}}
+    run = {"number": 1, "name": "0.9 lite0", "commit": "c0ffee", "tags": {"data.data/raw": "abcdef"},
+           "metrics": {"test/accuracy": 0.9}}  # fmt: skip
     part = run_part(run, "**Test accuracy 0.9**; `0.1` higher", "thaw v1", {"This run in MLflow": "http://127.0.0.1:5000"})
     filled.write_text(fill_slot(path.read_text(encoding="utf-8"), part), encoding="utf-8")
     path = filled

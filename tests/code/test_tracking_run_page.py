@@ -108,8 +108,9 @@ def test_a_run_without_a_report_leaves_a_page_only_of_the_result_that_lies_besid
 
 
 def test_no_name_or_address_is_markup() -> None:
-    awkward = {"number": 0, "name": "<b>&", "commit": "", "tags": {"data.<i>": "<u>"}}
+    awkward = {"number": 0, "name": "<b>&", "commit": "", "tags": {"data.<i>": "<u>"}, "metrics": {"test/accuracy": 1.0}}
     text = run_part(awkward, "**Failed:** `<script>`\n\n<script>1</script> [x](javascript:alert)", "<s>", {"<em>": '"><em>'})
     reader = Reader(text)
     assert {tag for tag, _ in reader.tags} == {"div", "h2", "p", "strong", "code", "dl", "dt", "dd", "ul", "li", "a", "small"}
     assert [link["href"] for link in reader.of("a")] == ['"><em>']
+    assert "made the page anew" in run_part(awkward | {"metrics": {}}, "**No result**", "", {})

@@ -15,6 +15,7 @@ PAGE = "report.html"
 """What it is called in the outbox, and at the root of the run's artifacts."""
 _DATA = "data."
 _DIGITS = 8
+_NO_RESULT = "This run made the page anew; the result is an earlier run's."
 
 
 def write_run_page(
@@ -41,6 +42,8 @@ def run_part(run: Mapping[str, Any], description: str, model: str, links: Mappin
     """What belongs to the run, as HTML."""
     from markdown_it import MarkdownIt
 
+    if not any(name.startswith("test/") for name in run["metrics"]):
+        description = _NO_RESULT
     number = f"Run {run['number']}" if run["number"] else "This run"
     facts = "".join(f"<div><dt>{name}</dt> <dd>{value}</dd></div>" for name, value in _facts(run, model))
     listed = "".join(f'<li><a href="{escape(url)}">{escape(title)}</a></li>' for title, url in links.items())
