@@ -31,5 +31,5 @@ def _find(deployment: str) -> str:
     try:
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
             return str(client.read_deployment_by_name(deployment).id)
-    except (PrefectException, HTTPError):
+    except (PrefectException, HTTPError, RuntimeError):  # the last: it is of another version
         return ""
