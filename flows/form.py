@@ -1,31 +1,17 @@
 """What Prefect's form asks for: the parameters that people change most, with meaning and bounds, and the stages by name."""
 
-import json
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
 
 from thaw.errors import ThawError
 from thaw.params import Params
+from thaw.prefect_pages import ASKED, field_name
 from thaw.project import find_root
 from thaw.versioning import read_stage_names
-
-_ASKED = (
-    "fine_tune.learning_rate",
-    "fine_tune.epochs",
-    "fine_tune.strategy",
-    "fine_tune.from_layer",
-    "train_frozen.learning_rate",
-    "train_frozen.epochs",
-    "model.architecture",
-    "augment.views",
-    "seed",
-)
-"""Every other key of `params.yaml` goes into the mapping `overrides`."""
 
 _STAGES = read_stage_names(find_root(Path(__file__).parent))
 StageName = Annotated[str, WithJsonSchema({"type": "string", "enum": _STAGES})]
@@ -56,17 +42,8 @@ def _field(key: str) -> tuple[Any, Any]:
 
 
 Changes = create_model(  # type: ignore[call-overload]
-    "Changes", __base__=_Changes, **{key.replace(".", "__"): _field(key) for key in _ASKED}
+    "Changes", __base__=_Changes, **{field_name(key): _field(key) for key in ASKED}
 )
-
-
-def form_link(deployment_page: str, params: Mapping[str, Any]) -> str:
-    """The form of a deployment, filled in with values of `params.yaml`, by dotted key."""
-    named = {key.replace(".", "__"): key for key in params}
-    change = {name: params[key] for name, key in named.items() if name in Changes.model_fields}
-    overrides = {key: params[key] for name, key in named.items() if name not in Changes.model_fields}
-    fields = {"change": change, "overrides": overrides}
-    return f"{deployment_page}/run?parameters={quote(json.dumps(fields, separators=(',', ':')))}"
 
 
 def overrides_of(change: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
