@@ -16,6 +16,7 @@ from prefect.states import Completed, Failed, State
 
 from flows import ending
 from flows.form import Changes, OptionalStageName, StageName, overrides_of
+from flows.links import prefect_links
 from flows.processes import StageFailed, StageKilled
 from flows.results import (
     Outcome,
@@ -73,6 +74,7 @@ def pipeline(
                 _run_stage(run, spec, force)
             versions = run.repo.data_version()
             standing = Standing.of(run.root)
+            run.link(prefect_links(root, flow_run.get_id() or "", run.given_params()))
     except (ThawError, StageFailed, StageKilled) as error:
         ending.remember(error)
         return _failed(error)

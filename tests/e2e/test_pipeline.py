@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,8 +28,8 @@ def test_a_first_run_runs_every_stage_and_records_it(project: Project) -> None:
     assert run["params"]["augment.image_size"] == "96"
     assert run["tags"]["data.data/raw"].endswith(".dir")
     assert (project.root / "reports" / "pictures" / "learning_curves.png").stat().st_size > 5_000
-    page = (project.root / "reports" / "index.html").read_text(encoding="utf-8")
-    assert f"{100 * result['metrics']['accuracy']:.1f}\u00a0%" in page and "целый" in page
+    page = page_of(project, 1)
+    assert f"{100 * result['metrics']['accuracy']:.1f}\u00a0%" in page and "целый" in page and "the run before" not in page
 
 
 def test_mlflow_holds_children_curves_and_a_model(project: Project) -> None:
@@ -64,6 +65,8 @@ def test_a_changed_rate_runs_what_depends_on_it_only(project: Project) -> None:
     ran = [name for name, outcome in project.outcomes(run).items() if outcome == "ran"]
     assert ran == ["fine_tune", "evaluate", "report"]
     assert run["params"]["fine_tune.learning_rate"] == "5e-06"
+    page = page_of(project, run["number"])
+    assert "<code>5e-06</code>" in page and "the run before" in page and "run again" not in page.lower(), "nothing is deployed"
 
 
 def test_going_back_restores_instead_of_training(project: Project) -> None:
@@ -71,6 +74,12 @@ def test_going_back_restores_instead_of_training(project: Project) -> None:
     project.thaw("run", *overrides(f"fine_tune.learning_rate={original}"))
     outcomes = project.outcomes(project.runs()[0])
     assert [outcomes[name] for name in ("fine_tune", "evaluate", "report")] == ["restored"] * 3
+    own = page_of(project, project.runs()[0]["number"])
+    first = project.runs()[-1]
+    project.thaw("restore", str(first["number"]), "--yes")
+    assert first["run_id"] in page_of(project, first["number"]), "a run's own page comes back with it"
+    project.thaw("restore", "--undo", "--yes")
+    assert page_of(project, project.runs()[0]["number"]) == own
 
 
 def test_a_hidden_folder_stops_the_run_before_it_trains(project: Project) -> None:
@@ -140,6 +149,20 @@ def test_wrong_parameters_are_refused_at_once(project: Project) -> None:
     assert done.returncode == 2
     assert "fine_tune.learning_rate" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def page_of(project: Project, number: int) -> str:
+    """The page that people open, which is that of run `number` and the one at the root of its artifacts."""
+    from thaw.tracking.store import Store
+
+    page = (project.root / "reports" / "index.html").read_text(encoding="utf-8")
+    assert f"<h2>Run {number}: " in page
+    store = Store(project.root)
+    (run,) = [run for run in store.pipeline_runs() if run["number"] == number]
+    with tempfile.TemporaryDirectory() as folder:
+        logged = store.download_file(run["run_id"], "report.html", Path(folder))
+        assert logged and logged.read_text(encoding="utf-8") == page
+    return page
 
 
 def sha256(path: Path) -> str:

@@ -20,6 +20,7 @@ from tests.code.prefect_server import PrefectServer, serving
 from tests.code.terminal import run_in_terminal, screen
 from tests.e2e.test_servers import at_work
 from tests.e2e.witness import Witness, make_witness
+from thaw.tracking.outbox import all_outboxes
 
 
 @pytest.fixture
@@ -126,6 +127,9 @@ def test_the_form_is_filled_in_and_the_project_stays_as_it_is(
     recorded = witness.runs()[0]
     assert recorded["params"]["fine_tune.learning_rate"] == "0.0125"
     assert (recorded["params"]["fine_tune.epochs"], recorded["params"]["augment.vertical_flip"]) == ("7", "False")
+    events = next(reversed(all_outboxes(witness.root))).events_path.read_text()
+    form = f"{server.url}/deployments/deployment/{deployment['id']}/run?parameters="
+    assert form in events, "its report leads to the form, filled in as this run was"
     assert witness.outcomes(recorded) == {"validate": "restored"}
     assert contents(witness) == before
     assert "up to date" in witness.dvc("status").stdout

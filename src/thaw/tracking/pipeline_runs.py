@@ -54,6 +54,11 @@ class PipelineRuns:
         self._client.set_tag(run_id, "mlflow.note.content", valid_value(summary.description, TAG_LIMIT))
         self.show(newest)
 
+    def told(self, run_id: str) -> tuple[dict[str, Any], str]:
+        """A run, as `newest` gives it, and its description (Markdown)."""
+        run = self._client.get_run(run_id)
+        return _as_dict(run), str(run.data.tags.get("mlflow.note.content", ""))
+
     def show(self, runs: list[dict[str, Any]]) -> None:
         """Write the table that links open, with a column for each parameter in which `runs` differ, where it is another now."""
         kept = self._client.get_experiment(self._experiment_id).tags.get(VIEW_TAG, "")

@@ -20,6 +20,7 @@ EXPERIMENT_TAG = "dvc.experiment"
 STATE_DIR = "reproduce"
 """The folder of a run's artifacts that keeps what it takes to have the run again (`thaw.versioning.state`)."""
 _MODEL = "evaluated_dir"
+_REPORT = "result_path"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,11 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
             _record_findings(outbox, spec)
         for path in spec.curves:
             run_data.record_curve(outbox, PIPELINE, path, facts.first_step)
-    run_data.record_outputs(outbox, [PIPELINE], spec.name, spec.outputs.values(), spec.metrics)
+    outputs = [path for name, path in spec.outputs.items() if name != _REPORT]
+    run_data.record_outputs(outbox, [PIPELINE], spec.name, outputs, spec.metrics)
+    if _REPORT in spec.outputs:
+        model = read_json(spec.inputs[_MODEL] / "model.json")
+        outbox.log_report(PIPELINE, spec.outputs[_REPORT], model.get("weights_sha256", ""))
     hashes = {f"dvc.{path}": value for path, value in facts.hashes.items()}
     outbox.log_tags(PIPELINE, {f"stage.{spec.name}": facts.outcome, **hashes})
     model_dir = spec.outputs.get(_MODEL)

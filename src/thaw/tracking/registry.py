@@ -59,6 +59,16 @@ class Registry:
         versions = kept.get("versions", {}) | {weights: entry}
         write_json(self._path, {CHAMPION: str(champion.version) if champion else "", "versions": versions})
 
+    def tell(self, weights: str) -> str:
+        """Name and version of the model with these weights (SHA-256), and the champion's; empty where it is not registered."""
+        kept = read_json(self._path) if self._path.exists() else {"versions": {}}
+        entry = kept["versions"].get(weights)
+        if not entry:
+            return ""
+        champion = kept[CHAMPION]
+        stands = "the champion" if entry["version"] == champion else f"the champion is v{champion}" if champion else ""
+        return f"{entry['name']} v{entry['version']}" + (f", {stands}" if stands else "")
+
     def _champion(self, name: str, versions: list[Any]) -> Any:
         """The version that holds the alias; the most accurate one in a registry that has no alias yet."""
         alias = self._client.get_registered_model(name).aliases.get(CHAMPION)

@@ -13,10 +13,12 @@ from thaw import telemetry
 from thaw.errors import ThawError
 from thaw.files import read_json
 from thaw.tracking import address
-from thaw.tracking.outbox import PIPELINE, Event
+from thaw.tracking.links import pages_url, run_page, runs_page
+from thaw.tracking.outbox import PIPELINE, Event, Outbox
 from thaw.tracking.pipeline_runs import NUMBER_TAG, PipelineRuns
 from thaw.tracking.registry import VERSION_TAG, Registry
 from thaw.tracking.relocation import relocate
+from thaw.tracking.run_page import write_run_page
 
 _STORE_TAG = "thaw.store"
 _LAST_NUMBER_TAG = "thaw.last_number"
@@ -82,6 +84,7 @@ class Store:
             os.environ.pop(name, None)
         self.client = mlflow.MlflowClient(self.uri, self.registry_uri)
         self._registry = Registry(self.client, home)
+        self._pages_url = pages_url(home)
         self.experiment_id, self.store_id = self._experiment(home)
         self._runs = PipelineRuns(self.client, self.experiment_id)
         self._inode = self._database_inode()
@@ -222,6 +225,18 @@ class Store:
                 if event["run"] == PIPELINE:
                     self._runs.describe(run_id)
 
+    def log_run_page(self, run_id: str, outbox: Outbox) -> None:
+        """Make the page of a run that is closed, where it made a report, and log it at the root of its artifacts."""
+        run, description = self._runs.told(run_id)
+        links = {
+            "This run in MLflow": run_page(self._pages_url, self.experiment_id, run_id),
+            "All runs side by side": runs_page(self._pages_url, self.experiment_id),
+        }
+        model = self._registry.tell(outbox.report(PIPELINE).get("weights", ""))
+        page = write_run_page(outbox, run, description, model, links)
+        if page:
+            self.client.log_artifact(run_id, str(page))
+
     def _log_dataset(self, run_id: str, event: Event) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -309,6 +324,12 @@ class Store:
         if not self.client.list_artifacts(run_id, folder):
             return None
         return Path(self.client.download_artifacts(run_id, folder, str(target_dir)))
+
+    def download_file(self, run_id: str, name: str, target_dir: Path) -> Path | None:
+        """Fetch a file at the root of a run's artifacts; None where there is none."""
+        if name not in {item.path for item in self.client.list_artifacts(run_id)}:
+            return None
+        return Path(self.client.download_artifacts(run_id, name, str(target_dir)))
 
     def whole_id(self, beginning: str) -> str:
         """The id of the run whose id begins so.
