@@ -10,6 +10,7 @@ from thaw.errors import ThawError
 from thaw.files import digest, read_json
 from thaw.redaction import redact
 from thaw.tracking import gate_pages, run_data
+from thaw.tracking.datasets import describe_splits, split_paths
 from thaw.tracking.outbox import PIPELINE, Outbox
 from thaw.tracking.registry import ACCURACY_TAG
 from thaw.tracking.run_data import LOCK_TAG
@@ -20,6 +21,9 @@ EXPERIMENT_TAG = "dvc.experiment"
 STATE_DIR = "reproduce"
 """The folder of a run's artifacts that keeps what it takes to have the run again (`thaw.versioning.state`)."""
 _MODEL = "evaluated_dir"
+_DATA = "data."
+_IMAGES = "raw"
+"""The folder that stages know as `raw_dir`."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,18 @@ class StageFacts:
 
 def record_data(outbox: Outbox, versions: Mapping[str, str]) -> None:
     """Log which version of which data the run uses."""
-    for name, version in versions.items():
-        outbox.log_dataset(PIPELINE, name, version, name, "training")
-        outbox.log_tags(PIPELINE, {f"data.{name}": version})
+    outbox.log_tags(PIPELINE, {f"{_DATA}{name}": version for name, version in versions.items()})
+
+
+def _record_dataset(outbox: Outbox, spec: Any) -> None:
+    """Log the images that the run uses with the first stage that knows their splits."""
+    splits = split_paths({**spec.inputs, **spec.outputs})
+    if not splits or outbox.has_dataset(PIPELINE):
+        return
+    for tag, version in _data_versions(outbox).items():
+        name = tag.removeprefix(_DATA)
+        if Path(name).name == _IMAGES:
+            outbox.log_dataset(PIPELINE, name, source=name, context="training", **describe_splits(version, splits))
 
 
 def record_gate(outbox: Outbox, spec: Any) -> None:
@@ -81,6 +94,7 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
             _record_findings(outbox, spec)
         for path in spec.curves:
             run_data.record_curve(outbox, PIPELINE, path, facts.first_step)
+    _record_dataset(outbox, spec)
     run_data.record_outputs(outbox, [PIPELINE], spec.name, spec.outputs.values(), spec.metrics)
     hashes = {f"dvc.{path}": value for path, value in facts.hashes.items()}
     outbox.log_tags(PIPELINE, {f"stage.{spec.name}": facts.outcome, **hashes})
@@ -130,4 +144,4 @@ def _classes(model_dir: Path) -> dict[str, str]:
 
 
 def _data_versions(outbox: Outbox) -> dict[str, str]:
-    return {name: value for name, value in outbox.tags(PIPELINE).items() if name.startswith("data.")}
+    return {name: value for name, value in outbox.tags(PIPELINE).items() if name.startswith(_DATA)}

@@ -1,0 +1,70 @@
+"""What MLflow shows of the images that a run used: the columns known of each, and how many of each class are in each split."""
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SPLITS = ("train", "validation", "test")
+_DIGEST_LIMIT = 36  # MLflow's
+_MARK = 8
+
+
+def split_paths(places: Mapping[str, Path]) -> dict[str, Path]:
+    """The CSV of each split, by what a stage reads and writes; empty for a stage that knows none of them.
+
+    Args:
+        places: paths by the stage's names for them, such as `train_path`.
+    """
+    known = {name: places[f"{name}_path"] for name in SPLITS if f"{name}_path" in places}
+    if not known:
+        return {}
+    beside = next(iter(known.values()))
+    paths = {name: known.get(name, beside.with_name(f"{name}{beside.suffix}")) for name in SPLITS}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def describe_splits(version: str, paths: Mapping[str, Path]) -> dict[str, str]:
+    """Digest, schema and profile of a data set, as MLflow takes them.
+
+    MLflow keeps one schema and profile for a name and a digest: the digest is the data version's beginning and a mark of the
+    splits, which another seed makes anew of the same data.
+
+    Args:
+        version: DVC's hash of the images.
+        paths: the CSV of each split, with a column `class`.
+    """
+    mark = hashlib.sha256(b"".join(path.read_bytes() for path in paths.values())).hexdigest()[:_MARK]
+    profile: dict[str, Any] = {"images": 0}
+    columns: dict[str, str] = {}
+    for split, path in paths.items():
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        profile["images"] += len(rows)
+        profile[split] = dict(sorted(Counter(row.get("class", "") for row in rows).items()))
+        for name in rows[0] if rows else ():
+            known = columns.get(name, "long")
+            columns[name] = max(known, *(_type_of(row[name]) for row in rows), key=_WIDER.index)
+    fields = [{"name": name, "type": kind, "required": True} for name, kind in columns.items()]
+    return {
+        "version": f"{version[: _DIGEST_LIMIT - _MARK - 1]}-{mark}",
+        "schema": json.dumps({"mlflow_colspec": fields}),
+        "profile": json.dumps(profile | {"version": version}, ensure_ascii=False),
+    }
+
+
+_WIDER = ("long", "double", "string")
+"""MLflow's types of a column, each of which holds what the one before it holds."""
+
+
+def _type_of(text: str) -> str:
+    for kind, read in (("long", int), ("double", float)):
+        try:
+            read(text)
+        except ValueError:
+            continue
+        return kind
+    return "string" if text else "double"  # an empty number
