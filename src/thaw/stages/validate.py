@@ -69,6 +69,7 @@ def validate(
     page_path = outputs.findings_path.with_name("gate.html")
     write_page(page_path, inspection, summary)
     totals = summary["totals"]
-    _log.info("%s images, %s of them fit, %s findings", totals["images"], totals["fit"], len(summary["findings"]))
+    found = len(summary["findings"])
+    _log.info("%s images, %s of them fit, %s findings: %s", totals["images"], totals["fit"], found, page_path)
     _log.info("%s expectations, %s not met: %s", verdict.expectations, len(verdict.failed), verdict.docs_path)
-    raise_if_blocked(summary, str(page_path))
+    raise_if_blocked(summary)

@@ -10,7 +10,7 @@ _KEY_LIMIT = 250
 _DIGEST_SIGNS = 8
 _HIDDEN = "mlflow.thaw."
 """MLflow's pages show no tag that begins with `mlflow.`."""
-_SHOWN = ("mlflow.", "thaw.run", "thaw.number", "project", "data.", "failure", "champion")
+_SHOWN = ("mlflow.", "thaw.run", "thaw.number", "project", "data.", "champion")
 _FOREIGN = re.compile(r"[^\w.\- :/]")
 
 
@@ -37,7 +37,7 @@ def valid_value(value: object, limit: int) -> str:
 
 def stored_tag(name: str) -> str:
     """The name under which MLflow holds a run's tag: one that nobody filters by is hidden from its pages."""
-    return name if name.startswith(_SHOWN) else valid_key(f"{_HIDDEN}{name}")
+    return name if name == "failure" or name.startswith(_SHOWN) else valid_key(f"{_HIDDEN}{name}")
 
 
 def own_tags(tags: Mapping[str, str]) -> dict[str, str]:

@@ -14,13 +14,14 @@ from thaw.tracking.datasets import describe_splits, split_paths
 from thaw.tracking.outbox import PIPELINE, Outbox
 from thaw.tracking.registry import ACCURACY_TAG
 from thaw.tracking.run_data import LOCK_TAG
-from thaw.tracking.summary import FAILURE_TAG
+from thaw.tracking.summary import FAILED_STAGE_TAG, FAILURE_TAG
 
 EXPERIMENT_TAG = "dvc.experiment"
 """The name of the run among `dvc exp show`'s."""
 STATE_DIR = "reproduce"
 """The folder of a run's artifacts that keeps what it takes to have the run again (`thaw.versioning.state`)."""
 _MODEL = "evaluated_dir"
+_METRICS = "metrics_path"
 _DATA = "data."
 _IMAGES = "raw"
 """The folder that stages know as `raw_dir`."""
@@ -79,7 +80,7 @@ def _record_findings(outbox: Outbox, spec: Any) -> None:
 
 def record_child(outbox: Outbox, spec: Any) -> None:
     """Log a stage's outputs to its own run."""
-    run_data.record_outputs(outbox, [spec.name], spec.name, spec.outputs.values(), spec.metrics)
+    run_data.record_outputs(outbox, [spec.name], spec.name, spec.outputs.values(), _metrics(spec))
 
 
 def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
@@ -95,7 +96,7 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
         for path in spec.curves:
             run_data.record_curve(outbox, PIPELINE, path, facts.first_step)
     _record_dataset(outbox, spec)
-    run_data.record_outputs(outbox, [PIPELINE], spec.name, spec.outputs.values(), spec.metrics)
+    run_data.record_outputs(outbox, [PIPELINE], spec.name, spec.outputs.values(), _metrics(spec))
     hashes = {f"dvc.{path}": value for path, value in facts.hashes.items()}
     outbox.log_tags(PIPELINE, {f"stage.{spec.name}": facts.outcome, **hashes})
     model_dir = spec.outputs.get(_MODEL)
@@ -103,7 +104,7 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
         version = next(
             (facts.hashes[path] for path in facts.hashes if str(model_dir).endswith(f"/{path}")), ""
         )
-        tags = _judgement(spec.metrics) | _classes(model_dir) | _data_versions(outbox)
+        tags = _judgement(_metrics(spec)) | _classes(model_dir) | _data_versions(outbox)
         outbox.log_model(PIPELINE, model_dir, model_name, version, tags)
 
 
@@ -125,10 +126,13 @@ def record_failure(outbox: Outbox, stage: str, error: Exception) -> None:
     """Log why a run failed, in one line; `stage` is where, empty outside of stages."""
     first, *rest = str(error).splitlines() or [type(error).__name__]
     # Of a traceback the last line says it.
-    text = f"{error.reason}. {error.cure}" if isinstance(error, ThawError) else " ".join([first, *rest[-1:]])
-    where = f"{stage}: " if stage and not text.startswith(f"stage {stage} ") else ""
-    line = " ".join(f"{where}{text}".split())
-    outbox.log_tags(PIPELINE, {FAILURE_TAG: redact(line)})
+    line = error.sentence if isinstance(error, ThawError) else " ".join(" ".join([first, *rest[-1:]]).split())
+    outbox.log_tags(PIPELINE, {FAILURE_TAG: redact(line), FAILED_STAGE_TAG: stage})
+
+
+def _metrics(spec: Any) -> list[Path]:
+    """The file with all metrics of the test split, where the stage writes it; DVC is shown the headline alone."""
+    return [path for name, path in spec.outputs.items() if name == _METRICS]
 
 
 def _judgement(metric_paths: Iterable[Path]) -> dict[str, str]:

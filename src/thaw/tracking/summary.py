@@ -12,6 +12,8 @@ NAME_TAG = "thaw.name"
 """The name that a person, or DVC's experiment, gave the run."""
 FAILURE_TAG = "failure"
 """Why a run failed, in one sentence."""
+FAILED_STAGE_TAG = "failure.stage"
+"""The stage in which it failed; empty outside of stages."""
 _ACCURACY = "accuracy"
 _NAMED = ("model.architecture", "fine_tune.learning_rate", "fine_tune.epochs")
 # What a change of them does no more than repeat, or does not change the result.
@@ -127,7 +129,9 @@ def told_by(earlier: Sequence[Run]) -> list[Run]:
 
 def _result(run: Run, others: Sequence[Run]) -> str:
     if run["status"] == "FAILED":
-        return f"**Failed:** {_code(run['tags'].get(FAILURE_TAG, 'see the log'))}"
+        stage = run["tags"].get(FAILED_STAGE_TAG)
+        where = f" in {_code(stage)}" if stage else ""
+        return f"**Failed{where}:** {_code(run['tags'].get(FAILURE_TAG, 'see the log'))}"
     accuracy = accuracy_of(run)
     if accuracy is None:
         return "**No result:** this run did not come to the test split."

@@ -61,7 +61,8 @@ def encode_comparison(run_ids: Sequence[str]) -> str:
         _differences("parameters", "Parameters", run_ids),
         _differences("metrics", "Model metrics", run_ids),
     ]
-    section = {"uuid": _SECTION, "name": "Differences", "display": True, "isReordered": True, "columns": 1, "cardHeight": _CARD_PIXELS}
+    section = {"uuid": _SECTION, "name": "Differences", "display": True, "isReordered": True}
+    section |= {"columns": 1, "cardHeight": _CARD_PIXELS}
     return _pack(
         orderByKey="attributes.start_time",
         # Not by its lists of runs that are shown and hidden, which the page passes over.
