@@ -21,14 +21,16 @@ VERSION = "4f3c9a61bbd04d5f84b2c1ad4f1f7f6a.dir"
 def splits(tmp_path: Path) -> dict[str, Path]:
     """The files of three splits; none has validation images."""
     rows = {
-        "train": [("a/1.png", "b, c", 0, "", "x"), ("a/2.png", "b, c", 0, "0.5", "3"), ("b/1.png", "é", 1, "1", "")],
+        "train": [
+            ("a/1.png", "b, c", 0, "", "x", ""), ("a/2.png", "b, c", 0, "0.5", "3", ""), ("b/1.png", "é", 1, "1", "", "")
+        ],
         "validation": [],
-        "test": [("b/2.png", "é", 1, "", "7")],
-    }
+        "test": [("b/2.png", "é", 1, "", "7", "")],
+    }  # fmt: skip
     paths = {name: tmp_path / "splits" / f"{name}.csv" for name in rows}
     (tmp_path / "splits").mkdir()
     for name, path in paths.items():
-        pd.DataFrame(rows[name], columns=["path", "class", "label", "target", "group"]).to_csv(path, index=False)
+        pd.DataFrame(rows[name], columns=["path", "class", "label", "target", "group", "none"]).to_csv(path, index=False)
     return paths
 
 
@@ -38,7 +40,8 @@ def test_the_profile_counts_classes_by_split(splits: dict[str, Path]) -> None:
     assert json.loads(described["profile"]) == {"images": 4, **counts, "version": VERSION}
     columns = Schema.from_json(json.dumps(json.loads(described["schema"])["mlflow_colspec"]))
     assert [(column.name, column.type.name) for column in columns] == [
-        ("path", "string"), ("class", "string"), ("label", "long"), ("target", "double"), ("group", "string")
+        ("path", "string"), ("class", "string"), ("label", "long"), ("target", "double"), ("group", "string"),
+        ("none", "string"),
     ]  # fmt: skip
 
 

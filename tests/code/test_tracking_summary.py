@@ -128,7 +128,8 @@ def test_a_worse_model_is_registered_and_is_no_champion(tmp_path: Path) -> None:
         champion = client.get_model_version_by_alias("thaw", "champion")
         assert str(champion.version) == {1: "1", 2: "1", 3: "3"}[number]
         tagged = client.search_runs([experiment], "tags.champion LIKE '%'")
-        assert [(run.info.run_id, run.data.tags["champion"]) for run in tagged] == [(champion.run_id, f"thaw v{champion.version}")]
+        expected = [(champion.run_id, f"thaw v{champion.version}")]
+        assert [(run.info.run_id, run.data.tags["champion"]) for run in tagged] == expected
     assert champion.description == "Test accuracy 0.970 (0.700 to 0.990). Classes: a, b."
     model_dir = tmp_path / "evaluated"
     model_dir.mkdir()

@@ -1,10 +1,11 @@
 """What MLflow shows of the images that a run used: the columns known of each, and how many of each class are in each split."""
 
+import contextlib
 import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,16 @@ def describe_splits(version: str, paths: Mapping[str, Path]) -> dict[str, str]:
     """
     mark = hashlib.sha256(b"".join(path.read_bytes() for path in paths.values())).hexdigest()[:_MARK]
     profile: dict[str, Any] = {"images": 0}
-    columns: dict[str, str] = {}
+    columns: dict[str, list[str]] = {}
     for split, path in paths.items():
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         profile["images"] += len(rows)
         profile[split] = dict(sorted(Counter(row.get("class", "") for row in rows).items()))
-        for name in rows[0] if rows else ():
-            known = columns.get(name, "long")
-            columns[name] = max(known, *(_type_of(row[name]) for row in rows), key=_WIDER.index)
-    fields = [{"name": name, "type": kind, "required": True} for name, kind in columns.items()]
+        for row in rows:
+            for name, text in row.items():
+                columns.setdefault(name, []).append(text)
+    fields = [{"name": name, "type": _type_of(texts), "required": True} for name, texts in columns.items()]
     return {
         "version": f"{version[: _DIGEST_LIMIT - _MARK - 1]}-{mark}",
         "schema": json.dumps({"mlflow_colspec": fields}),
@@ -56,15 +57,12 @@ def describe_splits(version: str, paths: Mapping[str, Path]) -> dict[str, str]:
     }
 
 
-_WIDER = ("long", "double", "string")
-"""MLflow's types of a column, each of which holds what the one before it holds."""
-
-
-def _type_of(text: str) -> str:
-    for kind, read in (("long", int), ("double", float)):
-        try:
-            read(text)
-        except ValueError:
-            continue
-        return kind
-    return "string" if text else "double"  # an empty number
+def _type_of(texts: Sequence[str]) -> str:
+    """MLflow's type of a column; a number that is missing is one of type `double`."""
+    if any(texts):
+        for kind, read, known in (("long", int, texts), ("double", float, list(filter(None, texts)))):
+            with contextlib.suppress(ValueError):
+                for text in known:
+                    read(text)
+                return kind
+    return "string"

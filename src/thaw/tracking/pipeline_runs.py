@@ -70,10 +70,13 @@ class PipelineRuns:
             self._renew(VIEW_TAG, encode_view(view_columns(differing_params(runs))), VIEW_KEY)
 
     def _show_beside(self, run: dict[str, Any], earlier: list[dict[str, Any]]) -> None:
-        """Write the comparison that links open: a run that has a result, the one before it, and the best before."""
-        if accuracy_of(run) is not None:
-            before, best = (told_by(earlier)[:1], told_by(earlier)[1:])
-            ids = [str(one["run_id"]) for one in (*before, run, *best)]
+        """Write the comparison that links open: a run that has a result, the one before it, and the best before.
+
+        There is always one: for a view that is not there MLflow opens its pages for GenAI.
+        """
+        if accuracy_of(run) is not None or not self._kept(COMPARISON_TAG):
+            others = told_by(earlier)
+            ids = [str(one["run_id"]) for one in (*others[:1], run, *others[1:])]
             self._renew(COMPARISON_TAG, encode_comparison(ids), COMPARISON_KEY)
 
     def _kept(self, tag: str) -> str:
