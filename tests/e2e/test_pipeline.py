@@ -53,6 +53,13 @@ def test_dvc_agrees_that_nothing_is_left_to_do(project: Project) -> None:
     assert sha256(project.root / "dvc.lock") == before
 
 
+def test_dvc_shows_a_few_metrics_by_their_names(project: Project) -> None:
+    (shown,) = json.loads(project.dvc("metrics", "show", "--json").stdout)[""]["data"].values()
+    names = {"accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "roc_auc", "log_loss", "images"}
+    assert set(shown["data"]) == names
+    assert shown["data"]["accuracy"] == project.runs()[0]["metrics"]["test/accuracy"]
+
+
 def test_dvc_repro_force_gives_the_same_bytes(project: Project) -> None:
     before = sha256(project.root / "dvc.lock")
     project.dvc("repro", "--force", "--no-run-cache")

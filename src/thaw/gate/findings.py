@@ -141,7 +141,7 @@ def describe_block(rows: Iterable[Mapping[str, Any]]) -> str:
     if not by_check:
         return ""
     parts = [_describe_check(check, found) for check, found in by_check.items()]
-    told = map(brief_cure, _first_cures(row for found in by_check.values() for row in found))
+    told = [brief_cure(cure).rstrip(".") for cure in _first_cures(row for found in by_check.values() for row in found)]
     return f"Blocked: {'; '.join(parts)}. Cure: {'; '.join(told)}"
 
 
