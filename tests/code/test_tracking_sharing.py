@@ -81,7 +81,7 @@ def test_a_model_tells_its_classes(home: Path, store: Store, tmp_path: Path) -> 
     run_id = judge(home, tmp_path, "fff.dir").run_ids()["pipeline"]
     (model,) = store.client.search_logged_models([store.experiment_id], f"source_run_id = '{run_id}'")
     assert model.params == {"classes": "a, b", "threshold": "0.5"}
-    described = Model.load(model.artifact_location)
+    described = Model.load(model.artifact_location.removeprefix("file://"))
     assert described.metadata == {"classes": ["a", "b"], "threshold": 0.5}
     assert [column.name for column in described.signature.outputs.inputs] == ["predicted", "probabilities"]
 
