@@ -130,7 +130,8 @@ def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:
 
 def _failed(error: Exception) -> State[Any]:
     """A failed state with the error's own words: raised, Prefect would print its traceback."""
-    return Failed(message=redact(str(error)), data=error)
+    message = error.sentence if isinstance(error, ThawError) else str(error)
+    return Failed(message=redact(message), data=error)
 
 
 def _retry_helps(_task: Any, _task_run: Any, state: State[Any]) -> bool:

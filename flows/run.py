@@ -153,7 +153,7 @@ class Run:
 
     def _open(self) -> None:
         """Open the run in the outbox, or say what it stands on now: after a kill it is found by this fingerprint."""
-        tags = run_data.describe_run(self.root) | {"prefect.flow_run_id": self._flow_run_id}
+        tags = run_data.describe_run(self.root, self.home) | {"prefect.flow_run_id": self._flow_run_id}
         tags |= {NAME_TAG: self._title} if self._title else {}
         params = self.params.flat(self.params.sections())
         self.outbox.open_run(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sqlite3
 import tempfile
 from itertools import pairwise
 from pathlib import Path
@@ -53,6 +54,13 @@ def test_dvc_agrees_that_nothing_is_left_to_do(project: Project) -> None:
     assert sha256(project.root / "dvc.lock") == before
 
 
+def test_dvc_shows_a_few_metrics_by_their_names(project: Project) -> None:
+    (shown,) = json.loads(project.dvc("metrics", "show", "--json").stdout)[""]["data"].values()
+    names = {"accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "roc_auc", "log_loss", "images"}
+    assert set(shown["data"]) == names
+    assert shown["data"]["accuracy"] == project.runs()[0]["metrics"]["test/accuracy"]
+
+
 def test_dvc_repro_force_gives_the_same_bytes(project: Project) -> None:
     before = sha256(project.root / "dvc.lock")
     project.dvc("repro", "--force", "--no-run-cache")
@@ -82,6 +90,20 @@ def test_going_back_restores_instead_of_training(project: Project) -> None:
     assert page_of(project, project.runs()[0]["number"]) == own
 
 
+def description(project: Project, run_id: str) -> str:
+    """What MLflow's page of a run is headed by."""
+    from thaw.tracking.store import Store
+
+    return str(Store(project.root).client.get_run(run_id).data.tags["mlflow.note.content"])
+
+
+def prefect_messages(project: Project) -> set[str]:
+    """What Prefect's server says of the flows and tasks that failed."""
+    with sqlite3.connect(f"file:{project.root}/.prefect/prefect.db?mode=ro", uri=True) as database:
+        query = "SELECT message FROM {0}_state WHERE type = 'FAILED'"
+        return {message for kind in ("flow_run", "task_run") for (message,) in database.execute(query.format(kind))}
+
+
 def test_a_hidden_folder_stops_the_run_before_it_trains(project: Project) -> None:
     raw_dir = project.root / "data" / "raw"
     hidden = raw_dir / "défaut" / ".ipynb_checkpoints" / "x.png"
@@ -90,12 +112,16 @@ def test_a_hidden_folder_stops_the_run_before_it_trains(project: Project) -> Non
     version = (project.root / "data" / "raw.dvc").read_bytes()
     done = project.thaw("run", check=False)
     assert done.returncode == 2
-    said = "Blocked: 1 hidden folder with 1 file: défaut/.ipynb_checkpoints/"
-    assert (done.stdout + done.stderr).count(said) == 1, "a refusal is said once"
-    assert said in " ".join(project.thaw("validate", "data/raw", check=False).stdout.split())
+    said = "Blocked: 1 hidden folder with 1 file: défaut/.ipynb_checkpoints/. Cure: thaw clean --apply"
+    assert (done.stdout + done.stderr).count(said) == 1 and f"error: {said}\n" in done.stderr, "a refusal is said once"
+    checked = project.thaw("validate", "data/raw", check=False, COLUMNS="400").stdout
+    assert "Blocked: 1 hidden folder with 1 file: défaut/.ipynb_checkpoints/. Cure: thaw clean data/raw --apply" in checked
     assert "Traceback" not in done.stdout + done.stderr
     run = project.runs()[0]
-    assert run["status"] == "FAILED"
+    assert run["status"] == "FAILED" and run["tags"]["failure"] == said
+    assert description(project, run["run_id"]) == f"**Failed in `validate`:** `{said}`"
+    assert f"{run['number']} failed: {said}\n" in project.thaw("runs", COLUMNS="400").stdout
+    assert prefect_messages(project) == {said}
     assert "stage.fine_tune" not in run["tags"]
     assert (project.root / "data" / "raw.dvc").read_bytes() == version
     shutil.rmtree(hidden.parent)

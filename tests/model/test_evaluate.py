@@ -29,7 +29,9 @@ from thaw.tracking.store import Store
 
 ROOT = Path(__file__).parents[2]
 CURVE = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n1,0.7,0.5,0.8,0.5,0.1\n2,0.6,0.7,,,0.1\n"
-OUTPUTS = ("metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv", "pictures", "models/evaluated")
+OUTPUTS = (
+    "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv", "pictures", "models/evaluated"
+)  # fmt: skip
 
 
 @pytest.fixture(
@@ -103,9 +105,10 @@ def test_metrics_agree_with_the_predictions_and_bytes_repeat(project):
     assert metrics["confidence_weighted_accuracy"] == pytest.approx(
         (right * confidence).sum() / confidence.sum(), abs=1e-6
     )
+    assert json.loads(files["headline.json"])["accuracy"] == metrics["accuracy"]
     assert set(metrics["slices"]["kind"]) == {"a", "b"}
     assert {name for name in files if not name[0].isdigit()} == {
-        "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv",
+        "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv",
         "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
         "reliability.png", "mistakes.png", "explained.png", "model.json", "model.weights.h5",
     }  # fmt: skip

@@ -96,7 +96,7 @@ def _open_runs(root: Path, repo: "DvcRepo", spec: "StageSpec", params: "Params")
         (scratch_dir(root, name) / "journal.jsonl").unlink(missing_ok=True)
     experiment = os.environ.get("DVC_EXP_NAME", "")
     named = {EXPERIMENT_TAG: experiment, NAME_TAG: experiment} if experiment else {}
-    tags = run_data.describe_run(root) | named
+    tags = run_data.describe_run(root, home_dir(root)) | named
     title = experiment or ("dvc repro" if is_under_dvc() else f"thaw stage {name}")
     own = params.flat(spec.keys)
     _require_opened_with(outbox, own)

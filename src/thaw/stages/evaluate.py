@@ -12,7 +12,7 @@ from thaw import images
 from thaw.decision import DEFAULT_THRESHOLD, threshold_of
 from thaw.engines import Engine, compile_cached
 from thaw.errors import ThawError
-from thaw.evaluation import Predictions, report_metrics
+from thaw.evaluation import Predictions, headline, report_metrics
 from thaw.evaluation.agreement import Comparison, Run
 from thaw.evaluation.examples import caption, choose_examples, examples_of, heatmap_path
 from thaw.evaluation.inference import predict_files
@@ -51,7 +51,10 @@ class EvaluateInputs:
 class EvaluateOutputs:
     """What `evaluate` writes."""
 
+    headline_path: Path
+    """JSON: the few metrics that DVC shows of an experiment."""
     metrics_path: Path
+    """JSON: all of them, with intervals and slices."""
     predictions_path: Path
     class_metrics_path: Path
     confusion_path: Path
@@ -122,6 +125,7 @@ def evaluate(
     metrics = report_metrics(predictions, slices, params.bootstrap_samples, params.confidence, seed)
     engine = {"engine": classifier.engine.name, "precision": classifier.engine.precision}
     metrics["served"] = {"phase": config.get("phase", "fine_tuned")} | engine | agreement
+    write_json(outputs.headline_path, headline(metrics))
     write_json(outputs.metrics_path, metrics)
     log.info("accuracy %.4f on %d images", metrics["accuracy"], len(rows))
     write_csv(outputs.predictions_path, prediction_table(rows, predictions))

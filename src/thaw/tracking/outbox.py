@@ -153,9 +153,21 @@ class Outbox:
             if known.get(f"{place}/{path.name}") != str(self._kept_path(path).relative_to(self.folder)):
                 self.log_file(key, path, place)
 
-    def log_dataset(self, key: str, name: str, version: str, source: str, context: str) -> None:
-        """Log which version of which data the run used."""
-        self._append(op="dataset", run=key, name=name, version=version, source=source, context=context)
+    def log_dataset(
+        self, key: str, name: str, version: str, source: str, context: str, schema: str = "", profile: str = ""
+    ) -> None:
+        """Log which version of which data the run used.
+
+        Args:
+            schema: its columns, as MLflow writes them (JSON).
+            profile: what is counted of it (JSON).
+        """
+        described = {"schema": schema, "profile": profile}
+        self._append(op="dataset", run=key, name=name, version=version, source=source, context=context, **described)
+
+    def has_dataset(self, key: str) -> bool:
+        """Whether run `key` was given its data set."""
+        return any(event["op"] == "dataset" and event["run"] == key for _, event in self.events())
 
     def log_model(self, key: str, model_dir: Path, name: str, version: str, tags: Mapping[str, str]) -> None:
         """Log a saved model and register it, unless it is registered. The model is kept until it is shipped.

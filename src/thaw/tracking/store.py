@@ -1,5 +1,6 @@
 """The one place that imports MLflow."""
 
+import json
 import logging
 import os
 import sqlite3
@@ -10,10 +11,12 @@ from typing import Any
 from filelock import FileLock
 
 from thaw import telemetry
+from thaw.decision import threshold_of
 from thaw.errors import ThawError
 from thaw.files import read_json
 from thaw.tracking import address
 from thaw.tracking.links import pages_url, run_page, runs_page
+from thaw.tracking.names import own_tags, stored_tag
 from thaw.tracking.outbox import PIPELINE, Event, Outbox
 from thaw.tracking.pipeline_runs import NUMBER_TAG, PipelineRuns
 from thaw.tracking.registry import VERSION_TAG, Registry
@@ -187,7 +190,7 @@ class Store:
     def _log_tags(self, run_id: str, tags: dict[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        items = [RunTag(key, value) for key, value in tags.items()]
+        items = [RunTag(stored_tag(key), value) for key, value in tags.items()]
         for start in range(0, len(items), _BATCH):
             self.client.log_batch(run_id, tags=items[start : start + _BATCH])
 
@@ -240,7 +243,9 @@ class Store:
     def _log_dataset(self, run_id: str, event: Event) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        dataset = Dataset(event["name"], event["version"][:36], "dvc", f'{{"uri": "{event["source"]}"}}')
+        described = event.get("schema") or None, event.get("profile") or None  # not in the outboxes of earlier versions
+        source = json.dumps({"uri": event["source"]})
+        dataset = Dataset(event["name"], event["version"][:36], "dvc", source, *described)
         self.client.log_inputs(
             run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", event["context"])])]
         )
@@ -265,6 +270,7 @@ class Store:
         model_dir = folder / event["path"]
         config = read_json(model_dir / "model.json")
         shape = tuple(config["input_shape"])
+        told = {"classes": config["classes"], "threshold": threshold_of(config)}
         signature = ModelSignature(
             inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *shape), "pixels")]),
             outputs=Schema(
@@ -292,6 +298,9 @@ class Store:
                     "numpy>=2",
                 ],
                 signature=signature,
+                # A signature names tensors and not what is in them.
+                metadata=told,
+                params={"classes": ", ".join(told["classes"]), "threshold": told["threshold"]},
                 input_example={"pixels": np.zeros((1, *shape), np.uint8)},
             )
         self.client.update_run(run_id, status="RUNNING")
@@ -362,7 +371,7 @@ class Store:
         """
         import mlflow
 
-        tags = self.client.get_run(run_id).data.tags
+        tags = own_tags(self.client.get_run(run_id).data.tags)
         # Runs of earlier versions logged what `fine_tune` made.
         version = tags.get("dvc.models/evaluated", tags.get("dvc.models/fine_tuned", ""))
         models = self._logged_models(f"source_run_id = '{run_id}'")
