@@ -16,6 +16,7 @@ from prefect.states import Completed, Failed, State
 
 from flows import ending
 from flows.form import Changes, OptionalStageName, StageName, overrides_of
+from flows.links import prefect_links
 from flows.processes import StageFailed, StageKilled
 from flows.results import (
     Outcome,
@@ -28,13 +29,14 @@ from flows.results import (
 )
 from flows.run import Run, start_run
 from thaw.errors import ThawError
+from thaw.prefect_pages import FLOW
 from thaw.processes import die_with_parent
 from thaw.project import find_root
 from thaw.redaction import hide_in_logs, redact
 from thaw.versioning import StageSpec
 
 
-@flow(name="thaw", persist_result=False)
+@flow(name=FLOW, persist_result=False)
 def pipeline(
     change: Changes = {},  # type: ignore[assignment]  # noqa: B006 - what the form begins with
     overrides: dict[str, Any] = {},  # noqa: B006 - Prefect's form shows an editor for a mapping, and none for one that may be None
@@ -72,6 +74,7 @@ def pipeline(
                 _run_stage(run, spec, force)
             versions = run.repo.data_version()
             standing = Standing.of(run.root)
+            run.link(prefect_links(root, flow_run.get_id() or "", run.given_params()))
     except (ThawError, StageFailed, StageKilled) as error:
         ending.remember(error)
         return _failed(error)
@@ -85,8 +88,7 @@ def pipeline(
     result = describe_outdated(run.outdated) or result_table(outcome.metrics)
     ending.remember(outcome)
     _show("result", "\n\n".join([result, *data, *links]), "Test metrics")
-    for line in links:
-        logger.info("%s", line)
+    logger.info("%s", links[0])
     return outcome
 
 
@@ -128,7 +130,8 @@ def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:
 
 def _failed(error: Exception) -> State[Any]:
     """A failed state with the error's own words: raised, Prefect would print its traceback."""
-    return Failed(message=redact(str(error)), data=error)
+    message = error.sentence if isinstance(error, ThawError) else str(error)
+    return Failed(message=redact(message), data=error)
 
 
 def _retry_helps(_task: Any, _task_run: Any, state: State[Any]) -> bool:

@@ -92,11 +92,11 @@ class _Writer:
         for number, start in enumerate(range(0, len(paths), self.shard_images)):
             chunk = paths[start : start + self.shard_images]
             pixels = np.empty((len(chunk), views, size, size, self.channels), np.uint8)
-            list(self.pool.map(self._fill, chunk, pixels))
+            for done, _ in enumerate(self.pool.map(self._fill, chunk, pixels), start + 1):
+                _tell(split, done, len(paths))
             if writing is not None:
                 writing.result()
             writing = self.pool.submit(np.save, self.views_dir / shard_name(split, number), pixels)
-            log.info("%s: %d of %d images", split, start + len(chunk), len(paths))
         if writing is not None:
             writing.result()
 
@@ -106,6 +106,10 @@ class _Writer:
         key = picture_key(self.seed, path)
         for view in range(len(row)):
             row[view] = make_view(picture, self.params, key, view)
+
+
+def _tell(split: str, done: int, total: int) -> None:
+    log.info("%s: %d of %d images", split, done, total, extra={"done": done, "total": total})
 
 
 def _clear(views_dir: Path) -> None:

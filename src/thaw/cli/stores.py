@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thaw.cli.data import as_it_was_on_failure, booked_in, check_target, data, open_repo, progress
+from thaw.cli.data import as_it_was_on_failure, booked_in, check_target, data, open_repo
 from thaw.errors import ThawError
 from thaw.files import folder_beside
+from thaw.progress import showing
 from thaw.project import find_root
 from thaw.trees import taking_place, unchanged_on_failure
 
@@ -94,7 +95,7 @@ def pack(
     """
     from thaw.intake.packing import pack as write
 
-    with progress("packing", not quiet) as report:
+    with showing("packing", not quiet) as report:
         names = write(folder, to, shard_mb * 1_000_000, report)
     if not quiet:
         typer.echo(f"{_counted(len(names), 'shard')} in {to}\nNext:\n  thaw data add {to} --in-place")
@@ -103,8 +104,8 @@ def pack(
 def _list(address: str, told: bool) -> "Contents":
     from thaw.intake.in_place import list_images
 
-    with progress("listing", told) as report:
-        return list_images(address, lambda count: report(count, count))
+    with showing("listing", told) as report:
+        return list_images(address, lambda count: report(count, 0))
 
 
 def _say(rows: "list[Row]", address: str, in_words: bool, as_json: bool) -> None:

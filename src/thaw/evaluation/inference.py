@@ -1,5 +1,6 @@
 """Run a network over image files: pictures are read on other threads while the network works."""
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ from thaw.sources import READERS, File, StoredPath
 
 _BATCH_BYTES = 64 * 2**20
 _READERS = 2
+_log = logging.getLogger("thaw.evaluation")
 
 
 def predict_files(
@@ -48,6 +50,8 @@ def predict_files(
                 found |= zip(
                     pixels, probabilities_of(run(np.stack(list(pixels.values())))), strict=True
                 )
+            done = min(start + chunk, len(files))
+            _log.info("%d of %d images", done, len(files), extra={"done": done, "total": len(files)})
     classes = len(next(iter(found.values()))) if found else 0
     probabilities = np.full((len(files), classes), np.nan)
     for number, row in found.items():

@@ -8,7 +8,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from thaw.errors import ThawError
-from thaw.gate.checks import CHECKS, CLEAN, FOLDER, GRAVITY, TAKE_IN
+from thaw.gate.checks import CHECKS, CLEAN, FOLDER, GRAVITY, TAKE_IN, brief_cure
 from thaw.params.gate import SeverityParams
 
 Scalar = str | float | int | None
@@ -17,6 +17,8 @@ _SHELTERS = {"hidden": "hidden", "junk": "leftover"}
 """Checks of files and folders that nobody put there, and the word for these."""
 _NAMED = 5
 """Paths that a refusal names of each check."""
+_LISTED = 10_000
+"""Findings of each check that are written down."""
 _RANK = {"block": 0, "quarantine": 1, "warn": 2, "off": 3}
 
 
@@ -115,7 +117,7 @@ def status(rows: Iterable[Finding]) -> Status:
 
 
 def summarize(rows: list[Finding], totals: dict[str, Any]) -> dict[str, Any]:
-    """The content of `findings.json`: status, totals, counts by severity and by check, and every row."""
+    """Status, totals, counts by severity and by check, and every row."""
     checks = Counter(row.check for row in rows)
     severities = Counter(row.severity for row in rows)
     return {
@@ -127,13 +129,29 @@ def summarize(rows: list[Finding], totals: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def cures(rows: Iterable[dict[str, Any]]) -> str:
-    """What to do about findings of one check, as `summarize` has them: the first three cures that differ."""
-    return " ".join(list(dict.fromkeys(row["cure"] for row in rows))[:3])
+def shorten(summary: dict[str, Any]) -> dict[str, Any]:
+    """The content of `findings.json`: `summary` with the first 10,000 rows of each check, and how many are `left_out`."""
+    shown: Counter[str] = Counter()
+    listed = []
+    for row in summary["findings"]:
+        shown[row["check"]] += 1
+        if shown[row["check"]] <= _LISTED:
+            listed.append(row)
+    left_out = {check: count - _LISTED for check, count in summary["checks"].items() if count > _LISTED}
+    return summary | {"findings": listed} | ({"left_out": left_out} if left_out else {})
+
+
+def cures(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What to do about findings, as `summarize` has them: the first three cures that differ."""
+    return " ".join(_first_cures(rows))
+
+
+def _first_cures(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(row["cure"] for row in rows))[:3]
 
 
 def describe_block(rows: Iterable[Mapping[str, Any]]) -> str:
-    """What blocks the data in one sentence, as `thaw validate` and a refused run say it; empty where nothing does.
+    """What blocks the data and its cure in one line, as all that tell of a refusal say it; empty where nothing does.
 
     Args:
         rows: the findings, as `findings.json` has them.
@@ -142,8 +160,11 @@ def describe_block(rows: Iterable[Mapping[str, Any]]) -> str:
     for row in rows:
         if row["severity"] == "block":
             by_check.setdefault(row["check"], []).append(row)
+    if not by_check:
+        return ""
     parts = [_describe_check(check, found) for check, found in by_check.items()]
-    return f"Blocked: {'; '.join(parts)}" if parts else ""
+    told = [brief_cure(cure).rstrip(".") for cure in _first_cures(row for found in by_check.values() for row in found)]
+    return f"Blocked: {'; '.join(parts)}. Cure: {'; '.join(told)}"
 
 
 def _describe_check(check: str, rows: list[Mapping[str, Any]]) -> str:
@@ -162,16 +183,15 @@ def _counted(count: int, noun: str) -> str:
     return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def raise_if_blocked(summary: Mapping[str, Any], report_path: str) -> None:
+def raise_if_blocked(summary: Mapping[str, Any]) -> None:
     """Refuse the data.
 
     Args:
         summary: the content of `findings.json`.
 
     Raises:
-        GateError: there is a blocking finding; says which, their cures and where the report is.
+        GateError: there is a blocking finding; says which, and their cures.
     """
     reason = describe_block(summary["findings"])
     if reason:
-        blocking = (row for row in summary["findings"] if row["severity"] == "block")
-        raise GateError(reason, f"{cures(blocking)} The whole report: {report_path}")
+        raise GateError(reason)
