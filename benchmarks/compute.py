@@ -2,8 +2,8 @@
 
     python -m benchmarks.compute [--quick]
 
-The first job is nothing but arithmetic, 60 s of it in all; the second is the gate's scan of pictures. The cluster's start is told
-apart, and the first task of each worker, which imports what it needs, is not timed. Prints a Markdown table.
+The first job is nothing but arithmetic, 60 s of it in all; the second is the gate's scan of pictures. The cluster's start is
+told apart, and the first task of each worker, which imports what it needs, is not timed. Prints a Markdown table.
 """
 
 import argparse

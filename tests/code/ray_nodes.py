@@ -60,7 +60,7 @@ class Node:
 
     def workers(self) -> list[psutil.Process]:
         """The processes that do tasks."""
-        return [process for process in self.processes() if process.name().startswith(("ray::IDLE", "ray::_work"))]
+        return [process for process in self.processes() if process.name().startswith(("ray::IDLE", "ray::_do_shard"))]
 
     def kill(self) -> None:
         """As a machine goes that loses power."""

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nodes are watch
 
 @pytest.fixture(scope="module")
 def head():
-    with tempfile.TemporaryDirectory(prefix="thaw") as home, pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory(prefix="thaw", ignore_cleanup_errors=True) as home, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         port = free_port("127.0.0.1", 6400 + os.getpid() % 1000)
         node = start_head(Path(home), port, 2)

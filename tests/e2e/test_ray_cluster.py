@@ -94,7 +94,7 @@ class Network:
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
-    with tempfile.TemporaryDirectory(prefix="thaw") as home, pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory(prefix="thaw", ignore_cleanup_errors=True) as home, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
         network = Network(Path(home))
         try:
@@ -183,13 +183,15 @@ JOBS: dict[str, Callable[[Path, Path, ComputeParams], None]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work enough for several nodes in few pictures; the reference is divided alike."""
-    monkeypatch.setattr("thaw.gate.scan.store._SHARD_FILES", 8)
-    monkeypatch.setattr("thaw.augmentation.shards.SHARD_BYTES", 8 * 3 * SIDE * SIDE * 3)
-    monkeypatch.setattr("thaw.training.activations._BLOCK_IMAGES", 16)
-    monkeypatch.setattr("thaw.evaluation.inference._BATCH_BYTES", 8 * SIDE * SIDE * 3)
+@pytest.fixture(scope="module", autouse=True)
+def small_shards() -> Iterator[None]:
+    """Work enough for several nodes in few pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("thaw.gate.scan.store._SHARD_FILES", 8)
+        patch.setattr("thaw.augmentation.shards.SHARD_BYTES", 8 * 3 * SIDE * SIDE * 3)
+        patch.setattr("thaw.training.activations._BLOCK_IMAGES", 16)
+        patch.setattr("thaw.evaluation.inference._BATCH_BYTES", 8 * SIDE * SIDE * 3)
+        yield
 
 
 def outputs_of(project: Path, out: Path, job: str, compute: ComputeParams) -> dict[str, bytes]:
@@ -207,12 +209,10 @@ def outputs_of(project: Path, out: Path, job: str, compute: ComputeParams) -> di
 
 
 @pytest.fixture(scope="module")
-def expected(project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
+def expected(project: Path, small_shards: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
     """What this machine gives."""
-    with pytest.MonkeyPatch.context() as patch:
-        small_shards.__wrapped__(patch) if hasattr(small_shards, "__wrapped__") else None
-        home = tmp_path_factory.mktemp("here")
-        return {job: outputs_of(project, home / job, job, ComputeParams()) for job in JOBS}
+    home = tmp_path_factory.mktemp("here")
+    return {job: outputs_of(project, home / job, job, ComputeParams()) for job in JOBS}
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])

@@ -3,12 +3,15 @@
 import itertools
 import logging
 import os
+import pickle
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -115,27 +118,25 @@ class Cluster:
     ) -> Iterator[Any]:
         """A task each, which prepares and works."""
         gpus = self._params.gpus_per_task if on_gpu else 0
-        return self._in_order(_work, (function, prepare), shards, gpus)
+        return self._in_order(_Job(function, prepare), shards, gpus)
 
     def map_isolated(self, work: Isolated, shards: Iterable[Sequence[Any]]) -> Iterator[Any]:
         """A task each, which works in a process of its own, beside the task's."""
-        return self._in_order(_work_isolated, (work,), shards, 0)
+        return self._in_order(_IsolatedJob(work), shards, 0)
 
-    def _in_order(
-        self, task: Callable[..., Any], shared: tuple[Any, ...], shards: Iterable[Any], gpus: float
-    ) -> Iterator[Any]:
-        """The results of `task(threads, *shared, shard)`, of which a bounded number is in flight."""
-        remote = self._ray.remote(task).options(
+    def _in_order(self, job: Callable[[Any], Any], shards: Iterable[Any], gpus: float) -> Iterator[Any]:
+        """The results of `job`, of which a bounded number is in flight."""
+        remote = self._ray.remote(_do_shard).options(
             num_cpus=self._params.cpus_per_task, num_gpus=gpus, max_retries=_RETRIES
         )
-        sent = [self._ray.put(each) for each in shared]
+        sent = self._ray.put(self._ray.cloudpickle.dumps(job))
         most = self._params.max_in_flight or 2 * max(1, self._room())
         flying: deque[Any] = deque()
         shards = iter(shards)
         try:
             while True:
                 for shard in itertools.islice(shards, most - len(flying)):
-                    flying.append(remote.remote(self.threads, *sent, shard))
+                    flying.append(remote.remote(self.threads, sent, self._ray.cloudpickle.dumps(shard)))
                 if not flying:
                     return
                 result = self._take(flying[0])
@@ -160,11 +161,9 @@ class Cluster:
                     roomless = time.monotonic()
                 elif time.monotonic() - roomless > _ROOMLESS_SECONDS:
                     raise self._no_room()
-            return self._ray.get(answer)
-        except errors.RayTaskError as error:
-            if isinstance(error.cause, ThawError):
-                raise ThawError(error.cause.reason, error.cause.cure) from None
-            raise
+            outcome = pickle.loads(self._ray.get(answer))  # noqa: S301 - of this driver's own task
+        except errors.RayTaskError:
+            raise  # a fault of the task's code, told with its traceback
         except errors.RayError as error:
             reason = str(error).strip().splitlines()[0]
             raise ThawError(
@@ -175,6 +174,9 @@ class Cluster:
             raise ThawError(
                 f"Ray on {self._where} is gone: {error}", "See to its head node, and run again: what is booked is kept."
             ) from None
+        if isinstance(outcome, ThawError):
+            raise outcome
+        return outcome
 
     def _room(self) -> int:
         """Tasks that all nodes together have room for."""
@@ -189,17 +191,43 @@ class Cluster:
         )
 
 
-def _work(threads: int, function: Callable[[Any], Any], prepare: Callable[[Any], Any] | None, shard: Any) -> Any:
+@dataclass(frozen=True)
+class _Job:
+    """`Executor.map` of one shard."""
+
+    function: Callable[[Any], Any]
+    prepare: Callable[[Any], Any] | None
+
+    def __call__(self, shard: Any) -> Any:
+        return self.function(self.prepare(shard) if self.prepare else shard)
+
+
+@dataclass(frozen=True)
+class _IsolatedJob:
+    """`Executor.map_isolated` of one shard."""
+
+    work: Isolated
+
+    def __call__(self, shard: Sequence[Any]) -> Any:
+        from thaw.compute.isolated import map_in_processes
+
+        [result] = map_in_processes(self.work, [shard], 1)
+        return result
+
+
+def _do_shard(threads: int, job: bytes, shard: bytes) -> bytes:
+    """A task, of pickles: the head, which passes them on to a driver at `ray://`, would open each network and result."""
     _get_ready(threads)
-    return function(prepare(shard) if prepare else shard)
+    try:
+        outcome = _load(job)(pickle.loads(shard))  # noqa: S301 - of the driver that this task is from
+    except ThawError as error:
+        outcome = error
+    return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
 
 
-def _work_isolated(threads: int, work: Isolated, shard: Sequence[Any]) -> Any:
-    from thaw.compute.isolated import map_in_processes
-
-    _get_ready(threads)
-    [result] = map_in_processes(work, [shard], 1)
-    return result
+@lru_cache(4)
+def _load(data: bytes) -> Any:
+    return pickle.loads(data)  # noqa: S301 - likewise
 
 
 def _get_ready(threads: int) -> None:
