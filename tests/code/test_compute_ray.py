@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from tests.code.ray_nodes import ROOT, start_head
 from tests.data.dirty import clean_folder
 from thaw.addresses import free_port
 from thaw.augmentation.shards import write_views
+from thaw.cli import app
 from thaw.compute import Local, Portable, choose, open_executor, probe
 from thaw.compute import cluster as engine
 from thaw.compute.choosing import PLACE
@@ -225,6 +227,17 @@ def test_a_place_is_named_for_one_command(monkeypatch):
     assert choose(params, "h:1").address == "h:1"
     with pytest.raises(ThawError, match="--compute cloud"):
         choose(params, "cloud")
+
+
+def test_a_run_hands_its_place_on_to_its_stages(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv(PLACE, raising=False)
+    seen = []
+    monkeypatch.setattr("thaw.cli.run.execute_flow", lambda root, arguments: seen.append(os.environ.pop(PLACE)))
+    CliRunner().invoke(app, ["run", "--compute", "ray://head:10001"], catch_exceptions=False)
+    assert seen == ["ray://head:10001"]
+    with pytest.raises(ThawError, match="--compute cloud: no place to work at"):
+        CliRunner().invoke(app, ["run", "--compute", "cloud"], catch_exceptions=False)
 
 
 def test_nodes_are_told_with_what_they_have(cluster):

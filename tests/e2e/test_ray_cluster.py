@@ -44,7 +44,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="network namespaces need root on Linux"),
 ]
 SIDE, IMAGES = 64, 96
-NETWORK = "10.213.7"
+NETWORK = f"10.213.{os.getpid() % 250}"
 MODEL = ModelParams(architecture="efficientnet_lite0", weights="imagenet")
 
 
