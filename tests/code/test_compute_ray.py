@@ -1,5 +1,6 @@
 """A Ray of two workers gives what this machine gives, whatever dies; and says what keeps it from working."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -196,8 +197,6 @@ def describe_with(*options, **environment):
     """What the probe finds in another Python."""
     code = f"import json; exec(open({probe.__file__!r}).read()); print(json.dumps(describe()))"
     done = subprocess.run([sys.executable, *options, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    import json
-
     return json.loads(done.stdout)
 
 
@@ -240,7 +239,11 @@ def test_a_run_hands_its_place_on_to_its_stages(monkeypatch):
         CliRunner().invoke(app, ["run", "--compute", "cloud"], catch_exceptions=False)
 
 
-def test_nodes_are_told_with_what_they_have(cluster):
-    [node] = cluster.describe()
-    assert (node["cpus"], node["gpus"]) == (2, 0)
-    assert node["found"]["sources"] == probe.describe()["sources"]
+@pytest.mark.slow
+def test_doctor_shows_the_nodes(head):
+    command = [sys.executable, "-m", "thaw", "doctor", "--json", "--compute", f"ray://127.0.0.1:{head[1] + 1}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": "src"})
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert (checks["compute"]["state"], checks["compute"]["found"]) == ("ok", f"Ray on {command[-1]}, nodes that work: 1")
+    [node] = [check for name, check in checks.items() if name.startswith("node ")]
+    assert node["state"] == "ok" and node["found"].startswith("2 cores, 0 cards, thaw 0.")
