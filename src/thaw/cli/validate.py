@@ -16,6 +16,7 @@ import typer
 
 from thaw.cli import app
 from thaw.cli.console import print_table, stdout_console
+from thaw.cli.options import Compute
 from thaw.errors import ThawError
 from thaw.progress import showing
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from thaw.cleaning import Move
     from thaw.gate.inspection import Inspection
     from thaw.intake.reading import Reading, Unreadable
+    from thaw.params import ComputeParams
     from thaw.params.gate import ValidateParams
 
 _COLORS = {"block": "red", "quarantine": "dark_orange", "warn": "yellow", "pass": "green"}
@@ -60,6 +62,7 @@ def validate(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there are warnings.")] = False,
     params: ParamsFile = None,
+    compute: Compute = "",
     quiet: Quiet = False,
 ) -> None:
     """Check any image folder: broken files, leaks between splits, label conflicts, near duplicates, drift.
@@ -75,11 +78,13 @@ def validate(
       thaw validate s3://bucket/photos
 
       thaw validate photos --reference last/manifest.parquet --strict --json
+
+      thaw validate photos --compute ray://head:10001
     """
     from thaw.cli.layouts import has_to_be_taken_in, look
 
     folder = Path(named)
-    settings = _settings(params, reference)
+    settings = _settings(params, reference, compute)
     reading = None if "://" in named else look(folder)
     if has_to_be_taken_in(reading):
         _print_layout(reading, folder, as_json)
@@ -181,27 +186,28 @@ def _of_project(params_path: Path | None) -> tuple[Path, Path]:
 @dataclass(frozen=True)
 class _Settings:
     params: "ValidateParams"
+    compute: "ComputeParams"
     reference_path: Path | None = None
     suite_path: Path | None = None
-    workers: int = 0
     options: str = ""
     """Those that bring the same settings about."""
 
 
-def _settings(params_path: Path | None, reference: Path | None) -> _Settings:
+def _settings(params_path: Path | None, reference: Path | None, place: str = "") -> _Settings:
     """Those of a project's `params.yaml`, with the files in `data/contract` beside it; without one the defaults."""
-    from thaw.params import ValidateParams, load_params
+    from thaw.compute import choose
+    from thaw.params import ComputeParams, ValidateParams, load_params
     from thaw.project import named_file
 
     if not params_path:
-        return _Settings(ValidateParams(), reference)
+        return _Settings(ValidateParams(), choose(ComputeParams(), place), reference)
     loaded = load_params(params_path)
     params, contract_dir = loaded.validate_, params_path.parent / "data" / "contract"
     return _Settings(
         params,
+        choose(loaded.compute, place),
         reference or named_file("validate.reference", params.reference, contract_dir),
         named_file("validate.expectations", params.expectations, contract_dir),
-        loaded.compute.workers,
         f" --params {shlex.quote(str(params_path))}",
     )
 
@@ -243,15 +249,19 @@ def _inspect(
     settings: _Settings, folder: Path, scratch_dir: Path, quiet: bool, called: str = ""
 ) -> "Inspection":
     from thaw.cleaning import clean_command
+    from thaw.compute import open_executor
     from thaw.gate.inspection import inspect_folder
 
-    command, (reference, workers) = clean_command(folder) + settings.options, (settings.reference_path, settings.workers)
-    with showing("images", not quiet, ticking=False) as report:  # no thread draws: the scan forks its workers
+    command, reference = clean_command(folder) + settings.options, settings.reference_path
+    with (
+        open_executor(settings.compute) as executor,
+        showing("images", not quiet, ticking=False) as report,  # no thread draws: the scan forks its workers
+    ):
 
         def count(images: int) -> None:
             report(images, 0)
 
-        return inspect_folder(settings.params, folder, scratch_dir, count, reference, workers, command, called or str(folder))
+        return inspect_folder(settings.params, folder, scratch_dir, count, reference, executor, command, called or str(folder))
 
 
 def _write_manifest(path: Path, inspection: "Inspection") -> None:

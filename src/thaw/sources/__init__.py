@@ -65,6 +65,10 @@ class StoredPath:
             return f"{index.url}/{self.path}"
         return f"{index.url}/{row.object}: {self.path}"
 
+    def absolute(self) -> "StoredPath":
+        """The same, wherever a process works."""
+        return StoredPath(self.root.absolute(), self.path)
+
     def with_name(self, name: str) -> "StoredPath":
         return StoredPath(self.root, PurePosixPath(self.path).with_name(name).as_posix())
 

@@ -1,6 +1,5 @@
 """The rows of the last scan, kept on disk: an unchanged file is not opened again."""
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from thaw.compute import Executor
 from thaw.files import replacing
 from thaw.fingerprint import code_digest, content_key, library_versions
 from thaw.gate.mapped import Batches
 from thaw.gate.scan.image import Bounds
-from thaw.gate.scan.pool import scan_shards
-from thaw.gate.scan.scanning import AWAY, ROW, key
+from thaw.gate.scan.scanning import AWAY, ROW, Scan, key
 from thaw.gate.scan.walking import Entry
 
 _SHARD_FILES = 64
@@ -76,7 +75,7 @@ def scan(
     entries: Iterable[Entry],
     bounds: Bounds,
     store_path: Path,
-    workers: int,
+    executor: Executor,
     timeout_seconds: float,
 ) -> Iterator[int]:
     """Bring the rows of all `entries` to `store_path` (Arrow IPC file of schema `ROW`); yield how many are done.
@@ -105,7 +104,7 @@ def scan(
             if pending:
                 yield pending
 
-        for rows in scan_shards(unknown(), root, bounds, workers or os.cpu_count() or 1, timeout_seconds):
+        for rows in executor.map_isolated(Scan(root.absolute(), bounds, timeout_seconds), unknown()):
             write(pa.Table.from_batches([rows]))
             count += len(rows)
             yield count
