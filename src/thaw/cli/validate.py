@@ -30,9 +30,6 @@ _WIDE = 140
 """Columns of a terminal that has room for each check's title beside its name."""
 _VERDICTS = {"pass": "Passed", "warn": "Passed, with warnings", "block": "Blocked"}
 
-Folder = Annotated[
-    Path, typer.Argument(help="Images as <class>/* or {train,test}/<class>/*.", show_default=False)
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 ParamsFile = Annotated[
