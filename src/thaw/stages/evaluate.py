@@ -16,7 +16,7 @@ from thaw.errors import ThawError
 from thaw.evaluation import Predictions, report_metrics
 from thaw.evaluation.agreement import compare
 from thaw.evaluation.examples import caption, choose_examples
-from thaw.evaluation.inference import Run, predict_with_each
+from thaw.evaluation.inference import Run, predict_files, predict_with_each
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.plots import draw_learning_curves, draw_predictions
 from thaw.evaluation.tables import class_table, confusion_table, prediction_table
@@ -77,8 +77,7 @@ class Classifier:
         self, files: Sequence[Path], executor: Executor | None = None
     ) -> tuple[np.ndarray, dict[int, ThawError]]:
         """As `thaw.evaluation.inference.predict_files`: probabilities, and what went wrong with which file."""
-        [probabilities], failures = self.predict_with([self.run], files, executor)
-        return probabilities, failures
+        return predict_files(self.run, files, self.shape, self.resize, self.batch_size, executor)
 
     @property
     def run(self) -> Run:
