@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import TracebackType
@@ -134,19 +133,14 @@ class Cluster:
         most = self._params.max_in_flight or 2 * max(1, self._room())
         flying: deque[Any] = deque()
         shards = iter(shards)
-        try:
-            while True:
-                for shard in itertools.islice(shards, most - len(flying)):
-                    flying.append(remote.remote(self.threads, sent, self._ray.cloudpickle.dumps(shard)))
-                if not flying:
-                    return
-                result = self._take(flying[0])
-                flying.popleft()
-                yield result
-        finally:
-            with suppress(Exception):  # the cluster may be gone
-                for answer in flying:
-                    self._ray.cancel(answer)
+        while True:
+            for shard in itertools.islice(shards, most - len(flying)):
+                flying.append(remote.remote(self.threads, sent, self._ray.cloudpickle.dumps(shard)))
+            if not flying:
+                return
+            result = self._take(flying[0])
+            flying.popleft()
+            yield result
 
     def _take(self, answer: Any) -> Any:
         """A task's result, waited for as long as there is a node that could give it.
