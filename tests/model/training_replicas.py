@@ -3,8 +3,8 @@
 from pathlib import Path
 
 
-def train_on(count: int, folder: Path) -> None:
-    """Train on `count` logical CPUs and write the journal's metrics and the weights to `folder`."""
+def train_on(count: int, folder: Path, images: int = 71) -> None:
+    """Train 50 steps on `count` logical CPUs and write the journal's metrics and the weights to `folder`."""
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -13,28 +13,29 @@ def train_on(count: int, folder: Path) -> None:
     import numpy as np
 
     from thaw.arrays import Rows
+    from thaw.backends.tensorflow import mirrored
     from thaw.files import write_json
     from thaw.params import FitParams
     from thaw.training.batches import Examples
-    from thaw.training.devices import mirrored, training_on
+    from thaw.training.devices import training_on
     from thaw.training.fit import Job, fit
     from thaw.training.guard import Stop
     from thaw.training.labels import Labels
 
     rng = np.random.default_rng(0)
     folder.mkdir()
-    inputs = rng.standard_normal((70, 1, 6, 6, 2)).astype(np.float32)
+    inputs = rng.standard_normal((images, 1, 6, 6, 2)).astype(np.float32)
     np.save(folder / "x.npy", inputs)
     targets = (inputs[:, 0].mean((1, 2, 3), keepdims=True)[:, :, 0, 0] > 0).astype(np.float32)
-    data = Examples(
-        Rows(folder / "x.npy"), Labels([str(n) for n in range(70)], targets, np.ones(70, np.float32))
-    )
+    weights = rng.uniform(0.5, 2, images).astype(np.float32)
+    data = Examples(Rows(folder / "x.npy"), Labels([str(n) for n in range(images)], targets, weights))
     with mirrored(["CPU:0", "CPU:1"]) if count > 1 else training_on("cpu"):
         keras.utils.set_random_seed(1)
         pixels = keras.Input((6, 6, 2))
-        x = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, activation="relu")(pixels))
+        x = keras.layers.BatchNormalization(momentum=0.9)(keras.layers.Conv2D(4, 3)(pixels))
+        x = keras.layers.Flatten()(keras.layers.ReLU()(x))
         model = keras.Model(pixels, keras.layers.Dense(1, name="logits")(x))
-        params = FitParams(epochs=3, batch_size=16, learning_rate=0.01, precision="float32")
+        params = FitParams(epochs=10, batch_size=16, learning_rate=0.01, precision="float32", clip_norm=1.0, mixup=0.2)
         rows = fit(model, params, data, data, Job(1, 0, "key", folder, Stop()))
     write_json(folder / "rows.json", [row["metrics"] for row in rows])
-    np.savez(folder / "weights.npz", *[variable.numpy() for variable in model.trainable_variables])
+    np.savez(folder / "weights.npz", **{variable.path: variable.numpy() for variable in model.variables})

@@ -10,8 +10,9 @@ from thaw.params.base import Section
 class ExtractParams(Section):
     """How the frozen part of the network is run."""
 
-    engine: Literal["auto", "tensorflow", "openvino"] = "auto"
-    """auto: TensorFlow on a GPU, else OpenVINO, else TensorFlow: by a rule and never by a timing."""
+    engine: Literal["auto", "tensorflow", "openvino", "jax"] = "auto"
+    """auto: Keras on a GPU, else OpenVINO, else Keras: by a rule and never by a timing. Keras runs on TensorFlow, or on JAX
+    with KERAS_BACKEND=jax, which has no OpenVINO."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     batch_size: int = Field(32, ge=1)
     tolerance: float = Field(0.15, gt=0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from thaw import images
 from thaw.decision import DEFAULT_THRESHOLD, threshold_of
+from thaw.devices import keras_backend
 from thaw.engines import Engine, compile_cached
 from thaw.errors import ThawError
 from thaw.evaluation import Predictions, report_metrics
@@ -136,11 +137,11 @@ def _predict(
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The network's probabilities, and how far the engine's are from them.
 
-    Nothing is compared where the engine is TensorFlow: that is this network in the same library and precision, and a second
+    Nothing is compared where the engine is Keras itself: that is this network in the same library and precision, and a second
     pass over the images would give the same again.
     """
     run = run_in_float32(network)
-    comparison = Comparison(run, classifier.engine, threshold) if classifier.engine.name != "tensorflow" else None
+    comparison = Comparison(run, classifier.engine, threshold) if classifier.engine.name != keras_backend() else None
     probabilities, failures = classifier.predict(files, comparison or run)
     for error in failures.values():
         raise error
@@ -209,6 +210,6 @@ def open_classifier(
         return load(model_dir)[0] if network is None else network
 
     engine = compile_cached(key, loaded, in_float32, scratch_dir, sample)
-    if engine.name == "tensorflow":
+    if engine.name == keras_backend():
         exclude_tensor_float_32()
     return Classifier(classes, threshold_of(config), shape, resize, engine, extract.batch_size)

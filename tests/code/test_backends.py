@@ -1,0 +1,78 @@
+"""Training on JAX, without TensorFlow: the same curves, the same bytes when resumed, the same files."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.code import backend_training
+from thaw.training.groups import run_group
+from thaw.training.groups.local import LocalPlaces
+from thaw.training.guard import Stop
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What a process on JAX made of the data (`jax/`), and this one on TensorFlow beside it."""
+    folder = tmp_path_factory.mktemp("backends")
+    backend_training.write_data(folder)
+    backend_training.save_network(folder)
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    command = [sys.executable, "-m", "tests.code.backend_training", str(folder)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        backend_training.run_all(folder, folder)
+        assert process.wait() == 0, process.stderr.read()
+    return folder
+
+
+@pytest.mark.parametrize("name", backend_training.TRAININGS)
+def test_a_curve_is_the_same_on_both(folder, name):
+    ours, theirs = (json.loads((home / "curves.json").read_text())[name] for home in (folder, folder / "jax"))
+    assert len(ours) == len(theirs) > 1
+    for left, right in zip(ours, theirs, strict=True):
+        assert left == pytest.approx(right, abs=1e-4)
+    assert ours[-1]["loss"] < ours[0]["loss"]
+    weights = [np.load(home / f"{name}.npz") for home in (folder, folder / "jax")]
+    for key in weights[0]:
+        np.testing.assert_allclose(weights[0][key], weights[1][key], atol=1e-3)
+
+
+def test_a_training_on_jax_stopped_anywhere_ends_with_the_same_bytes(folder):
+    found = json.loads((folder / "jax/resumed.json").read_text())
+    assert found["parts"] == found["whole"]
+
+
+def test_a_group_of_two_processes_trains_as_one_though_one_is_killed(folder, monkeypatch):
+    """Batches of 16 on two devices, and a last one of six that both have whole; killed in its second epoch."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    name, out = "moving statistics", folder / "group"
+    out.mkdir()
+    work = partial(backend_training.train_in_group, folder, out, name, 7)
+    run_group(LocalPlaces(2), work, Stop(), out / "scratch/checkpoints")
+    assert (out / "died").exists()
+    alone = json.loads((folder / "jax/curves.json").read_text())[name]
+    for left, right in zip(alone, json.loads((out / "curve.json").read_text()), strict=True):
+        assert left == pytest.approx(right, abs=1e-4)
+    ours, theirs = np.load(folder / f"jax/{name}.npz"), np.load(out / "weights.npz")
+    assert theirs["replicas"] == 2
+    for key in ours:
+        np.testing.assert_allclose(ours[key], theirs[key], atol=1e-4)
+
+
+def test_the_same_seed_draws_the_same_network(folder):
+    ours, theirs = (json.loads((home / "saved/model.json").read_text()) for home in (folder, folder / "jax"))
+    assert ours == theirs, "also the digest of the weights"
+
+
+def test_each_reads_what_the_other_saved(folder):
+    written, read = np.load(folder / "own.npy"), np.load(folder / "jax/other.npy")
+    np.testing.assert_allclose(read, written, atol=1e-4)
+    loaded = backend_training.logits_of(folder / "jax/saved")
+    np.testing.assert_allclose(loaded, np.load(folder / "jax/own.npy"), atol=1e-4)
