@@ -92,6 +92,8 @@ class _Loop:
     def __init__(self, model: keras.Model, shapes: tuple[tuple[int, ...], ...]) -> None:
         self._model = model
         self._signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            _synchronize(model)
         # What kept a batch from being read.
         self._unread: Exception | None = None
 
@@ -138,6 +140,13 @@ class _Loop:
 loop = _Loop
 
 
+def _synchronize(model: keras.Model) -> None:
+    """Have BatchNorm see the whole batch. By default each replica normalizes its share by itself."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
 class _EachStep(keras.callbacks.Callback):
     def __init__(self, steps: Steps) -> None:
         super().__init__()
@@ -150,7 +159,9 @@ class _EachStep(keras.callbacks.Callback):
         self._steps.begin_step()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._steps.end_step(logs)
+        # Of several replicas the logs are the mean of what each counted: not that of the images, where shares differ.
+        replicated = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        self._steps.end_step(self.model.get_metrics_result() if replicated else logs)
 
 
 class _AfterBatch(keras.callbacks.Callback):
