@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from thaw.compute import Local
 from thaw.demo import lay_out
 from thaw.gate.duplicates import exact_clusters, near_clusters
 from thaw.gate.inspection import inspect_folder
@@ -125,11 +126,11 @@ def measure_speed(name: str, folder: Path, repeats: int) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             times.setdefault("Pillow decodes", []).append(decode_all(folder))
             times.setdefault("thaw, every check", []).append(
-                clock(lambda where=Path(scratch): inspect_folder(params, folder, where, workers=JOBS))
+                clock(lambda where=Path(scratch): inspect_folder(params, folder, where, executor=Local(JOBS)))
             )
             time.sleep(0.1)
             times.setdefault("thaw again, unchanged", []).append(
-                clock(lambda where=Path(scratch): inspect_folder(params, folder, where, workers=JOBS))
+                clock(lambda where=Path(scratch): inspect_folder(params, folder, where, executor=Local(JOBS)))
             )
             times.setdefault("thaw again, the scan alone", []).append(
                 clock(lambda where=Path(scratch): rescan(folder, where))
@@ -197,7 +198,7 @@ def measure_near(name: str, sources: list[Image.Image], changed: int, folder: Pa
             picture.save(folder / path, **({"quality": quality} if quality else {}))
             kinds[path] = kind
     with tempfile.TemporaryDirectory() as scratch:
-        rows = inspect_folder(ValidateParams(), folder, Path(scratch), workers=JOBS).rows
+        rows = inspect_folder(ValidateParams(), folder, Path(scratch), executor=Local(JOBS)).rows
         equal = exact_clusters(rows)
         found = near_clusters(rows, equal, ValidateParams().limits.near_duplicate_distance).members + equal
     tools = {

@@ -18,10 +18,8 @@ def machine_facts() -> dict[str, str]:
     import psutil
 
     facts = {
-        "cpu": _cpu_name(),
-        "cpu.cores": str(
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        ),
+        "cpu": cpu_name(),
+        "cpu.cores": str(available_cpus()),
         "cpu.memory_gib": f"{psutil.virtual_memory().total / _GIB:.1f}",
         "os": platform.platform(terse=True),
         "python": platform.python_version(),
@@ -29,6 +27,11 @@ def machine_facts() -> dict[str, str]:
     for index, card in enumerate(list_gpus()):
         facts |= {f"gpu.{index}.{key}": str(value) for key, value in card.items()}
     return facts
+
+
+def available_cpus() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def list_gpus() -> list[dict[str, Any]]:
@@ -69,7 +72,8 @@ def _nvml() -> Iterator[Any]:
         pynvml.nvmlShutdown()
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's model."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -51,6 +51,11 @@ def code_digest(*sources: str) -> str:
     return content_key(*(text for item in loaded.items() for text in item))
 
 
+def package_digest() -> str:
+    """A digest of all of thaw's source code, as it was when this module was imported."""
+    return content_key(*(text for item in _LOADED.items() for text in item))
+
+
 def _select(files: dict[str, str], sources: tuple[str, ...]) -> dict[str, str]:
     return {
         path: value

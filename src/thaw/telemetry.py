@@ -8,12 +8,13 @@ _SWITCHES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "GX_ANALYTICS_ENABLED": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def switch_off() -> None:
-    """Turn the telemetry of DVC, MLflow, Prefect and Great Expectations off, here and in child processes."""
+    """Turn the telemetry of DVC, MLflow, Prefect, Great Expectations and Ray off, here and in child processes."""
     os.environ.update(_SWITCHES)
 
 

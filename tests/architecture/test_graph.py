@@ -17,6 +17,7 @@ SRC = ROOT / "src"
 # The base says how errors look and where files lie; parameters are dependencies of their own. None changes an output.
 BASE = (
     "addresses.py",
+    "compute/",
     "errors.py",
     "files.py",
     "fingerprint.py",

@@ -10,7 +10,7 @@ from PIL import Image
 from thaw import images
 from thaw.augmentation import make_view, open_views, picture_key, shards
 from thaw.errors import ThawError
-from thaw.params import AugmentParams
+from thaw.params import AugmentParams, ComputeParams
 from thaw.stages.augment import AugmentInputs, AugmentOutputs, augment
 
 PARAMS = AugmentParams(image_size=24, views=5, rotation_degrees=10, brightness=0.1, contact_sheet_images=4)
@@ -36,7 +36,7 @@ def project(tmp_path_factory):
 
 def run(project, views_dir, params=PARAMS, seed=1):
     inputs = AugmentInputs(project / "raw", project / "train.csv", project / "validation.csv")
-    augment(params, seed, inputs, AugmentOutputs(views_dir, views_dir.with_suffix(".png")))
+    augment(params, seed, ComputeParams(), inputs, AugmentOutputs(views_dir, views_dir.with_suffix(".png")))
     return {path.name: path.read_bytes() for path in [*views_dir.iterdir(), views_dir.with_suffix(".png")]}
 
 
@@ -94,7 +94,7 @@ def test_made_on_the_fly_they_are_the_same_pictures(project, tmp_path, small_sha
 def test_the_same_bytes_again_whatever_the_number_of_threads(project, tmp_path, monkeypatch):
     first = run(project, tmp_path / "views")
     assert run(project, tmp_path / "views") == first
-    monkeypatch.setattr(shards, "available_cpus", lambda: 1)
+    monkeypatch.setattr("thaw.compute.local.available_cpus", lambda: 1)
     assert run(project, tmp_path / "views") == first
     assert run(project, tmp_path / "views", seed=2) != first
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.code import backend_training
+from tests.code.local_group import LocalPlaces
 from thaw.training.groups import run_group
-from thaw.training.groups.local import LocalPlaces
 from thaw.training.guard import Stop
 
 ROOT = Path(__file__).parents[2]

@@ -93,6 +93,16 @@ assert openvino.tools.ovc.telemetry_utils.tm.__name__ == "openvino.tools.ovc.tel
     )
 
 
+def test_the_number_of_threads_changes_no_byte(network, pictures, tmp_path, monkeypatch):
+    """A task on a cluster has fewer cores than this machine."""
+    values = []
+    for threads in ("", "1", "3"):
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads) if threads else None
+        compiled = engines.compile(network, ExtractParams(engine="openvino"), tmp_path, pictures)
+        values.append(compiled(pictures).tobytes())
+    assert len(set(values)) == 1
+
+
 def test_layers_of_many_kinds_give_what_keras_gives(tmp_path):
     layers = keras.layers
     inputs = keras.Input((21, 19, 3), name="pixels")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.data.dirty import clean_folder, picture
 from thaw.cleaning import apply_moves, clean_command, plan_renames, undo_last
+from thaw.compute import Local
 from thaw.errors import ThawError
 from thaw.gate.checks import CHECKS
 from thaw.gate.findings import Finding
@@ -27,7 +28,7 @@ CURED = {
 
 def inspect(root: Path) -> Inspection:
     clean, folder = clean_command(root), str(root)
-    return inspect_folder(ValidateParams(), root, root.parent / "scratch", workers=1, clean=clean, folder=folder)
+    return inspect_folder(ValidateParams(), root, root.parent / "scratch", executor=Local(1), clean=clean, folder=folder)
 
 
 def found(root: Path) -> dict[str, list[Finding]]:

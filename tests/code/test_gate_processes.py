@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from tests.data.dirty import clean_folder, picture
+from thaw.compute import Local
 from thaw.gate.inspection import bounds, inspect_folder
 from thaw.gate.scan import image as pictures
 from thaw.gate.scan import store
-from thaw.gate.scan.pool import scan_shards
-from thaw.gate.scan.scanning import scan_shard
+from thaw.gate.scan.scanning import Scan, scan_shard
 from thaw.gate.scan.walking import walk
 from thaw.params.gate import LimitParams, ValidateParams
 
@@ -54,7 +54,7 @@ def test_a_file_that_kills_or_hangs_its_worker_costs_one_row(root, monkeypatch):
     files = entries(root)
     shards = [files[at : at + 8] for at in range(0, len(files), 8)]
     begin = time.monotonic()
-    rows = pa.Table.from_batches(scan_shards(shards, root, BOUNDS, 2, timeout_seconds=1.0)).to_pylist()
+    rows = pa.Table.from_batches(Local(2).map_isolated(Scan(root, BOUNDS, 1.0), shards)).to_pylist()
     assert time.monotonic() - begin < 20
     assert sorted(row["path"] for row in rows) == sorted(entry.path for entry in files)
     problems = {row["path"]: row["problem"] for row in rows if row["problem"]}
@@ -70,7 +70,7 @@ def test_threads_of_opencv_in_the_parent_do_not_hang_a_worker(root):
     cv2.setNumThreads(4)
     try:
         cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (9, 9), 2)
-        rows = pa.Table.from_batches(scan_shards([entries(root)], root, BOUNDS, 2, timeout_seconds=10.0))
+        rows = pa.Table.from_batches(Local(2).map_isolated(Scan(root, BOUNDS, 10.0), [entries(root)]))
         assert set(rows["problem"].to_pylist()) == {""}
         assert cv2.getNumThreads() == 4
     finally:
@@ -84,7 +84,7 @@ def test_a_decoder_that_wants_all_memory_gets_an_error(root, monkeypatch):
         return inspect(data, limits)
 
     monkeypatch.setattr("thaw.gate.scan.scanning.inspect", inspect)
-    rows = next(scan_shards([entries(root)[:3]], root, BOUNDS, 1, timeout_seconds=10.0)).to_pylist()
+    rows = next(Local(1).map_isolated(Scan(root, BOUNDS, 10.0), [entries(root)[:3]])).to_pylist()
     assert {row["problem"] for row in rows} == {"corrupt"}
     assert "memory" in rows[0]["reason"]
 
@@ -92,14 +92,14 @@ def test_a_decoder_that_wants_all_memory_gets_an_error(root, monkeypatch):
 def test_the_pool_gives_what_the_plain_function_gives_in_order(root):
     files = entries(root)
     shards = [files[at : at + 5] for at in range(0, len(files), 5)]
-    rows = pa.Table.from_batches(scan_shards(shards, root, BOUNDS, 3, timeout_seconds=10.0))
+    rows = pa.Table.from_batches(Local(3).map_isolated(Scan(root, BOUNDS, 10.0), shards))
     assert rows.to_pylist() == scan_shard(root, files, BOUNDS).to_pylist()
 
 
 def test_the_pool_stops_its_workers_when_it_is_left(root):
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     others = set(children.read_text().split())
-    scan = scan_shards([[entry] for entry in entries(root)], root, BOUNDS, 2, timeout_seconds=10.0)
+    scan = Local(2).map_isolated(Scan(root, BOUNDS, 10.0), [[entry] for entry in entries(root)])
     next(scan)
     workers = set(children.read_text().split()) - others
     assert workers
@@ -108,7 +108,7 @@ def test_the_pool_stops_its_workers_when_it_is_left(root):
 
 
 def scan(root: Path, path: Path) -> pa.Table:
-    list(store.scan(root, entries(root), BOUNDS, path, 2, 10.0))
+    list(store.scan(root, entries(root), BOUNDS, path, Local(2), 10.0))
     return store.read_rows(path)
 
 
@@ -122,7 +122,7 @@ def test_a_second_scan_opens_no_file(root, tmp_path, monkeypatch):
     settle(root)
     first = scan(root, tmp_path / "rows.arrow")
     monkeypatch.setattr(
-        "thaw.gate.scan.store.scan_shards", lambda shards, *_: pytest.fail("read") if list(shards) else []
+        Local, "map_isolated", lambda self, work, shards: pytest.fail("read") if list(shards) else []
     )
     assert scan(root, tmp_path / "rows.arrow").equals(first)
 
@@ -161,7 +161,7 @@ def test_other_limits_make_the_store_void(root, tmp_path):
     settle(root)
     scan(root, tmp_path / "rows.arrow")
     small = bounds(LimitParams(max_megapixels=0.001))
-    list(store.scan(root, entries(root), small, tmp_path / "rows.arrow", 2, 10.0))
+    list(store.scan(root, entries(root), small, tmp_path / "rows.arrow", Local(2), 10.0))
     assert set(store.read_rows(tmp_path / "rows.arrow")["problem"].to_pylist()) == {"decompression_bomb"}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.data.dirty import clean_folder, picture
 from thaw import images
+from thaw.compute import Local
 from thaw.gate.inspection import Inspection, inspect_folder
 from thaw.intake.listing import list_folder
 from thaw.layout import name_fault
@@ -49,7 +50,7 @@ def jpeg(seed: int) -> bytes:
 
 
 def inspect(root: Path) -> Inspection:
-    return inspect_folder(ValidateParams(), root, root.parent / "scratch", workers=1)
+    return inspect_folder(ValidateParams(), root, root.parent / "scratch", executor=Local(1))
 
 
 @pytest.mark.parametrize("name", [*FOLDERS, *FILES])

@@ -14,7 +14,7 @@ from thaw import images
 from thaw.augmentation.views import open_views
 from thaw.evaluation.inference import predict_files
 from thaw.gate.scan.image import Bounds, inspect
-from thaw.params import AugmentParams
+from thaw.params import AugmentParams, ComputeParams
 from thaw.serving import ServedModel
 from thaw.stages.augment import AugmentInputs, AugmentOutputs, augment
 
@@ -46,7 +46,7 @@ def trained(files, tmp_path_factory) -> dict[str, np.ndarray]:
     rows.head(2).to_csv(out / "validation.csv", index=False)
     params = AugmentParams(image_size=SIDE, views=1, color="rgb")
     inputs = AugmentInputs(raw, out / "train.csv", out / "validation.csv")
-    augment(params, 1, inputs, AugmentOutputs(out / "views", out / "sheet.png"))
+    augment(params, 1, ComputeParams(), inputs, AugmentOutputs(out / "views", out / "sheet.png"))
     every = np.arange(len(made))
     return dict(zip(made, open_views(out / "views", "train").gather(every, 0 * every), strict=True))
 

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from thaw import images, models
 from thaw.cli import app
+from thaw.decision import probabilities_of
 from thaw.engines import Engine
 from thaw.errors import ThawError
-from thaw.evaluation.agreement import BOUND, Comparison
-from thaw.params import EvaluateParams, ExtractParams, ModelParams
+from thaw.evaluation.agreement import BOUND, compare
+from thaw.params import ComputeParams, EvaluateParams, ExtractParams, ModelParams
 from thaw.serving import _load_pyfunc
 from thaw.stages import evaluate as stage
 from thaw.stages.evaluate import EvaluateInputs, EvaluateOutputs, evaluate, open_classifier
@@ -72,7 +73,7 @@ def run(project, params=PARAMS, extract=EXTRACT, **change):
         "frozen_curve_path": project / "frozen.csv", "fine_tuned_curve_path": project / "fine.csv",
     }  # fmt: skip
     outputs = EvaluateOutputs(*(project / name for name in OUTPUTS))
-    evaluate(params, 1, extract, EvaluateInputs(**inputs | change), outputs, project / ".thaw" / "evaluate")
+    evaluate(params, 1, extract, ComputeParams(), EvaluateInputs(**inputs | change), outputs, project / ".thaw" / "evaluate")
     files = [
         file for name in OUTPUTS for file in ([project / name] if "." in name else (project / name).iterdir())
     ]
@@ -168,16 +169,12 @@ def test_the_network_is_loaded_once_and_run_beside_no_engine_but_another(project
 
 
 def test_an_engine_that_gives_other_probabilities_is_refused():
-    apart = Comparison(lambda pixels: np.zeros((2, 1)), lambda pixels: np.array([[0.001], [-0.003]]), 0.5)
-    apart(np.zeros((2, 4, 4, 1), np.uint8))
-    assert apart.report() == {"largest_difference": 0.0007, "bound": BOUND, "other_verdicts": 1}
+    network, engine = (probabilities_of(np.array(logits)) for logits in ([[0.0], [0.0]], [[0.001], [-0.003]]))
+    assert compare(network, engine, 0.5) == {"largest_difference": 0.0007, "bound": BOUND, "other_verdicts": 1}
     for other in (0.005, np.nan):
-        far = Comparison(lambda pixels: np.zeros((1, 1)), lambda pixels, other=other: np.array([[other]]), 0.5)
-        far(np.zeros((1, 4, 4, 1), np.uint8))
-        far._engine = far._network  # a later batch that agrees mends nothing
-        far(np.zeros((1, 4, 4, 1), np.uint8))
+        far = probabilities_of(np.array([[other], [0.0]]))
         with pytest.raises(ThawError, match=r"differ.*over the bound of 0\.001"):
-            far.report()
+            compare(network, far, 0.5)
 
 
 def verdicts(project, monkeypatch, model_dir):

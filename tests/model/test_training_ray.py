@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.code import backend_training
+from tests.code.local_group import LocalPlaces
 from thaw.errors import ThawError
 from thaw.training.groups import run_group
-from thaw.training.groups.local import LocalPlaces
 from thaw.training.groups.ray import RayPlaces, count_machines
 from thaw.training.guard import Stop
 

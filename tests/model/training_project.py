@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from thaw.augmentation.shards import write_views
+from thaw.compute import Local
 from thaw.files import write_json
 from thaw.params import AugmentParams, ComputeParams, ExtractParams, FineTuneParams, FitParams, ModelParams
 
@@ -35,7 +36,7 @@ def make_project(folder: Path, images: int = 40, side: int = 64, views: int = 2)
             writer.writerows(part)
     write_json(folder / "classes.json", ["plain", "ring"])
     paths = [[row["path"] for row in part] for part in splits.values()]
-    write_views(AugmentParams(image_size=side, views=views), 1, folder / "raw", *paths, 1, folder / "views")
+    write_views(AugmentParams(image_size=side, views=views), 1, folder / "raw", *paths, 1, folder / "views", Local())
 
 
 def run_stages(
@@ -57,7 +58,8 @@ def extract_features(folder: Path, out: Path, model: ModelParams, engine: Extrac
     from thaw.stages.extract import ExtractInputs, ExtractOutputs, extract
 
     inputs = ExtractInputs(folder / "views", folder / "pretrained")
-    extract(engine or ExtractParams(), model, inputs, ExtractOutputs(out / "features"), out / "scratch/extract")
+    features = ExtractOutputs(out / "features")
+    extract(engine or ExtractParams(), model, ComputeParams(), inputs, features, out / "scratch/extract")
 
 
 def train_head(folder: Path, out: Path, model: ModelParams, params: FitParams) -> None:
@@ -68,7 +70,7 @@ def train_head(folder: Path, out: Path, model: ModelParams, params: FitParams) -
         features_dir=out / "features", pretrained_dir=folder / "pretrained", **training_data(folder)
     )
     outputs = TrainFrozenOutputs(out / "frozen", out / "frozen.csv")
-    train_frozen(params, 1, model, inputs, outputs, out / "scratch/train_frozen")
+    train_frozen(params, 1, model, ComputeParams(), inputs, outputs, out / "scratch/train_frozen")
 
 
 def tune(

@@ -1,9 +1,8 @@
 """Lay the views of the images out in shards that training reads without decoding."""
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +12,14 @@ import numpy as np
 from thaw import images
 from thaw.augmentation.policy import make_view, picture_key
 from thaw.augmentation.views import INDEX, KEYS, shard_name
+from thaw.compute import Executor
 from thaw.files import check_room, write_json
 from thaw.params import AugmentParams
 
 log = logging.getLogger("thaw.augmentation")
 
 SHARD_BYTES = 64 * 2**20
-"""Room of one shard; two are in memory at a time."""
+"""Room of one shard; two are in memory at a time here, and of a cluster's those in flight in its nodes' stores."""
 
 
 def write_views(
@@ -30,6 +30,7 @@ def write_views(
     validation: Sequence[str],
     channels: int,
     views_dir: Path,
+    executor: Executor,
 ) -> None:
     """Write shards, then the index that makes them valid.
 
@@ -47,11 +48,11 @@ def write_views(
     _clear(views_dir)
     cure = "Make room, or lower augment.views or augment.image_size (views: 0 keeps one view an image)."
     check_room(views_dir, (len(train) * views + len(validation)) * picture_bytes, "the views", cure)
-    cv2.setNumThreads(1)  # the threads are ours, one an image
-    with ThreadPoolExecutor(available_cpus()) as pool:
-        writer = _Writer(params, seed, raw_dir, channels, shard_images, views_dir, pool)
-        writer.write("train", train, views)
-        writer.write("validation", validation, 1)
+    make = _MakeViews(params, seed, raw_dir, channels, executor.threads)
+    shards = [*_divide("train", train, views, shard_images), *_divide("validation", validation, 1, shard_images)]
+    for shard, pixels in zip(shards, executor.map(make, shards), strict=True):
+        np.save(views_dir / shard_name(shard.split, shard.number), pixels)
+        log.info("%s: %d of %d images", shard.split, shard.end, shard.total)
     if params.views == 0:
         keys = b"".join(picture_key(seed, path) for path in train)
         np.save(views_dir / KEYS, np.frombuffer(keys, np.uint8).reshape(len(train), -1))
@@ -68,35 +69,42 @@ def write_views(
     write_json(views_dir / INDEX, index)
 
 
-def available_cpus() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@dataclass(frozen=True)
+class _Shard:
+    split: str
+    number: int
+    paths: Sequence[str]
+    views: int
+    """Of each image."""
+    end: int
+    """Images of the split up to and with this shard's."""
+    total: int
+    """Images of the split."""
+
+
+def _divide(split: str, paths: Sequence[str], views: int, size: int) -> Iterator[_Shard]:
+    for number, start in enumerate(range(0, len(paths), size)):
+        chunk = paths[start : start + size]
+        yield _Shard(split, number, chunk, views, start + len(chunk), len(paths))
 
 
 @dataclass(frozen=True)
-class _Writer:
+class _MakeViews:
+    """A shard to its pixels, uint8 `(images, views, size, size, channels)`."""
+
     params: AugmentParams
     seed: int
     raw_dir: Path
     channels: int
-    shard_images: int
-    views_dir: Path
-    pool: ThreadPoolExecutor
+    threads: int
 
-    def write(self, split: str, paths: Sequence[str], views: int) -> None:
-        """Write the shards of one split; while one is written, the next is made."""
+    def __call__(self, shard: _Shard) -> np.ndarray:
+        cv2.setNumThreads(1)  # the threads are ours, one an image
         size = self.params.image_size
-        writing: Future[None] | None = None
-        for number, start in enumerate(range(0, len(paths), self.shard_images)):
-            chunk = paths[start : start + self.shard_images]
-            pixels = np.empty((len(chunk), views, size, size, self.channels), np.uint8)
-            list(self.pool.map(self._fill, chunk, pixels))
-            if writing is not None:
-                writing.result()
-            writing = self.pool.submit(np.save, self.views_dir / shard_name(split, number), pixels)
-            log.info("%s: %d of %d images", split, start + len(chunk), len(paths))
-        if writing is not None:
-            writing.result()
+        pixels = np.empty((len(shard.paths), shard.views, size, size, self.channels), np.uint8)
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(self._fill, shard.paths, pixels))
+        return pixels
 
     def _fill(self, path: str, row: np.ndarray) -> None:
         size, file = self.params.image_size, images.inside(self.raw_dir, path)

@@ -69,7 +69,7 @@ class Backend(Protocol):
             coordinator: where the first waits for the others, `host:port`.
 
         Raises:
-            ThawError: the library has no such way.
+            NotImplementedError: the library has no such way.
         """
 
     def compute_deterministically(self) -> None:

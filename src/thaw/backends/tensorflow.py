@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from thaw.backends import Batch, Steps
-from thaw.errors import ThawError
 
 _log = logging.getLogger("thaw.training")
 NAME = "TensorFlow"
@@ -48,10 +47,7 @@ def mirrored(names: list[str]) -> Iterator[None]:
 
 
 def computing_on_group(rank: int, size: int, coordinator: str) -> AbstractContextManager[int]:
-    raise ThawError(
-        "devices: all_machines: Keras trains on several machines with JAX alone (keras-team/keras#20585)",
-        "Run with KERAS_BACKEND=jax, or set devices: auto, which trains on this machine.",
-    )
+    raise NotImplementedError("keras-team/keras#20585")  # no group is started on TensorFlow
 
 
 def _allow_growth(gpu: Any) -> None:

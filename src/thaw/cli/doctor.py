@@ -6,12 +6,16 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from thaw.cli import app
+from thaw.cli.options import Compute
 from thaw.redaction import redact
+
+if TYPE_CHECKING:
+    from thaw.params import ComputeParams
 
 _REQUIRED = (
     "tensorflow",
@@ -39,6 +43,7 @@ class Check:
 
 @app.command()
 def doctor(
+    compute: Compute = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
     tune: Annotated[
         bool, typer.Option("--tune", help="Time batch sizes and precisions for fine_tune and propose one.")
@@ -51,13 +56,14 @@ def doctor(
       thaw doctor
       thaw doctor --json
       thaw doctor --tune
+      thaw doctor --compute ray://head:10001
     """
     if tune:
         from thaw.cli.training import tune as tune_training
 
         tune_training()
         return
-    found = [_python(), *_packages(), *_machine(), *_project()]
+    found = [_python(), *_packages(), *_machine(), *_project(), *_engine(compute)]
     checks = [replace(check, found=redact(check.found), cure=redact(check.cure)) for check in found]
     if as_json:
         print(json.dumps([asdict(check) for check in checks], ensure_ascii=False, indent=2))
@@ -168,6 +174,46 @@ def _project() -> list[Check]:
     checks.append(
         Check("disk", "ok" if enough else "bad", f"{free:.0f} GiB free", "" if enough else "Make room.")
     )
+    return checks
+
+
+def _engine(place: str) -> list[Check]:
+    """Where work is done: of a Ray cluster each node, and whether it has what this machine has."""
+    from thaw.compute import choose
+    from thaw.errors import ThawError
+    from thaw.params import ComputeParams, load_params
+    from thaw.project import find_root
+
+    try:
+        params = load_params(find_root() / "params.yaml").compute
+    except ThawError:  # told above
+        params = ComputeParams()
+    try:
+        params = choose(params, place)
+        if params.engine == "local":
+            return [Check("compute", "ok", "this machine")]
+        if not params.address:
+            version = _version("ray")
+            cure = "" if version else "`pip install 'thaw[ray]'`"
+            return [Check("compute", "ok" if version else "bad", f"a Ray {version} of its own on this machine", cure)]
+        return _nodes(params)
+    except ThawError as error:
+        return [Check("compute", "bad", error.reason, error.cure)]
+
+
+def _nodes(params: "ComputeParams") -> list[Check]:
+    from thaw.compute import probe
+    from thaw.compute.cluster import Cluster
+
+    here = probe.describe()
+    with Cluster(params) as cluster:
+        nodes = cluster.describe()
+    checks = [Check("compute", "ok" if nodes else "bad", f"Ray on {params.address}, nodes that work: {len(nodes)}")]
+    for node in nodes:
+        wrong = probe.mismatch(node["name"], node["found"], here)
+        found = f"{node['cpus']:g} cores, {node['gpus']:g} cards, thaw {node['found']['thaw']}"
+        name = f"node {node['name']}"
+        checks.append(Check(name, "bad", f"{found}; {wrong[0]}", wrong[1]) if wrong else Check(name, "ok", found))
     return checks
 
 

@@ -12,10 +12,13 @@ import typer
 
 from thaw.cli import app
 from thaw.cli.completion import complete_run
+from thaw.cli.options import Compute
 from thaw.errors import ThawError
 from thaw.project import find_root, home_dir, scratch_dir
 
 if TYPE_CHECKING:
+    from thaw.compute import Executor
+    from thaw.params import ExtractParams
     from thaw.stages.evaluate import Classifier
     from thaw.tracking.store import Store
 
@@ -30,6 +33,7 @@ def predict(
         typer.Option("--run", help="Take the model of this MLflow run.", autocompletion=complete_run),
     ] = None,
     csv_path: Annotated[Path | None, typer.Option("--csv", help="Write the table to this file.")] = None,
+    compute: Compute = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
 ) -> None:
     """Say what the model takes images for. Ends with exit code 1 when one could not be read.
@@ -39,11 +43,17 @@ def predict(
       thaw predict photo.jpg
       thaw predict holiday/ --csv classes.csv
       thaw predict photo.jpg --run 0a1b2c3d4e5f60718293a4b5c6d7e8f9 --json
+      thaw predict archive/ --csv classes.csv --compute ray://head:10001
     """
+    from thaw.compute import choose, open_executor
+    from thaw.params import load_params
+
     root = find_root()
     files = list(_files(sources))
-    classifier = _open(root, run_id)
-    rows = _predict(classifier, files)
+    params = load_params(root / "params.yaml")
+    with open_executor(choose(params.compute, compute)) as executor:
+        classifier = _open(root, run_id, params.extract)
+        rows = _predict(classifier, files, executor)
     if csv_path:
         from thaw.files import write_text
 
@@ -71,19 +81,17 @@ def _files(sources: list[Path]) -> Iterator[Path]:
         yield from found
 
 
-def _open(root: Path, run_id: str | None) -> "Classifier":
-    from thaw.params import load_params
+def _open(root: Path, run_id: str | None, extract: "ExtractParams") -> "Classifier":
     from thaw.stages.evaluate import open_classifier
     from thaw.tracking.registry import name_model
 
-    params = load_params(root / "params.yaml")
     model_dir = download_model(root, run_id) if run_id else root / "models" / "evaluated"
     if not model_dir.is_dir():
         raise ThawError(
             f"{model_dir}: no trained model", "Train one with `thaw run`, or name a run: --run ID."
         )
     # The scratch of `evaluate` holds the network compiled, so that nothing waits for TensorFlow.
-    classifier = open_classifier(model_dir, params.extract, scratch_dir(root, "evaluate"))
+    classifier = open_classifier(model_dir, extract, scratch_dir(root, "evaluate"))
     typer.echo(name_model(home_dir(root), model_dir), err=True)
     return classifier
 
@@ -140,11 +148,12 @@ def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
     return target_dir
 
 
-def _predict(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]]:
+def _predict(classifier: "Classifier", files: list[Path], executor: "Executor") -> list[dict[str, Any]]:
     from thaw.decision import predict_labels
     from thaw.layout import printable
 
-    probabilities, failures = classifier.predict(files)
+    places = [file.absolute() for file in files]  # a node has another folder of work
+    probabilities, failures = classifier.predict(places, executor)
     any_read = len(failures) < len(files)
     labels = predict_labels(probabilities, classifier.threshold).tolist() if any_read else []
     rows = []
@@ -156,7 +165,7 @@ def _predict(classifier: "Classifier", files: list[Path]) -> list[dict[str, Any]
             "error": None,
         }
         if number in failures:
-            row["error"] = printable(failures[number].reason.removeprefix(f"{file}: "))
+            row["error"] = printable(failures[number].reason.removeprefix(f"{places[number]}: "))
         else:
             row["predicted"] = classifier.classes[labels[number]]
             shares = (round(float(share), 6) for share in probabilities[number])

@@ -13,6 +13,7 @@ import typer
 from thaw.addresses import prefect_url
 from thaw.cli import app
 from thaw.cli.completion import complete_override, complete_stage
+from thaw.cli.options import Compute
 from thaw.errors import ThawError
 from thaw.params.editing import check_overrides, parse_overrides
 from thaw.project import find_root
@@ -50,6 +51,7 @@ def run(
     name: Annotated[
         str, typer.Option(help="The run's name in MLflow; without one its result and parameters.")
     ] = "",
+    compute: Compute = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would run and why, and change nothing.")
     ] = False,
@@ -73,6 +75,7 @@ def run(
       thaw run --only evaluate --force
       thaw run --name "wider head" -S model.head=dense
       thaw run --from fine_tune --dry-run
+      thaw run --compute ray://head:10001
     """
     root = find_root()
     only = only or []
@@ -87,8 +90,19 @@ def run(
         "only": only, "from_stage": from_stage, "force": force, "overrides": changes, "apply": apply, "name": name,
         "wait": wait
     }  # fmt: skip
+    if compute:
+        _work_at(compute)
     flags = [flag for flag, given in (("--json", as_json), ("--quiet", quiet)) if given]
     execute_flow(root, ["run", json.dumps(parameters), *flags])
+
+
+def _work_at(place: str) -> None:
+    """Have the stages work there: they are started with this environment."""
+    from thaw.compute.choosing import PLACE, choose
+    from thaw.params import ComputeParams
+
+    choose(ComputeParams(), place)
+    os.environ[PLACE] = place
 
 
 def _check_stages(root: Path, only: Sequence[str], from_stage: str) -> None:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thaw.cli import app
+from thaw.cli.options import Compute
 from thaw.errors import ThawError
 
 if TYPE_CHECKING:
     from thaw.cleaning import Move
     from thaw.gate.inspection import Inspection
     from thaw.intake.reading import Reading, Unreadable
+    from thaw.params import ComputeParams
     from thaw.params.gate import ValidateParams
 
 _PROGRESS_AFTER_SECONDS = 2.0
@@ -53,6 +55,7 @@ def validate(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there are warnings.")] = False,
     params: ParamsFile = None,
+    compute: Compute = "",
     quiet: Quiet = False,
 ) -> None:
     """Check any image folder: broken files, leaks between splits, label conflicts, near duplicates, drift.
@@ -66,10 +69,12 @@ def validate(
       thaw validate photos --html gate.html
 
       thaw validate photos --reference last/manifest.parquet --strict --json
+
+      thaw validate photos --compute ray://head:10001
     """
     from thaw.cli.layouts import has_to_be_taken_in, look
 
-    settings = _settings(params, reference)
+    settings = _settings(params, reference, compute)
     reading = look(folder)
     if has_to_be_taken_in(reading):
         _print_layout(reading, folder, as_json)
@@ -171,27 +176,28 @@ def _of_project(params_path: Path | None) -> tuple[Path, Path]:
 @dataclass(frozen=True)
 class _Settings:
     params: "ValidateParams"
+    compute: "ComputeParams"
     reference_path: Path | None = None
     suite_path: Path | None = None
-    workers: int = 0
     options: str = ""
     """Those that bring the same settings about."""
 
 
-def _settings(params_path: Path | None, reference: Path | None) -> _Settings:
+def _settings(params_path: Path | None, reference: Path | None, place: str = "") -> _Settings:
     """Those of a project's `params.yaml`, with the files in `data/contract` beside it; without one the defaults."""
-    from thaw.params import ValidateParams, load_params
+    from thaw.compute import choose
+    from thaw.params import ComputeParams, ValidateParams, load_params
     from thaw.project import named_file
 
     if not params_path:
-        return _Settings(ValidateParams(), reference)
+        return _Settings(ValidateParams(), choose(ComputeParams(), place), reference)
     loaded = load_params(params_path)
     params, contract_dir = loaded.validate_, params_path.parent / "data" / "contract"
     return _Settings(
         params,
+        choose(loaded.compute, place),
         reference or named_file("validate.reference", params.reference, contract_dir),
         named_file("validate.expectations", params.expectations, contract_dir),
-        loaded.compute.workers,
         f" --params {shlex.quote(str(params_path))}",
     )
 
@@ -216,12 +222,13 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 def _inspect(settings: _Settings, folder: Path, scratch_dir: Path, quiet: bool) -> "Inspection":
     from thaw.cleaning import clean_command
+    from thaw.compute import open_executor
     from thaw.gate.inspection import inspect_folder
 
     command = clean_command(folder) + settings.options
-    with _progress(quiet) as report:
+    with open_executor(settings.compute) as executor, _progress(quiet) as report:
         return inspect_folder(
-            settings.params, folder, scratch_dir, report, settings.reference_path, settings.workers, command, str(folder)
+            settings.params, folder, scratch_dir, report, settings.reference_path, executor, command, str(folder)
         )
 
 

@@ -6,6 +6,7 @@ under a digest, so that the next process needs no Keras.
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from thaw.params import ExtractParams
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Engine", "compile", "compile_cached"]
+__all__ = ["Compilation", "Engine", "compile", "compile_cached"]
 
 _log = logging.getLogger("thaw.engines")
 
@@ -85,6 +86,25 @@ def compile_cached(
         "no engine runs this network: " + "; ".join(failures),
         f"Set extract.engine to auto or {keras_backend()}, extract.precision to float32, or raise extract.tolerance.",
     )
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What it takes to have an engine's network compiled in another process: called, it gives that engine, unchecked.
+
+    The process finds the compiled network in `scratch_dir`, or makes it. It is picklable where `load` is.
+    """
+
+    engine: str
+    precision: str
+    key: str
+    load: "Callable[[], keras.Model]"
+    params: ExtractParams
+    scratch_dir: Path
+
+    def __call__(self) -> Engine:
+        chosen = {"engine": self.engine, "precision": self.precision}
+        return compile_cached(self.key, self.load, self.params.model_copy(update=chosen), self.scratch_dir)
 
 
 def _cache_key(key: str, choice: Choice, batch_size: int) -> str:

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU. One stream, a fixed number of threads: the same bytes run after run."""
+"""OpenVINO on the CPU. One stream: the same bytes run after run, by as many threads as TensorFlow would use."""
 
 import os
 import sys
@@ -32,7 +32,7 @@ def start(compiled_network: CompiledNetwork, precision: str, batch_size: int) ->
     settings = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": os.cpu_count() or 1,
+        "INFERENCE_NUM_THREADS": int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or os.cpu_count() or 1,
         "ENABLE_CPU_PINNING": False,
     }
     compiled = core.compile_model(core.read_model(path), "CPU", settings)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from thaw.compute import Executor, Local
 from thaw.errors import ThawError
 from thaw.gate.checks.class_names import check_class_names
 from thaw.gate.checks.drift import check_reference, check_splits, read_reference
@@ -58,7 +59,7 @@ def inspect_folder(
     scratch_dir: Path,
     on_progress: Callable[[int], None] = lambda count: None,
     reference_path: Path | None = None,
-    workers: int = 0,
+    executor: Executor | None = None,
     clean: str = "thaw clean",
     folder: str = "data/raw",
 ) -> Inspection:
@@ -70,7 +71,7 @@ def inspect_folder(
         scratch_dir: keeps the rows of this scan for the next one; never changes a result.
         on_progress: called with the number of images scanned so far.
         reference_path: the manifest of an earlier data version to compare with.
-        workers: processes that read images; 0: one for each core. Never changes a result.
+        executor: reads the images; None: a process for each core. Never changes a result.
         clean: the command that cleans this folder, for cures; without a folder it is the project's.
         folder: this folder as one types it, for cures.
 
@@ -84,7 +85,7 @@ def inspect_folder(
     rows_path = scratch_dir / "rows.arrow"
     limits = params.limits
     for count in store.scan(
-        root, survey.files(), bounds(limits), rows_path, workers, limits.timeout_seconds
+        root, survey.files(), bounds(limits), rows_path, executor or Local(), limits.timeout_seconds
     ):
         on_progress(count)
     rows = gather(store.read_rows(rows_path), survey.unread, survey.layout)

@@ -51,7 +51,9 @@ class FitParams(Section):
     early_stopping_patience: int = Field(0, ge=0)
     """Epochs without a better validation loss before training stops, the best weights kept; 0: never stops."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    devices: Literal["auto", "cpu", "gpu", "all_gpus"] = "auto"
+    devices: Literal["auto", "cpu", "gpu", "all_gpus", "all_machines"] = "auto"
+    """auto: all GPUs of this machine, else the CPU; all_machines: those of every machine of the Ray cluster that `compute`
+    names, with KERAS_BACKEND=jax (docs/gpu.md)."""
 
     def epochs_of(self, steps_per_epoch: int) -> int:
         """How many epochs are trained, given the steps that one takes."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import thaw.fingerprint  # noqa: F401 - before the modules whose code it is to know
+from thaw.compute import choose
 from thaw.devices import prepare_backend
 from thaw.errors import ThawError, explaining_disk
 from thaw.params import Params
@@ -39,7 +40,7 @@ def call_stage(spec: Any, root: Path, params: Params) -> None:
     scratch = scratch_dir(root, spec.name)
     scratch.mkdir(parents=True, exist_ok=True)
     available: dict[str, Any] = {key: params.section(key) for key in spec.keys}
-    available |= {"params": available.pop(spec.name, None), "compute": params.compute, "scratch_dir": scratch}
+    available |= {"params": available.pop(spec.name, None), "compute": choose(params.compute), "scratch_dir": scratch}
     wanted = inspect.signature(function).parameters
     for name, declared in (("inputs", spec.inputs), ("outputs", spec.outputs)):
         if name in wanted:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from thaw.augmentation.contact_sheet import draw_contact_sheet
 from thaw.augmentation.shards import write_views
+from thaw.compute import open_executor
 from thaw.errors import ThawError
-from thaw.params import AugmentParams
+from thaw.params import AugmentParams, ComputeParams
 from thaw.splitting.files import read_split
 
 
@@ -27,7 +28,9 @@ class AugmentOutputs:
     contact_sheet_path: Path
 
 
-def augment(params: AugmentParams, seed: int, inputs: AugmentInputs, outputs: AugmentOutputs) -> None:
+def augment(
+    params: AugmentParams, seed: int, compute: ComputeParams, inputs: AugmentInputs, outputs: AugmentOutputs
+) -> None:
     """Write the views of the training images, the validation images as they are, and the contact sheet.
 
     Raises:
@@ -41,5 +44,6 @@ def augment(params: AugmentParams, seed: int, inputs: AugmentInputs, outputs: Au
     )
     channels = 1 if grey else 3
     paths = list(train["path"]), list(validation["path"])
-    write_views(params, seed, inputs.raw_dir, *paths, channels, outputs.views_dir)
+    with open_executor(compute) as executor:
+        write_views(params, seed, inputs.raw_dir, *paths, channels, outputs.views_dir, executor)
     draw_contact_sheet(params, seed, inputs.raw_dir, train[["path", "class"]], channels, outputs.contact_sheet_path)

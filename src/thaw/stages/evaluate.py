@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thaw import images
+from thaw.compute import Executor, Portable, open_executor
 from thaw.decision import DEFAULT_THRESHOLD, threshold_of
 from thaw.devices import keras_backend
-from thaw.engines import Engine, compile_cached
+from thaw.engines import Compilation, Engine, compile_cached
 from thaw.errors import ThawError
 from thaw.evaluation import Predictions, report_metrics
-from thaw.evaluation.agreement import Comparison, Run
+from thaw.evaluation.agreement import compare
 from thaw.evaluation.examples import caption, choose_examples
-from thaw.evaluation.inference import predict_files
+from thaw.evaluation.inference import Run, predict_with_each
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.plots import draw_learning_curves, draw_predictions
 from thaw.evaluation.tables import class_table, confusion_table, prediction_table
@@ -24,7 +25,7 @@ from thaw.files import write_csv, write_json
 from thaw.fingerprint import content_key
 from thaw.inference import exclude_tensor_float_32, run_in_float32
 from thaw.models.saving import load, load_config, save_evaluated
-from thaw.params import EvaluateParams, ExtractParams
+from thaw.params import ComputeParams, EvaluateParams, ExtractParams
 from thaw.splitting.files import FIXED_COLUMNS, read_classes, read_split
 
 if TYPE_CHECKING:
@@ -70,23 +71,54 @@ class Classifier:
     shape: tuple[int, int, int]
     resize: images.Resize
     engine: Engine
+    compilation: Compilation
     batch_size: int
 
     def predict(
-        self, files: Sequence[Path], run: Run | None = None
+        self, files: Sequence[Path], executor: Executor | None = None
     ) -> tuple[np.ndarray, dict[int, ThawError]]:
-        """As `thaw.evaluation.inference.predict_files`: probabilities, and what went wrong with which file.
+        """As `thaw.evaluation.inference.predict_files`: probabilities, and what went wrong with which file."""
+        [probabilities], failures = self.predict_with([self.run], files, executor)
+        return probabilities, failures
 
-        Args:
-            run: gives the logits in the place of the engine.
-        """
-        return predict_files(run or self.engine, files, self.shape, self.resize, self.batch_size)
+    @property
+    def run(self) -> Run:
+        """The engine, as it can be sent to another process."""
+        return Portable(self.engine, self.compilation)
+
+    def predict_with(
+        self, runs: Sequence[Run], files: Sequence[Path], executor: Executor | None
+    ) -> tuple[list[np.ndarray], dict[int, ThawError]]:
+        """As `predict`, by each of `runs`."""
+        return predict_with_each(runs, files, self.shape, self.resize, self.batch_size, executor)
+
+
+@dataclass(frozen=True)
+class _LoadSaved:
+    """Loads the model of a folder."""
+
+    model_dir: Path
+    weights_sha256: str
+
+    def __call__(self) -> "keras.Model":
+        return load(self.model_dir)[0]
+
+
+@dataclass(frozen=True)
+class _RunSaved:
+    """Opens the model of a folder, to be run as MLflow serves it."""
+
+    load: _LoadSaved
+
+    def __call__(self) -> Run:
+        return run_in_float32(self.load())
 
 
 def evaluate(
     params: EvaluateParams,
     seed: int,
     extract: ExtractParams,
+    compute: ComputeParams,
     inputs: EvaluateInputs,
     outputs: EvaluateOutputs,
     scratch_dir: Path,
@@ -112,8 +144,9 @@ def evaluate(
             f"{inputs.fine_tuned_dir}: trained on {config['classes']}, the data has {classes}",
             "Train again: `thaw run`.",
         )
-    classifier = open_classifier(inputs.fine_tuned_dir, extract, scratch_dir, files[:_SAMPLE_IMAGES], network)
-    probabilities, agreement = _predict(network, classifier, files, params.threshold)
+    with open_executor(compute) as executor:
+        classifier = open_classifier(inputs.fine_tuned_dir, extract, scratch_dir, files[:_SAMPLE_IMAGES], network)
+        probabilities, agreement = _predict(network, classifier, files, params.threshold, executor)
     predictions = Predictions(
         classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), params.threshold,
         rows["group"].to_numpy(str),
@@ -133,19 +166,22 @@ def evaluate(
 
 
 def _predict(
-    network: "keras.Model", classifier: Classifier, files: Sequence[Path], threshold: float
+    network: "keras.Model", classifier: Classifier, files: Sequence[Path], threshold: float, executor: Executor
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The network's probabilities, and how far the engine's are from them.
 
     Nothing is compared where the engine is Keras itself: that is this network in the same library and precision, and a second
     pass over the images would give the same again.
     """
-    run = run_in_float32(network)
-    comparison = Comparison(run, classifier.engine, threshold) if classifier.engine.name != keras_backend() else None
-    probabilities, failures = classifier.predict(files, comparison or run)
+    load_saved = classifier.compilation.load
+    assert isinstance(load_saved, _LoadSaved)
+    runs: list[Run] = [Portable(run_in_float32(network), _RunSaved(load_saved))]
+    if classifier.engine.name != keras_backend():
+        runs.append(classifier.run)
+    probabilities, failures = classifier.predict_with(runs, files, executor)
     for error in failures.values():
         raise error
-    return probabilities, comparison.report() if comparison else {}
+    return probabilities[0], compare(probabilities[0], probabilities[1], threshold) if len(runs) > 1 else {}
 
 
 def _draw_plots(predictions: Predictions, paths: Sequence[str], inputs: EvaluateInputs, pictures_dir: Path) -> None:
@@ -206,10 +242,9 @@ def open_classifier(
     key = content_key("classifier", config["model"], shape, len(classes), config.get("weights_sha256"))
     in_float32 = extract.model_copy(update={"precision": "float32"})
 
-    def loaded() -> "keras.Model":
-        return load(model_dir)[0] if network is None else network
-
-    engine = compile_cached(key, loaded, in_float32, scratch_dir, sample)
+    load_saved = _LoadSaved(model_dir.absolute(), str(config.get("weights_sha256")))
+    engine = compile_cached(key, load_saved if network is None else lambda: network, in_float32, scratch_dir, sample)
+    compilation = Compilation(engine.name, engine.precision, key, load_saved, in_float32, scratch_dir.absolute())
     if engine.name == keras_backend():
         exclude_tensor_float_32()
-    return Classifier(classes, threshold_of(config), shape, resize, engine, extract.batch_size)
+    return Classifier(classes, threshold_of(config), shape, resize, engine, compilation, extract.batch_size)

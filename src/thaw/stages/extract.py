@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thaw.augmentation.views import FreshViews, StoredViews, open_views
-from thaw.engines import Engine, compile_cached
+from thaw.compute import Portable, open_executor
+from thaw.engines import Compilation, Engine, compile_cached
 from thaw.files import digest_folder, write_json
 from thaw.fingerprint import content_key
 from thaw.models.pretrained import is_pretrained, locate_weights, pretrained_digest
-from thaw.params import ExtractParams, ModelParams
+from thaw.params import ComputeParams, ExtractParams, ModelParams
 from thaw.training.activations import sample_pictures, storage_dtype, write_activations
 from thaw.training.guard import guarded
 from thaw.training.inputs import Inputs, measure_pixels
@@ -40,7 +41,12 @@ class ExtractOutputs:
 
 
 def extract(
-    params: ExtractParams, model: ModelParams, inputs: ExtractInputs, outputs: ExtractOutputs, scratch_dir: Path
+    params: ExtractParams,
+    model: ModelParams,
+    compute: ComputeParams,
+    inputs: ExtractInputs,
+    outputs: ExtractOutputs,
+    scratch_dir: Path,
 ) -> None:
     """Write `train.npy` and `validation.npy`, float16 or float32 `(images, views, ...)`, and `features.json`.
 
@@ -59,17 +65,15 @@ def extract(
         write_json(facts_path, {"features": False, "reason": missing, "extract": params.model_dump()})
         return
     key = _network_key(model, train.shape, inputs.views_dir)
-
-    def load() -> "keras.Model":
-        return _build_prefix(model, train)
-
-    with guarded(scratch_dir) as stop:
+    build = _BuildPrefix(model, train)
+    with open_executor(compute) as executor, guarded(scratch_dir) as stop:
         sample = sample_pictures(train)
-        engine = compile_cached(key, load, params, scratch_dir, sample)
+        engine = compile_cached(key, build, params, scratch_dir, sample)
+        run = Portable(engine, Compilation(engine.name, engine.precision, key, build, params, scratch_dir))
         values = engine(sample)
         shape, dtype = values.shape[1:], storage_dtype(values)
         for name, pictures in (("train", train), ("validation", validation)):
-            write_activations(outputs.features_dir / f"{name}.npy", pictures, engine, shape, dtype, stop)
+            write_activations(outputs.features_dir / f"{name}.npy", pictures, run, shape, dtype, stop, executor)
     write_json(facts_path, _facts(engine, key, shape, dtype))
 
 
@@ -98,16 +102,23 @@ def _network_key(model: ModelParams, shape: tuple[int, ...], views_dir: Path) ->
     return content_key(named, weights, shape, pixels)
 
 
-def _build_prefix(model: ModelParams, pictures: StoredViews | FreshViews) -> "keras.Model":
-    from thaw.models.cutting import cut
-    from thaw.models.freezing import freeze
-    from thaw.models.network import build, set_statistics
+@dataclass(frozen=True)
+class _BuildPrefix:
+    """Builds the frozen part of the network."""
 
-    # All weights before the cut come from the file: whatever seed and classes the head has, they are the same.
-    network = build(model, pictures.shape, num_classes=2, seed=0)
-    if model.normalization == "featurewise":
-        set_statistics(network, *measure_pixels(pictures))
-    freeze(network, "head", "", "frozen")
-    prefix, _ = cut(network)
-    assert prefix is not None, "a pretrained backbone has weights before its head"
-    return prefix
+    model: ModelParams
+    pictures: StoredViews | FreshViews
+
+    def __call__(self) -> "keras.Model":
+        from thaw.models.cutting import cut
+        from thaw.models.freezing import freeze
+        from thaw.models.network import build, set_statistics
+
+        # All weights before the cut come from the file: whatever seed and classes the head has, they are the same.
+        network = build(self.model, self.pictures.shape, num_classes=2, seed=0)
+        if self.model.normalization == "featurewise":
+            set_statistics(network, *measure_pixels(self.pictures))
+        freeze(network, "head", "", "frozen")
+        prefix, _ = cut(network)
+        assert prefix is not None, "a pretrained backbone has weights before its head"
+        return prefix

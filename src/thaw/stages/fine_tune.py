@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on
 from thaw.training.fit import Job, fit, validate
 from thaw.training.groups import ALONE, Member
+from thaw.training.groups.machines import train_on_machines
 from thaw.training.guard import Stop, guarded
 from thaw.training.inputs import Inputs
 from thaw.training.journal import write_curve
@@ -73,8 +75,9 @@ def fine_tune(
         ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
         Stopped: on request; a checkpoint holds where it stood.
     """
+    work = partial(_train, params, seed, extract, compute, inputs, outputs, scratch_dir)
     with guarded(scratch_dir) as stop:
-        _train(params, seed, extract, compute, inputs, outputs, scratch_dir, ALONE, stop)
+        train_on_machines(params, compute, work, stop, scratch_dir)
 
 
 def _train(

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from thaw.models.freezing import freeze, frozen_digest
 from thaw.models.network import build, set_statistics
 from thaw.models.pretrained import is_pretrained, locate_weights, pretrained_digest
 from thaw.models.saving import save
-from thaw.params import ExtractParams, FitParams, ModelParams
+from thaw.params import ComputeParams, ExtractParams, FitParams, ModelParams
 from thaw.splitting.files import read_classes, read_split
 from thaw.training.activations import sample_pictures, storage_dtype
 from thaw.training.batches import Examples
 from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on
 from thaw.training.fit import Job, fit
-from thaw.training.groups import ALONE, Member
+from thaw.training.groups import Member
+from thaw.training.groups.machines import train_on_machines
 from thaw.training.guard import Stop, guarded
 from thaw.training.inputs import Computed, Inputs, measure_pixels
 from thaw.training.journal import Row, write_curve
@@ -60,6 +62,7 @@ def train_frozen(
     params: FitParams,
     seed: int,
     model: ModelParams,
+    compute: ComputeParams,
     inputs: TrainFrozenInputs,
     outputs: TrainFrozenOutputs,
     scratch_dir: Path,
@@ -70,8 +73,9 @@ def train_frozen(
         ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
         Stopped: on request; a checkpoint holds where it stood.
     """
+    work = partial(_train, params, seed, model, inputs, outputs, scratch_dir)
     with guarded(scratch_dir) as stop:
-        _train(params, seed, model, inputs, outputs, scratch_dir, ALONE, stop)
+        train_on_machines(params, compute, work, stop, scratch_dir)
 
 
 def _train(

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from thaw.compute import open_executor
 from thaw.files import write_json
 from thaw.gate.checks.suite import check_contract
 from thaw.gate.findings import raise_if_blocked
@@ -48,7 +49,7 @@ def validate(
 
     Args:
         params: what is checked, and how hard.
-        compute: how many processes read images.
+        compute: where images are read.
         scratch_dir: keeps what the scan saw, so that an unchanged file is not opened again, and Data Docs.
 
     Raises:
@@ -57,9 +58,10 @@ def validate(
     """
     reference_path = named_file("validate.reference", params.reference, inputs.contract_dir)
     suite_path = named_file("validate.expectations", params.expectations, inputs.contract_dir)
-    inspection = inspect_folder(
-        params, inputs.raw_dir, scratch_dir, reference_path=reference_path, workers=compute.workers
-    )
+    with open_executor(compute) as executor:
+        inspection = inspect_folder(
+            params, inputs.raw_dir, scratch_dir, reference_path=reference_path, executor=executor
+        )
     write_manifest(outputs.manifest_path, inspection)
     docs_dir = scratch_dir / "data_docs"
     verdict = check_contract(outputs.manifest_path, inspection.findings, params, docs_dir, suite_path)

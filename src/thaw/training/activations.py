@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from thaw.arrays import Rows
+from thaw.compute import Executor, Local
 from thaw.errors import ThawError
 from thaw.files import check_room, replacing
 from thaw.fingerprint import code_digest, content_key
@@ -42,9 +42,18 @@ def activations_key(engine_key: str, views_digest: str, dtype: np.dtype[Any]) ->
 
 
 def write_activations(
-    path: Path, pictures: Inputs, run: Run, shape: tuple[int, ...], dtype: np.dtype[Any], stop: Stop
+    path: Path,
+    pictures: Inputs,
+    run: Run,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    stop: Stop,
+    executor: Executor | None = None,
 ) -> None:
     """Write `.npy` `(images, views, *shape)`, whole or not at all. Memory holds two blocks of pictures.
+
+    Args:
+        executor: where `run` is called, which it must be able to be sent to; None: here.
 
     Raises:
         ThawError: the disk has no room, or an activation is not finite.
@@ -58,19 +67,18 @@ def write_activations(
     written, total = 0, full[0] * full[1]
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_2_0(file, header)
-        for block in _read_ahead(pictures):
+        for values in (executor or Local()).map(run, _blocks(total), _Read(pictures), on_gpu=True):
             stop.check()
-            values = run(block)
             if not np.isfinite(values).all():
-                first, last = (number // full[1] for number in (written, written + len(block) - 1))
+                first, last = (number // full[1] for number in (written, written + len(values) - 1))
                 raise ThawError(
                     f"the frozen layers give a number that is not finite for an image in rows {first} to {last} of the split",
                     "Set extract.precision: float32, or look at these images.",
                 )
             round_to(values, dtype).tofile(file)
-            if (written + len(block)) * 10 // total > written * 10 // total:
-                _log.info("%s: %d of %d views", path.stem.rpartition("-")[2], written + len(block), total)
-            written += len(block)
+            if (written + len(values)) * 10 // total > written * 10 // total:
+                _log.info("%s: %d of %d views", path.stem.rpartition("-")[2], written + len(values), total)
+            written += len(values)
 
 
 def activations_bytes(pictures: Inputs, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
@@ -122,17 +130,18 @@ class Cache:
                 path.unlink()
 
 
-def _read_ahead(pictures: Inputs) -> Iterator[np.ndarray]:
-    """Every view of every image, in order, block by block; the next block is read while one is worked on."""
-    views = max(1, pictures.views)
-    numbers = np.arange(pictures.count * views)
-    blocks = [numbers[start : start + _BLOCK_IMAGES] for start in range(0, len(numbers), _BLOCK_IMAGES)]
-    with ThreadPoolExecutor(1) as reader:
-        pending = None
-        for block in blocks:
-            upcoming = reader.submit(pictures.gather, block // views, block % views)
-            if pending is not None:
-                yield pending.result()
-            pending = upcoming
-        if pending is not None:
-            yield pending.result()
+def _blocks(total: int) -> Iterator[range]:
+    """The numbers of all views of all images, in order, block by block."""
+    for start in range(0, total, _BLOCK_IMAGES):
+        yield range(start, min(start + _BLOCK_IMAGES, total))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The pictures of a block."""
+
+    pictures: Inputs
+
+    def __call__(self, block: range) -> np.ndarray:
+        numbers, views = np.arange(block.start, block.stop), max(1, self.pictures.views)
+        return self.pictures.gather(numbers // views, numbers % views)

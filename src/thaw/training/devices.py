@@ -28,7 +28,7 @@ def training_on(devices: str, member: Member = ALONE) -> Iterator[int]:
         member: which process of a group this is.
 
     Raises:
-        ThawError: GPUs are asked for and none is seen, or Keras's backend does not train on several machines.
+        ThawError: GPUs are asked for and none is seen.
     """
     if member.size > 1:
         with backend.computing_on_group(*member) as replicas:

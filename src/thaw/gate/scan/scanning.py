@@ -1,9 +1,10 @@
-"""A shard of paths in, a shard of rows out: a pure function that a pool, or a cluster engine, maps."""
+"""A shard of paths in, a shard of rows out: a pure function that an engine maps."""
 
 import errno
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,29 @@ def scan_file(root: Path, entry: Entry, bounds: Bounds) -> dict[str, Any]:
     return row
 
 
-def failed_row(entry: Entry, problem: str, reason: str) -> dict[str, Any]:
-    """The row of a file that no worker lived to tell about."""
-    return {"path": entry.path, "key": key(entry), "bytes": entry.size, "problem": problem, "reason": reason}
+@dataclass(frozen=True)
+class Scan:
+    """`scan_shard` as work for processes (`thaw.compute.Isolated`): a decoder that dies or hangs costs one row."""
+
+    root: Path
+    bounds: Bounds
+    timeout_seconds: float
+
+    def work(self, items: Sequence[Entry], on_item: Callable[[int], None]) -> pa.RecordBatch:
+        """The rows of the files `items`."""
+        return scan_shard(self.root, items, self.bounds, on_item)
+
+    def fail(self, item: Entry, exit_code: int | None) -> pa.RecordBatch:
+        """The row of a file that no worker lived to tell about: `decoder_crash`, or `decoder_timeout`."""
+        problem, reason = "decoder_crash", f"the decoder died of it (code {exit_code})"
+        if exit_code is None:
+            problem, reason = "decoder_timeout", f"not decoded within {self.timeout_seconds:g} seconds"
+        row = {"path": item.path, "key": key(item), "bytes": item.size, "problem": problem, "reason": reason}
+        return pa.RecordBatch.from_pylist([row], schema=ROW)
+
+    def join(self, results: list[pa.RecordBatch]) -> pa.RecordBatch:
+        """One batch of all rows, in no useful order."""
+        return pa.Table.from_batches(results).combine_chunks().to_batches()[0]
 
 
 def key(entry: Entry) -> bytes:

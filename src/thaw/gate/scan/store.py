@@ -1,6 +1,5 @@
 """The rows of the last scan, kept on disk: an unchanged file is not opened again."""
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -8,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from thaw.compute import Executor
 from thaw.files import replacing
 from thaw.fingerprint import code_digest, content_key, library_versions
 from thaw.gate.scan.image import Bounds
-from thaw.gate.scan.pool import scan_shards
-from thaw.gate.scan.scanning import ROW, key
+from thaw.gate.scan.scanning import ROW, Scan, key
 from thaw.gate.scan.walking import Entry
 
 _SHARD_FILES = 64
@@ -69,7 +68,7 @@ def scan(
     entries: Iterable[Entry],
     bounds: Bounds,
     store_path: Path,
-    workers: int,
+    executor: Executor,
     timeout_seconds: float,
 ) -> Iterator[int]:
     """Bring the rows of all `entries` to `store_path` (Arrow IPC file of schema `ROW`); yield how many are done.
@@ -98,7 +97,7 @@ def scan(
             if pending:
                 yield pending
 
-        for rows in scan_shards(unknown(), root, bounds, workers or os.cpu_count() or 1, timeout_seconds):
+        for rows in executor.map_isolated(Scan(root.absolute(), bounds, timeout_seconds), unknown()):
             writer.write_table(pa.Table.from_batches([rows]).replace_schema_metadata(schema.metadata))
             count += len(rows)
             yield count

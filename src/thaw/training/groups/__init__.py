@@ -1,4 +1,4 @@
-"""Processes that train one network together: on one machine (`local`), or one on each machine of a Ray cluster (`ray`).
+"""Processes that train one network together, one on each machine of a Ray cluster (`ray`).
 
 All of them run the same function with the same arguments, on JAX, whose collective operations keep them in step. The first
 one leads: it alone writes. When one dies nobody can go on: all are ended, and the group starts again from the last checkpoint.

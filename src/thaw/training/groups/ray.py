@@ -1,6 +1,7 @@
 """A group with a process on each machine of a Ray cluster: one actor each, placed apart by a placement group."""
 
 import logging
+import socket
 from typing import Any
 
 import ray
@@ -10,7 +11,6 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from thaw.devices import prepare_backend
 from thaw.errors import ThawError
 from thaw.training.groups import Ended, Member, Work, work_as
-from thaw.training.groups.local import free_port
 from thaw.training.guard import Stop
 
 _log = logging.getLogger("thaw.training")
@@ -100,6 +100,14 @@ class _Actor:
 
     def stop(self) -> None:
         self._stop.ask()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class _RayProcess:

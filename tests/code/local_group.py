@@ -1,6 +1,6 @@
-"""A group of processes on this machine, that meet on loopback.
+"""A training group of plain processes on this machine, that meet on loopback: what Ray's actors are on a cluster.
 
-`python -m thaw.training.groups.local` is one of them: it reads which one it is and what to do from standard input, and writes
+`python -m tests.code.local_group` is one of them: it reads which one it is and what to do from standard input, and writes
 how it ended to the descriptor that it was given.
 """
 
@@ -8,7 +8,6 @@ import logging
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -17,6 +16,7 @@ from thaw.devices import prepare_backend
 from thaw.processes import die_with_parent
 from thaw.redaction import hide_in_logs
 from thaw.training.groups import Ended, Member, Work, work_as
+from thaw.training.groups.ray import free_port
 from thaw.training.guard import Stop
 
 
@@ -40,8 +40,8 @@ class _LocalProcess:
         self._reader, writer = os.pipe()
         # The work's module is found where it is found here.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-m", "thaw.training.groups.local", str(writer), str(os.getpid())]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[writer], env=environment)  # noqa: S603
+        command = [sys.executable, "-m", "tests.code.local_group", str(writer), str(os.getpid())]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[writer], env=environment)
         os.close(writer)
         self._end: Ended | None = None
         assert self._process.stdin is not None
@@ -56,7 +56,7 @@ class _LocalProcess:
         if self._end is None:
             with open(self._reader, "rb", closefd=False) as file:
                 data = file.read()
-            self._end = pickle.loads(data) if data else Ended(fault=f"a process ended with exit code {code}")  # noqa: S301
+            self._end = pickle.loads(data) if data else Ended(fault=f"a process ended with exit code {code}")
         return self._end
 
     def ask_to_stop(self) -> None:
@@ -70,20 +70,12 @@ class _LocalProcess:
         os.close(self._reader)
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def main() -> None:
     """Do the work that standard input holds, then end at once: at its exit JAX would wait for those that cannot come."""
     die_with_parent(int(sys.argv[2]))
     prepare_backend()
     stop = Stop()
-    member, work = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
+    member, work = pickle.load(sys.stdin.buffer)
     signal.signal(signal.SIGTERM, (lambda number, frame: stop.ask()) if member.leads else signal.SIG_IGN)
     hide_in_logs()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")

@@ -1,4 +1,4 @@
-"""Processes that scan shards, of which a bad file may kill or hang one, and only the file is lost."""
+"""Processes that work on shards, of which a bad item may kill or hang one, and only the item is lost."""
 
 import ctypes
 import multiprocessing
@@ -13,34 +13,31 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import pyarrow as pa
 
-from thaw.gate.scan.image import Bounds
-from thaw.gate.scan.scanning import ROW, failed_row, scan_shard
-from thaw.gate.scan.walking import Entry
+from thaw.compute.executor import Isolated
 from thaw.processes import die_with_parent
 
-# A fork costs a hundredth of a fresh process, and the gate holds no threads that a child could miss.
+# A fork costs a hundredth of a fresh process, and the parent holds no threads that a child could miss.
 _CONTEXT: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 _MEMORY_BYTES = 4 * 1024**3
 
 
 @dataclass
 class _Job:
-    """A shard under way: what came of it already, and what is still to scan."""
+    """A shard under way: what came of it already, and what is still to do."""
 
     index: int
-    entries: Sequence[Entry]
-    done: list[pa.RecordBatch] = field(default_factory=list)
+    items: Sequence[Any]
+    done: list[Any] = field(default_factory=list)
 
 
 class _Worker:
-    """One process, the pipe to it, and the file that it is at."""
+    """One process, the pipe to it, and the item that it is at."""
 
-    def __init__(self, root: Path, bounds: Bounds) -> None:
+    def __init__(self, work: Isolated) -> None:
         self.at = _CONTEXT.Value(ctypes.c_long, 0, lock=False)
         self.connection, other = _CONTEXT.Pipe()
-        self.process = _CONTEXT.Process(target=_serve, args=(other, self.at, root, bounds), daemon=True)
+        self.process = _CONTEXT.Process(target=_serve, args=(other, self.at, work), daemon=True)
         self.process.start()
         other.close()
         self.job: _Job | None = None
@@ -49,10 +46,10 @@ class _Worker:
     def start(self, job: _Job) -> None:
         self.job, self.at.value = job, 0
         self.seen = (0, time.monotonic())
-        self.connection.send(job.entries)
+        self.connection.send(job.items)
 
     def stalled_seconds(self) -> float:
-        """How long it has been at the same file."""
+        """How long it has been at the same item."""
         if self.at.value != self.seen[0]:
             self.seen = (self.at.value, time.monotonic())
         return time.monotonic() - self.seen[1]
@@ -63,7 +60,7 @@ class _Worker:
         self.connection.close()
 
 
-def _serve(connection: Connection, at: Any, root: Path, bounds: Bounds) -> None:
+def _serve(connection: Connection, at: Any, work: Isolated) -> None:
     die_with_parent()
     _limit_memory()
 
@@ -72,14 +69,14 @@ def _serve(connection: Connection, at: Any, root: Path, bounds: Bounds) -> None:
 
     while True:
         try:
-            entries = connection.recv()
-        except (EOFError, OSError):  # the gate is gone
+            items = connection.recv()
+        except (EOFError, OSError):  # the parent is gone
             os._exit(0)
-        connection.send(scan_shard(root, entries, bounds, note))
+        connection.send(work.work(items, note))
 
 
 def _limit_memory() -> None:
-    """A decoder that runs wild gets a MemoryError, not the machine's memory."""
+    """What runs wild gets a MemoryError, not the machine's memory."""
     if sys.platform == "linux":
         import resource
 
@@ -89,16 +86,13 @@ def _limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
 
 
-def scan_shards(
-    shards: Iterable[Sequence[Entry]], root: Path, bounds: Bounds, workers: int, timeout_seconds: float
-) -> Iterator[pa.RecordBatch]:
-    """Scan `shards` in `workers` processes; yield their rows in the shards' order.
+def map_in_processes(work: Isolated, shards: Iterable[Sequence[Any]], workers: int) -> Iterator[Any]:
+    """As `Executor.map_isolated`, in `workers` processes of this machine.
 
-    A file that kills its process becomes a row `decoder_crash`, one that takes longer than `timeout_seconds` a row
-    `decoder_timeout`; the rest of its shard goes to a fresh process. Only a few shards are held at a time. The rows of
-    a shard with such a file stand in any order.
+    An item that kills its process, or takes longer than `work.timeout_seconds`, comes to what `work.fail` makes of it; the rest
+    of its shard goes to a fresh process.
     """
-    pool = _Pool(shards, root, bounds, workers, timeout_seconds)
+    pool = _Pool(work, shards, workers)
     # OpenCV ends its threads here, in the parent: a forked child does not have them, and would wait for them for ever.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -110,27 +104,20 @@ def scan_shards(
 
 
 class _Pool:
-    """Workers, the shards they are at, and the rows that wait for an earlier shard."""
+    """Workers, the shards they are at, and the results that wait for an earlier shard's."""
 
-    def __init__(
-        self,
-        shards: Iterable[Sequence[Entry]],
-        root: Path,
-        bounds: Bounds,
-        workers: int,
-        timeout_seconds: float,
-    ) -> None:
+    def __init__(self, work: Isolated, shards: Iterable[Sequence[Any]], workers: int) -> None:
         self.shards = enumerate(shards)
-        self.root, self.bounds, self.size, self.timeout_seconds = root, bounds, workers, timeout_seconds
+        self.work, self.size = work, workers
         self.workers: list[_Worker] = []
         self.retries: deque[_Job] = deque()
-        self.finished: dict[int, pa.RecordBatch] = {}
+        self.finished: dict[int, Any] = {}
         self.due = 0
-        """The shard whose rows come next."""
+        """The shard whose result comes next."""
         self.started = 0
         """Shards that were begun."""
 
-    def run(self) -> Iterator[pa.RecordBatch]:
+    def run(self) -> Iterator[Any]:
         while True:
             self._feed()
             while self.due in self.finished:
@@ -156,14 +143,14 @@ class _Pool:
             if job is None:
                 return
             if idle is None:
-                idle = _Worker(self.root, self.bounds)
+                idle = _Worker(self.work)
                 self.workers.append(idle)
             idle.start(job)
 
     def _next_job(self) -> _Job | None:
         if self.retries:
             return self.retries.popleft()
-        if self.started - self.due >= 4 * self.size:  # the shard that is due lags: hold no more rows
+        if self.started - self.due >= 4 * self.size:  # the shard that is due lags: hold no more results
             return None
         following = next(self.shards, None)
         if following is None:
@@ -173,7 +160,8 @@ class _Pool:
 
     def _collect(self, busy: list[_Worker]) -> None:
         """Take what workers send, and put away those that died or hang."""
-        ready = wait([worker.connection for worker in busy], timeout=min(1.0, self.timeout_seconds / 4))
+        timeout = self.work.timeout_seconds
+        ready = wait([worker.connection for worker in busy], timeout=min(1.0, timeout / 4))
         for worker in busy:
             job = worker.job
             assert job is not None
@@ -182,29 +170,24 @@ class _Pool:
                     job.done.append(worker.connection.recv())
                 except (EOFError, OSError):
                     worker.process.join()
-                    code = worker.process.exitcode
-                    self._bury(worker, job, "decoder_crash", f"the decoder died of it (code {code})")
+                    self._bury(worker, job, worker.process.exitcode)
                 else:
                     worker.job = None
-                    self.finished[job.index] = _join(job.done)
-            elif worker.stalled_seconds() > self.timeout_seconds:
-                reason = f"not decoded within {self.timeout_seconds:g} seconds"
-                self._bury(worker, job, "decoder_timeout", reason)
+                    self._finish(job)
+            elif worker.stalled_seconds() > timeout:
+                self._bury(worker, job, None)
 
-    def _bury(self, worker: _Worker, job: _Job, problem: str, reason: str) -> None:
-        """Blame the file that the worker was at; the others of its shard, whose rows died too, are scanned again."""
+    def _bury(self, worker: _Worker, job: _Job, exit_code: int | None) -> None:
+        """Blame the item that the worker was at; the others of its shard, whose results died too, are done again."""
         at = worker.at.value
         worker.stop()
         self.workers.remove(worker)
-        row = pa.RecordBatch.from_pylist([failed_row(job.entries[at], problem, reason)], schema=ROW)
-        rest = [*job.entries[:at], *job.entries[at + 1 :]]
+        done = [*job.done, self.work.fail(job.items[at], exit_code)]
+        rest = [*job.items[:at], *job.items[at + 1 :]]
         if rest:
-            self.retries.append(_Job(job.index, rest, [*job.done, row]))
+            self.retries.append(_Job(job.index, rest, done))
         else:
-            self.finished[job.index] = _join([*job.done, row])
+            self._finish(_Job(job.index, rest, done))
 
-
-def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return (
-        batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
-    )
+    def _finish(self, job: _Job) -> None:
+        self.finished[job.index] = job.done[0] if len(job.done) == 1 else self.work.join(job.done)
