@@ -147,21 +147,35 @@ def stop_and_go_on(folder: Path, out: Path) -> None:
     (out / "resumed.json").write_text(json.dumps(found))
 
 
-def train_in_group(folder: Path, out: Path, name: str, dies_at: int, member: Any, stop: Any) -> None:
-    """One training as a process of a group; the second one kills itself once after `dies_at` steps (0: it does not)."""
+def save_each_step() -> None:
+    """Have trainings of this process write a checkpoint after each step."""
     from thaw.training import fit
-    from thaw.training.devices import training_on
 
     fit.CHECKPOINT_SECONDS = 0.0
-    fate, end_step = out / "died", fit._Training.end_step
+
+
+def die_once(step: int, fate: Path) -> None:
+    """Kill this process when its training has done `step` steps, if none has died before; `fate` says so."""
+    from thaw.training import fit
+
+    end_step = fit._Training.end_step
 
     def end_step_or_die(self: Any, logs: Any) -> None:
         end_step(self, logs)
-        if member.rank == 1 and self.step == dies_at and not fate.exists():
+        if self.step == step and not fate.exists():
             fate.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
     fit._Training.end_step = end_step_or_die  # type: ignore[method-assign]
+
+
+def train_in_group(folder: Path, out: Path, name: str, dies_at: int, member: Any, stop: Any) -> None:
+    """One training as a process of a group; the second one kills itself once after `dies_at` steps (0: it does not)."""
+    from thaw.training.devices import training_on
+
+    if member.rank == 1:
+        die_once(dies_at, out / "died")
+    save_each_step()
     strategy, batch_norm, settings = TRAININGS[name]
     with training_on("all_machines", member) as replicas:
         network, rows = train(folder, out / "scratch", strategy, batch_norm, settings, stop=stop, leads=member.leads)

@@ -9,6 +9,7 @@ import typer
 
 from thaw.cli import app
 from thaw.cli.completion import complete_run
+from thaw.devices import keras_backend
 from thaw.errors import ThawError
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def explain(
       thaw explain models/evaluated cell.png --out explained --class functional
       thaw explain models/evaluated cell.png --out explained --methods filters --layers block5_project_conv
     """
+    if keras_backend() != "tensorflow":
+        raise ThawError("thaw explain takes gradients by TensorFlow, and KERAS_BACKEND is jax", "Unset KERAS_BACKEND.")
     wanted = _parse_methods(methods)
     missing = [file for file in files if not file.is_file()]
     if missing:

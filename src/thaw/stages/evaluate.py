@@ -210,6 +210,9 @@ def _draw_grad_cam(
     chosen = choose_examples(predictions, count)
     if not chosen:
         return
+    if keras_backend() != "tensorflow":
+        log.warning("explained.png is left out: its heatmaps take gradients by TensorFlow")
+        return
     from thaw.explain.sheets import draw_sheet, open_image, save_png
 
     opened = [open_image(files[image], classifier.shape, classifier.resize) for image in chosen]
