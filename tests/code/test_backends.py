@@ -12,7 +12,13 @@ import pytest
 
 from tests.code import backend_training
 from tests.code.local_group import LocalPlaces
+from thaw import devices
+from thaw.devices import prepare_backend
+from thaw.engines.selection import Choice, choices
+from thaw.errors import ThawError
+from thaw.params import ComputeParams, ExtractParams, FitParams
 from thaw.training.groups import run_group
+from thaw.training.groups.machines import train_on_machines
 from thaw.training.guard import Stop
 
 ROOT = Path(__file__).parents[2]
@@ -76,3 +82,43 @@ def test_each_reads_what_the_other_saved(folder):
     np.testing.assert_allclose(read, written, atol=1e-4)
     loaded = backend_training.logits_of(folder / "jax/saved")
     np.testing.assert_allclose(loaded, np.load(folder / "jax/own.npy"), atol=1e-4)
+
+
+def test_on_jax_the_frozen_part_runs_on_jax(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert choices(ExtractParams()) == choices(ExtractParams(engine="jax")) == [Choice("jax", "float32")]
+    for engine in ("openvino", "tensorflow"):
+        with pytest.raises(ThawError, match=f"{engine} needs Keras on tensorflow, and KERAS_BACKEND is jax"):
+            choices(ExtractParams(engine=engine))
+    monkeypatch.delenv("KERAS_BACKEND")
+    with pytest.raises(ThawError, match="jax needs Keras on jax") as caught:
+        choices(ExtractParams(engine="jax"))
+    assert "KERAS_BACKEND=jax" in caught.value.cure
+
+
+def test_another_library_is_refused(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(ThawError, match="KERAS_BACKEND: 'torch'"):
+        prepare_backend()
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_xla_is_told_to_repeat_itself_on_a_card(monkeypatch, card):
+    for name in ("KERAS_BACKEND", "XLA_PYTHON_CLIENT_PREALLOCATE", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
+    monkeypatch.setattr(devices, "list_gpus", lambda: [{"name": "a card"}] if card else [])
+    prepare_backend()
+    prepare_backend()
+    flags = "--xla_cpu_enable_fast_math=false" + " --xla_gpu_deterministic_ops=true" * card
+    assert os.environ["XLA_FLAGS"] == flags and os.environ["KERAS_BACKEND"] == "tensorflow"
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == (None if card else "-1")
+
+
+def test_many_machines_need_a_cluster_and_jax(monkeypatch, tmp_path):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    params, never = FitParams(devices="all_machines"), lambda member, stop: pytest.fail("it trained")
+    with pytest.raises(ThawError, match=r"compute\.engine is local"):
+        train_on_machines(params, ComputeParams(), never, Stop(), tmp_path)
+    with pytest.raises(ThawError, match="JAX alone"):
+        train_on_machines(params, ComputeParams(engine="ray"), never, Stop(), tmp_path)
