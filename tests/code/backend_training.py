@@ -1,6 +1,6 @@
 """The same small trainings on whatever Keras computes with; on JAX for a process of its own, which is refused TensorFlow.
 
-`python -m tests.code.backend_training FOLDER` reads what `write_data` left there and writes the results beside it.
+`python -m tests.code.backend_training FOLDER NAME...` reads what `write_data` left there and writes the results beside it.
 """
 
 import json
@@ -100,16 +100,18 @@ def train(folder: Path, scratch: Path, strategy: str, batch_norm: str, settings:
 
 TRAININGS = {
     "head": ("head", "frozen", HEAD),
-    "frozen statistics": ("partial", "frozen", UPPER),
     "moving statistics": ("partial", "train", UPPER | {"early_stopping_patience": 0}),
+    "frozen statistics": ("partial", "frozen", UPPER),
     "from a random start": ("scratch", "train", MOVING),
 }
+QUICK, SLOW = list(TRAININGS)[:2], list(TRAININGS)[2:]
 
 
-def run_all(folder: Path, out: Path) -> None:
-    """Write the curves of all trainings to `curves.json`, and the weights of each network."""
+def run_all(folder: Path, out: Path, names: list[str]) -> None:
+    """Write the curves of these trainings to `curves.json`, and the weights of each network."""
     curves = {}
-    for name, (strategy, batch_norm, settings) in TRAININGS.items():
+    for name in names:
+        strategy, batch_norm, settings = TRAININGS[name]
         network, curves[name] = train(folder, out / name, strategy, batch_norm, settings)
         np.savez(out / f"{name}.npz", *network.get_weights())
     (out / "curves.json").write_text(json.dumps(curves))
@@ -121,7 +123,7 @@ def stop_and_go_on(folder: Path, out: Path) -> None:
 
     from thaw.training.guard import Stop, Stopped
 
-    settings = UPPER | {"mixup": 0.3, "epochs": 3}
+    settings = UPPER | {"mixup": 0.3, "epochs": 2}
 
     class After(Stop):
         def __init__(self, checks: int) -> None:
@@ -137,7 +139,7 @@ def stop_and_go_on(folder: Path, out: Path) -> None:
         return [hashlib.sha256(b"".join(np.asarray(v).tobytes() for v in network.variables)).hexdigest(), rows]
 
     found = {"whole": digest("whole", Stop())}
-    for checks in (2, 8):  # within an epoch, and while the next is validated or trained
+    for checks in (2, 5):  # within the first epoch, and in its validation or the next
         try:
             digest("parts", After(checks))
         except Stopped:
@@ -208,17 +210,18 @@ def logits_of(saved: Path) -> np.ndarray:
     return logits
 
 
-def main(folder: Path) -> None:
-    """All of it on JAX, with TensorFlow refused."""
+def main(folder: Path, names: list[str]) -> None:
+    """These trainings on JAX, with TensorFlow refused; after the quick ones all else."""
     sys.meta_path.insert(0, RefuseTensorFlow())
     out = folder / "jax"
     out.mkdir()
-    run_all(folder, out)
-    stop_and_go_on(folder, out)
-    save_network(out)
-    np.save(out / "other.npy", logits_of(folder / "saved"))
+    run_all(folder, out, names)
+    if names == QUICK:
+        stop_and_go_on(folder, out)
+        save_network(out)
+        np.save(out / "other.npy", logits_of(folder / "saved"))
     assert not [name for name in sys.modules if name.partition(".")[0] == "tensorflow"]
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -24,30 +24,53 @@ from thaw.training.guard import Stop
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """What a process on JAX made of the data (`jax/`), and this one on TensorFlow beside it."""
-    folder = tmp_path_factory.mktemp("backends")
+def on_jax(folder):
+    """The environment of a process on JAX; what it compiles the next finds in `folder`."""
+    return {
+        "KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }  # fmt: skip
+
+
+def run_on_both(folder, names):
+    """What a process on JAX makes of the data (`jax/`), and this one on TensorFlow beside it."""
     backend_training.write_data(folder)
     backend_training.save_network(folder)
-    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    command = [sys.executable, "-m", "tests.code.backend_training", str(folder)]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        backend_training.run_all(folder, folder)
-        assert process.wait() == 0, process.stderr.read()
+    command = [sys.executable, "-m", "tests.code.backend_training", str(folder), *names]
+    with subprocess.Popen(command, env=os.environ | on_jax(folder), stderr=subprocess.PIPE, text=True) as process:
+        backend_training.run_all(folder, folder, names)
+        _, error = process.communicate()
+    assert process.returncode == 0, error
+
+
+def assert_same_curves(folder, names):
+    ours, theirs = (json.loads((home / "curves.json").read_text()) for home in (folder, folder / "jax"))
+    for name in names:
+        assert len(ours[name]) == len(theirs[name]) > 1
+        for left, right in zip(ours[name], theirs[name], strict=True):
+            assert left == pytest.approx(right, abs=1e-4)
+        assert ours[name][-1]["loss"] != ours[name][0]["loss"]
+        weights = [np.load(home / f"{name}.npz") for home in (folder, folder / "jax")]
+        for key in weights[0]:
+            np.testing.assert_allclose(weights[0][key], weights[1][key], atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backends")
+    run_on_both(folder, backend_training.QUICK)
     return folder
 
 
-@pytest.mark.parametrize("name", backend_training.TRAININGS)
-def test_a_curve_is_the_same_on_both(folder, name):
-    ours, theirs = (json.loads((home / "curves.json").read_text())[name] for home in (folder, folder / "jax"))
-    assert len(ours) == len(theirs) > 1
-    for left, right in zip(ours, theirs, strict=True):
-        assert left == pytest.approx(right, abs=1e-4)
-    assert ours[-1]["loss"] < ours[0]["loss"]
-    weights = [np.load(home / f"{name}.npz") for home in (folder, folder / "jax")]
-    for key in weights[0]:
-        np.testing.assert_allclose(weights[0][key], weights[1][key], atol=1e-3)
+def test_the_curves_are_the_same_on_both(folder):
+    assert_same_curves(folder, backend_training.QUICK)
+
+
+@pytest.mark.slow
+def test_more_curves_are_the_same_on_both(tmp_path):
+    run_on_both(tmp_path, backend_training.SLOW)
+    assert_same_curves(tmp_path, backend_training.SLOW)
 
 
 def test_a_training_on_jax_stopped_anywhere_ends_with_the_same_bytes(folder):
@@ -57,7 +80,8 @@ def test_a_training_on_jax_stopped_anywhere_ends_with_the_same_bytes(folder):
 
 def test_a_group_of_two_processes_trains_as_one_though_one_is_killed(folder, monkeypatch):
     """Batches of 16 on two devices, and a last one of six that both have whole; killed in its second epoch."""
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    for variable, value in on_jax(folder).items():
+        monkeypatch.setenv(variable, value)
     name, out = "moving statistics", folder / "group"
     out.mkdir()
     work = partial(backend_training.train_in_group, folder, out, name, 7)
