@@ -2,8 +2,19 @@
 
 from pathlib import Path
 
+IMAGES, BATCH_SIZE, STEPS = 71, 16, 50
+"""Five steps an epoch; the last has seven images, four for one replica and three for the other."""
 
-def train_on(count: int, folder: Path, images: int = 71) -> None:
+
+def pixels_and_targets():
+    """float32 `(images, 1, 6, 6, 2)` and `(images, 1)`."""
+    import numpy as np
+
+    inputs = np.random.default_rng(0).standard_normal((IMAGES, 1, 6, 6, 2)).astype(np.float32)
+    return inputs, (inputs[:, 0].mean((1, 2, 3), keepdims=True)[:, :, 0, 0] > 0).astype(np.float32)
+
+
+def train_on(count: int, folder: Path, batch_norm: str) -> None:
     """Train 50 steps on `count` logical CPUs and write the journal's metrics and the weights to `folder`."""
     import tensorflow as tf
 
@@ -22,20 +33,21 @@ def train_on(count: int, folder: Path, images: int = 71) -> None:
     from thaw.training.guard import Stop
     from thaw.training.labels import Labels
 
-    rng = np.random.default_rng(0)
     folder.mkdir()
-    inputs = rng.standard_normal((images, 1, 6, 6, 2)).astype(np.float32)
+    inputs, targets = pixels_and_targets()
     np.save(folder / "x.npy", inputs)
-    targets = (inputs[:, 0].mean((1, 2, 3), keepdims=True)[:, :, 0, 0] > 0).astype(np.float32)
-    weights = rng.uniform(0.5, 2, images).astype(np.float32)
-    data = Examples(Rows(folder / "x.npy"), Labels([str(n) for n in range(images)], targets, weights))
+    weights = np.random.default_rng(1).uniform(0.5, 2, IMAGES).astype(np.float32)
+    data = Examples(Rows(folder / "x.npy"), Labels([str(n) for n in range(IMAGES)], targets, weights))
     with mirrored(["CPU:0", "CPU:1"]) if count > 1 else training_on("cpu"):
         keras.utils.set_random_seed(1)
         pixels = keras.Input((6, 6, 2))
-        x = keras.layers.BatchNormalization(momentum=0.9)(keras.layers.Conv2D(4, 3)(pixels))
+        normalized = keras.layers.BatchNormalization(momentum=0.9, name="bn", trainable=batch_norm == "train")
+        x = keras.layers.Conv2D(4, 3)(normalized(pixels))
         x = keras.layers.Flatten()(keras.layers.ReLU()(x))
         model = keras.Model(pixels, keras.layers.Dense(1, name="logits")(x))
-        params = FitParams(epochs=10, batch_size=16, learning_rate=0.01, precision="float32", clip_norm=1.0, mixup=0.2)
+        params = FitParams(
+            epochs=STEPS // 5, batch_size=BATCH_SIZE, learning_rate=0.01, precision="float32", clip_norm=1.0,
+        )  # fmt: skip
         rows = fit(model, params, data, data, Job(1, 0, "key", folder, Stop()))
     write_json(folder / "rows.json", [row["metrics"] for row in rows])
-    np.savez(folder / "weights.npz", **{variable.path: variable.numpy() for variable in model.variables})
+    np.savez(folder / "weights.npz", **{variable.path: variable.numpy() for variable in model.weights})

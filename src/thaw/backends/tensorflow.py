@@ -88,8 +88,6 @@ class _Loop:
     def __init__(self, model: keras.Model, shapes: tuple[tuple[int, ...], ...]) -> None:
         self._model = model
         self._signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            _synchronize(model)
         # What kept a batch from being read.
         self._unread: Exception | None = None
 
@@ -134,13 +132,6 @@ class _Loop:
 
 
 loop = _Loop
-
-
-def _synchronize(model: keras.Model) -> None:
-    """Have BatchNorm see the whole batch. By default each replica normalizes its share by itself."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = True
 
 
 class _EachStep(keras.callbacks.Callback):
