@@ -2,6 +2,7 @@
 
 python -m benchmarks.gate            # everything, about ten minutes
 python -m benchmarks.gate --quick    # smaller sets, about one minute
+python -m benchmarks.gate --rows 1000000 10000000    # the set-level checks alone: 10 GB of memory, 25 GB of disk
 """
 
 import argparse
@@ -247,22 +248,30 @@ def tiles(side: int) -> list[Image.Image]:
 def measure_scale(sizes: list[int]) -> None:
     """The set-level checks on synthetic rows, each size in a process of its own."""
     print("\n### Set-level checks on synthetic rows with planted clusters\n")
-    print("| rows | seconds | peak memory, MB | planted clusters found | other clusters |")
-    print("|---:|---:|---:|---:|---:|")
-    seconds = []
+    print("| rows | seconds | CPU seconds | anonymous memory, MB | resident, MB | planted pairs found | other clusters |")
+    print("|---:|---:|---:|---:|---:|---:|---:|")
+    results = []
     for rows in sizes:
         script = Path(__file__).with_name("gate_scale.py")
-        done = subprocess.run(
-            [sys.executable, str(script), str(rows)], check=True, capture_output=True, text=True
-        )
+        done = subprocess.run([sys.executable, str(script), str(rows)], check=True, stdout=subprocess.PIPE, text=True)
         result = json.loads(done.stdout)
-        seconds.append(result["seconds"])
+        results.append(result)
         print(
-            f"| {rows:,} | {result['seconds']:.1f} | {result['peak_mb']:,.0f} | {result['found']:,} of "
-            f"{result['planted']:,} | {result['other']:,} |"
+            f"| {rows:,} | {result['seconds']:.1f} | {result['cpu']:.1f} | {result['anonymous_mb']:,.0f} "
+            f"| {result['resident_mb']:,.0f} | {result['found']:,} of {result['planted']:,} | {result['other']:,} |",
+            flush=True,
         )
+    print("\n| part | " + " | ".join(f"{rows:,}: seconds, MB" for rows in sizes) + " |")
+    print("|---" + "|---:" * len(sizes) + "|")
+    for part in results[0]["parts"]:
+        cells = (f"{result['parts'][part][0]:.1f}, {result['parts'][part][2]:,.0f}" for result in results)
+        print(f"| {part} | {' | '.join(cells)} |")
     if len(sizes) > 1:
-        print(f"\nTime grows {seconds[-1] / seconds[0]:.1f} times from {sizes[0]:,} to {sizes[-1]:,} rows.")
+        (few, many), (first, last) = (sizes[0], sizes[-1]), (results[0], results[-1])
+        for name in ("seconds", "cpu", "anonymous_mb"):
+            power = np.log(last[name] / first[name]) / np.log(many / few)
+            expected = last[name] * (1e8 / many) ** power
+            print(f"\n{name}: rows to the power of {power:.2f}; that would be {expected:,.0f} for 100,000,000 rows.")
 
 
 def main() -> None:
@@ -270,7 +279,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="smaller sets")
-    quick = parser.parse_args().quick
+    parser.add_argument("--rows", type=int, nargs="+", help="nothing but the set-level checks, on so many rows")
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    if arguments.rows:
+        measure_scale(arguments.rows)
+        return
     print(
         f"## The data gate\n\n{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     )

@@ -6,6 +6,7 @@ import signal
 import sys
 from typing import Any
 
+from flows.console import showing_stages
 from flows.ending import run_pipeline
 from flows.processes import StageFailed, StageKilled
 from flows.results import Outcome, Standing, describe_outdated, result_rows
@@ -13,6 +14,7 @@ from flows.run import find_standing_run, shipment_of
 from flows.server import Server, use_named_server
 from flows.summary import summarize_run
 from thaw import telemetry
+from thaw.cli.console import print_table
 from thaw.errors import exiting_with_message
 from thaw.project import find_root
 from thaw.redaction import hide_in_logs, redact
@@ -64,16 +66,17 @@ def _run(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
                 print("Nothing to do: every stage is up to date. (--force runs them all the same.)")
             _show(Outcome(run_id, standing=Standing.of(root)), as_json, quiet)
             return
-    # Prefect's server takes ten seconds to start: meanwhile the shipper loads MLflow, and this process Prefect and DVC.
-    server = None if use_named_server() else Server()
-    shipment_of(root)
     before = Standing.of(root)
-    import flows.pipeline  # noqa: F401
+    with showing_stages(quiet):
+        # Prefect's server takes ten seconds to start: meanwhile the shipper loads MLflow, and this process Prefect and DVC.
+        server = None if use_named_server() else Server()
+        shipment_of(root)
+        import flows.pipeline  # noqa: F401
 
-    preload()
-    if server:
-        server.wait_until_up()
-    outcome = run_pipeline(**values)
+        preload()
+        if server:
+            server.wait_until_up()
+        outcome = run_pipeline(**values)
     _show(outcome, as_json, quiet)
     if not as_json and not quiet and not outcome.outdated:
         print("\n".join(summarize_run(root, before, outcome)))
@@ -88,13 +91,13 @@ def _show(outcome: Outcome, as_json: bool, quiet: bool) -> None:
     if outcome.outdated:
         print(describe_outdated(outcome.outdated))
         return
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table("metric", "test", "interval", title="Result on the held-out test split")
+    print("Result on the held-out test split")
+    table = Table("metric", "test", "interval")
     for row in result_rows(outcome.metrics):
         table.add_row(*row)
-    Console().print(table)
+    print_table(table)
 
 
 if __name__ == "__main__":

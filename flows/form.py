@@ -9,21 +9,9 @@ from pydantic import BaseModel, ConfigDict, WithJsonSchema, create_model
 
 from thaw.errors import ThawError
 from thaw.params import Params
+from thaw.prefect_pages import ASKED, field_name
 from thaw.project import find_root
 from thaw.versioning import read_stage_names
-
-_ASKED = (
-    "fine_tune.learning_rate",
-    "fine_tune.epochs",
-    "fine_tune.strategy",
-    "fine_tune.from_layer",
-    "train_frozen.learning_rate",
-    "train_frozen.epochs",
-    "model.architecture",
-    "augment.views",
-    "seed",
-)
-"""Every other key of `params.yaml` goes into the mapping `overrides`."""
 
 _STAGES = read_stage_names(find_root(Path(__file__).parent))
 StageName = Annotated[str, WithJsonSchema({"type": "string", "enum": _STAGES})]
@@ -54,7 +42,7 @@ def _field(key: str) -> tuple[Any, Any]:
 
 
 Changes = create_model(  # type: ignore[call-overload]
-    "Changes", __base__=_Changes, **{key.replace(".", "__"): _field(key) for key in _ASKED}
+    "Changes", __base__=_Changes, **{field_name(key): _field(key) for key in ASKED}
 )
 
 

@@ -28,13 +28,14 @@ from flows.results import (
 )
 from flows.run import Run, start_run
 from thaw.errors import ThawError
+from thaw.prefect_pages import FLOW
 from thaw.processes import die_with_parent
 from thaw.project import find_root
 from thaw.redaction import hide_in_logs, redact
 from thaw.versioning import StageSpec
 
 
-@flow(name="thaw", persist_result=False)
+@flow(name=FLOW, persist_result=False)
 def pipeline(
     change: Changes = {},  # type: ignore[assignment]  # noqa: B006 - what the form begins with
     overrides: dict[str, Any] = {},  # noqa: B006 - Prefect's form shows an editor for a mapping, and none for one that may be None
@@ -85,8 +86,7 @@ def pipeline(
     result = describe_outdated(run.outdated) or result_table(outcome.metrics)
     ending.remember(outcome)
     _show("result", "\n\n".join([result, *data, *links]), "Test metrics")
-    for line in links:
-        logger.info("%s", line)
+    logger.info("%s", links[0])
     return outcome
 
 

@@ -10,18 +10,22 @@ import logging
 import multiprocessing
 import os
 import sys
+import time
 import traceback
+from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from thaw.errors import ThawError
 from thaw.params import Params
 from thaw.processes import die_with_parent
+from thaw.progress import tell_progress, tells_progress
 
 # The stages that a source folder named here is part of need TensorFlow.
 _NEEDS_TENSORFLOW = "src/thaw/models"
 _GRACE_SECONDS = 30.0
+_TELL_SECONDS = 0.1
 # Tells the fork server whom it works for: what it loads takes no arguments.
 FLOW_PID = "THAW_FLOW_PID"
 
@@ -79,8 +83,7 @@ class StageProcess:
             StageKilled: the process was killed.
         """
         try:
-            wait([self._receiver, self._process.sentinel])
-            outcome = self._receiver.recv() if self._receiver.poll() else "killed"
+            outcome = self._follow()
             self._process.join()
         except EOFError:
             self._process.join()
@@ -95,6 +98,18 @@ class StageProcess:
         if outcome:
             raise StageFailed(f"stage {self.name} failed:\n{outcome}")
 
+    def _follow(self) -> Any:
+        """Pass on how far the stage is, until it ends; what it came to."""
+        tell_progress(self.name)
+        while True:
+            wait([self._receiver, self._process.sentinel])
+            if not self._receiver.poll():
+                return "killed"
+            message = self._receiver.recv()
+            if not isinstance(message, _Progress):
+                return message
+            tell_progress(self.name, *message)
+
     def stop(self) -> None:
         """Ask a stage that still runs to end, then make it."""
         if self._process.is_alive():
@@ -103,6 +118,42 @@ class StageProcess:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+
+class _Progress(NamedTuple):
+    """How far a stage is, as it tells the flow."""
+
+    message: str
+    done: int
+    total: int
+
+
+class _Teller(logging.Handler):
+    """Sends the flow what the stage's loggers tell of progress, ten times a second at most."""
+
+    def __init__(self, sender: Connection) -> None:
+        super().__init__()
+        self.addFilter(tells_progress)
+        self._sender, self._told_at = sender, 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        now = time.monotonic()
+        if now - self._told_at > _TELL_SECONDS:
+            self._told_at = now
+            with contextlib.suppress(OSError):  # the flow is gone
+                self._sender.send(_Progress(record.getMessage(), record.done, record.total))  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def _telling(sender: Connection) -> Iterator[None]:
+    logger, teller = logging.getLogger("thaw"), _Teller(sender)
+    logger.addHandler(teller)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
+        teller.acquire()  # nothing of it may come into the midst of what is sent next
+        teller.release()
 
 
 def _work(spec: Any, root: Path, params: Params, log_path: Path, sender: Connection) -> None:
@@ -116,7 +167,8 @@ def _work(spec: Any, root: Path, params: Params, log_path: Path, sender: Connect
     logging.captureWarnings(True)
     outcome: Any = None
     try:
-        stages.call_stage(spec, root, params)
+        with _telling(sender):
+            stages.call_stage(spec, root, params)
     except ThawError as error:
         outcome = ThawError(error.reason, error.cure)
     except (Exception, KeyboardInterrupt):

@@ -17,6 +17,7 @@ from thaw.errors import ThawError, explaining_disk
 from thaw.files import digest
 from thaw.params import load_params
 from thaw.params.editing import override_params
+from thaw.progress import tell_progress
 from thaw.project import forget_finished, scratch_dir
 from thaw.tracking import run_data
 from thaw.tracking.address import model_name
@@ -279,6 +280,7 @@ class Run:
                 self.outbox.close_run(name, status)
         self.outbox.close_run("pipeline", status)
         self.outbox.finish()
+        tell_progress("recording", "in MLflow")
         problem = self._shipment.wait()
         if problem:
             self.logger.warning("%s", problem)

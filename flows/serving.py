@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flows.server import use_named_server
 from thaw.errors import ThawError
+from thaw.prefect_pages import FLOW
 from thaw.project import project_name
 from thaw.redaction import redact
 
@@ -60,6 +61,6 @@ def _watch(raw_dir: Path, deployment: str) -> None:
     for changes in watch(raw_dir, debounce=_SETTLE_MS, step=_SETTLE_MS // 2, watch_filter=None):
         print(f"{len(changes)} files changed in {raw_dir.name}; starting a run", flush=True)
         try:
-            run_deployment(f"thaw/{deployment}", timeout=0, tags=["data-changed"])
+            run_deployment(f"{FLOW}/{deployment}", timeout=0, tags=["data-changed"])
         except Exception as error:
             print(redact(f"the run could not be started: {error}"), flush=True)

@@ -63,10 +63,16 @@ def split_word(name: str) -> str:
     return _word(words[0]) if len(words) == 1 and not name[:1].isdigit() else ""
 
 
-def split_in(name: str) -> str:
-    """The split that a file's name speaks of among other words (`train_labels.csv`); empty where it names none, or several."""
+def role_in(name: str) -> str:
+    """The role that a file's name speaks of among other words (`val-00001`); empty where it names none, or several."""
     found = {_word(token) for token in _tokens(name)} - {""}
-    return next(iter(resolve(found).values())) if len(found) == 1 else ""
+    return found.pop() if len(found) == 1 else ""
+
+
+def split_in(name: str) -> str:
+    """The split that a file's name speaks of by itself (`train_labels.csv`); empty where it names none, or several."""
+    role = role_in(name)
+    return resolve([role])[role] if role else ""
 
 
 def resolve(roles: Iterable[str]) -> dict[str, str]:

@@ -92,6 +92,10 @@ class Page:
         self.click_at(*self.wait(f"({_BOX_OF_FIELD})({json.dumps(label)})"))
         self.type(text)
 
+    def field(self, label: str) -> str:
+        """What the field below that element holds."""
+        return str(self.wait(f"({_FIELD})({json.dumps(label)}, 'input, textarea')?.value"))
+
     def choose(self, label: str, option: str) -> None:
         """Choose from the menu below that element: the browser draws menus outside of the page."""
         self.wait(f"({_CHOICE})({json.dumps(label)}, {json.dumps(option)})")

@@ -41,12 +41,12 @@ class Node:
         home.mkdir(parents=True, exist_ok=True)
         (home / "sitecustomize.py").write_text(_SITE)
         self.log = home / "log.txt"
-        command = [
-            *prefix, sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats",
-            "--object-store-memory=200000000", "--dashboard-agent-listen-port=0", *arguments,
-        ]  # fmt: skip
         path = os.pathsep.join([str(home), str(source), str(ROOT)])
-        environment = {**os.environ, "PYTHONPATH": path, "RAY_AUTH_MODE": "disabled", "PYTHONWARNINGS": "ignore"}
+        command = [
+            *prefix, "env", f"PYTHONPATH={path}", sys.executable, "-m", "ray.scripts.scripts", "start", "--block",
+            "--disable-usage-stats", "--object-store-memory=200000000", "--dashboard-agent-listen-port=0", *arguments,
+        ]  # fmt: skip
+        environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONWARNINGS": "ignore"}
         with self.log.open("wb") as log:
             self.process = start_supervised(command, environment, log)  # it ends with the tests, however they end
         deadline = time.monotonic() + 120

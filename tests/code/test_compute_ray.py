@@ -1,5 +1,6 @@
 """A Ray of two workers gives what this machine gives, whatever dies; and says what keeps it from working."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from tests.code.ray_nodes import ROOT, start_head
 from tests.data.dirty import clean_folder
 from thaw.addresses import free_port
 from thaw.augmentation.shards import write_views
+from thaw.cli import app
 from thaw.compute import Local, Portable, choose, open_executor, probe
 from thaw.compute import cluster as engine
 from thaw.compute.choosing import PLACE
@@ -194,8 +197,6 @@ def describe_with(*options, **environment):
     """What the probe finds in another Python."""
     code = f"import json; exec(open({probe.__file__!r}).read()); print(json.dumps(describe()))"
     done = subprocess.run([sys.executable, *options, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    import json
-
     return json.loads(done.stdout)
 
 
@@ -227,7 +228,22 @@ def test_a_place_is_named_for_one_command(monkeypatch):
         choose(params, "cloud")
 
 
-def test_nodes_are_told_with_what_they_have(cluster):
-    [node] = cluster.describe()
-    assert (node["cpus"], node["gpus"]) == (2, 0)
-    assert node["found"]["sources"] == probe.describe()["sources"]
+def test_a_run_hands_its_place_on_to_its_stages(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv(PLACE, raising=False)
+    seen = []
+    monkeypatch.setattr("thaw.cli.run.execute_flow", lambda root, arguments: seen.append(os.environ.pop(PLACE)))
+    CliRunner().invoke(app, ["run", "--compute", "ray://head:10001"], catch_exceptions=False)
+    assert seen == ["ray://head:10001"]
+    with pytest.raises(ThawError, match="--compute cloud: no place to work at"):
+        CliRunner().invoke(app, ["run", "--compute", "cloud"], catch_exceptions=False)
+
+
+@pytest.mark.slow
+def test_doctor_shows_the_nodes(head):
+    command = [sys.executable, "-m", "thaw", "doctor", "--json", "--compute", f"ray://127.0.0.1:{head[1] + 1}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": "src"})
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert (checks["compute"]["state"], checks["compute"]["found"]) == ("ok", f"Ray on {command[-1]}, nodes that work: 1")
+    [node] = [check for name, check in checks.items() if name.startswith("node ")]
+    assert node["state"] == "ok" and node["found"].startswith("2 cores, 0 cards, thaw 0.")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.code.terminal import run_in_terminal, screen
 from tests.data.dirty import clean_folder, picture
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,23 @@ def test_exit_codes(root, tmp_path):
     assert done.returncode == 2
     assert "train/cat/c.png" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_finding_is_one_line_as_wide_as_the_terminal_and_whole_in_a_pipe(root, tmp_path):
+    for length in (40, 60):  # of names that fit no terminal
+        (root / "train" / "cat" / f"{'x' * length}.png").write_bytes(b"")
+    command = [sys.executable, "-m", "thaw", "validate", str(root)]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src"), "HOME": str(tmp_path)}
+    for columns in (80, 120):
+        code, written = run_in_terminal(command, environment, tmp_path, columns)
+        lines = screen(written)
+        assert code == 2 and max(map(len, lines)) <= columns
+        (found,) = [line for line in lines if line.startswith("block")]
+        assert re.match(r"block +empty_file +2 +train/cat/x+", found)
+        assert found.endswith("…" if columns == 80 else "no bytes")
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert f"train/cat/{'x' * 40}.png: the file has no bytes\n" in done.stdout
+    assert done.stdout.count("\n") == 5, "verdict, heading, finding, sentence and cure, a line each"
 
 
 def test_json_html_and_reference(root, tmp_path):

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.data.dirty import picture
-from thaw.gate.duplicates.codes import close_codes
-from thaw.gate.duplicates.near import crop_map, find_near_clusters
+from thaw.gate.duplicates.codes import WINDOW, Band, bands
+from thaw.gate.duplicates.crops import crop_map
+from thaw.gate.duplicates.near import find_near_clusters
 from thaw.gate.scan.fingerprint import BYTES, FREQUENCIES, cosines, describe, expand, shrink
 
 
@@ -65,16 +66,37 @@ def test_all_codes_within_seven_bits_are_found():
         for bit in rng.choice(128, 7, replace=False):
             row[bit // 8] ^= 1 << (bit % 8)
     found = set()
-    for _, query, at in close_codes(codes, [queries.view(np.uint64)], 7):
-        found |= set(zip(query.tolist(), at.tolist(), strict=True))
+    for number in bands(16):
+        band = Band(codes, np.arange(5000, dtype=np.int32), number, 16)
+        found |= set(zip(*map(np.ndarray.tolist, band.look_up(queries.view(np.uint64), 7)), strict=True))
     assert {(number, number) for number in range(5000)} <= found
+
+
+@pytest.mark.parametrize("width", [16, 20, 22, 24])
+def test_a_band_finds_the_codes_that_share_it(width: int):
+    rng = np.random.default_rng(2)
+    codes = rng.integers(0, 2**63, (400, 2), dtype=np.uint64)
+    bits = np.unpackbits(codes.view(np.uint8), axis=1)
+    rows = np.flatnonzero(rng.random(400) < 0.9).astype(np.int32)
+    for number in (0, 7, bands(width)[-1]):
+        queries = codes[rng.permutation(400)[:50]].copy()
+        queries.view(np.uint8)[:, :number] ^= 0x11  # differs, but not in the band
+        asked = np.unpackbits(queries.view(np.uint8), axis=1)
+        part = slice(8 * number, 8 * number + width)
+        same = (asked[:, None, part] == bits[None, :, part]).all(axis=2)
+        near = (asked[:, None] != bits[None]).sum(axis=2) <= 38
+        wanted = {(query, row) for query, row in np.argwhere(same & near).tolist() if row in set(rows.tolist())}
+        found = Band(codes, rows, number, width).look_up(queries, 38)
+        assert wanted
+        assert set(zip(*map(np.ndarray.tolist, found), strict=True)) == wanted
 
 
 def test_a_heap_of_like_codes_takes_linear_time():
     codes = np.zeros((20_000, 2), np.uint64)
     codes[:, 1] = np.arange(20_000)
-    pairs = sum(len(query) for _, query, _ in close_codes(codes, [codes], 128))
-    assert pairs <= 20_000 * 64 * 15
+    rows = np.arange(20_000, dtype=np.int32)
+    pairs = sum(len(Band(codes, rows, number, 16).look_up(codes, 128)[0]) for number in bands(16))
+    assert pairs <= 20_000 * WINDOW * 15
 
 
 def changed(image: Image.Image) -> dict[str, Image.Image]:

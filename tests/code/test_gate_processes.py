@@ -109,7 +109,7 @@ def test_the_pool_stops_its_workers_when_it_is_left(root):
 
 def scan(root: Path, path: Path) -> pa.Table:
     list(store.scan(root, entries(root), BOUNDS, path, Local(2), 10.0))
-    return store.read_rows(path)
+    return store.read_rows(path).sort_by("path")
 
 
 def settle(root: Path) -> None:

@@ -72,6 +72,13 @@ def test_outputs_are_equal_to_the_byte_with_and_without_what_the_scan_kept(tmp_p
     assert read_json(tmp_path / "a/findings.json")["checks"] == {"near_duplicate": 1}
 
 
+def test_the_log_has_thaws_lines_alone(tmp_path, caplog):
+    """Great Expectations, which gives one of its loggers a level of its own, tells of each temporary folder."""
+    caplog.set_level("INFO")
+    run(clean_folder(tmp_path / "raw"), tmp_path / "out", tmp_path / "scratch")
+    assert {record.name for record in caplog.records if record.levelname == "INFO"} == {"thaw.validate"}
+
+
 def test_data_docs_are_built_and_send_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a connection"))
     root = clean_folder(tmp_path / "raw")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tests.code.shards import parquet, picture, refused, unpacked
-from thaw.intake.samples import split_of
+from thaw.intake.samples import role_of
 from thaw.intake.unpacking import is_packed
 
 
@@ -108,6 +108,17 @@ def test_a_second_picture_of_a_sample_is_told_from_the_first(tmp_path: Path) -> 
     assert unpacked(shard(tmp_path / "one.tar", members), tmp_path / "into") == {"a/0.jpg": picture(0)}
 
 
+@pytest.mark.parametrize(("names", "splits"), [
+    (("train-0", "eval-0", "test-0"), {"train", "validation", "test"}),
+    (("train-0", "eval-0"), {"train", "test"}),
+    (("training-0", "holdout-0"), {"train", "test"}),
+])  # fmt: skip
+def test_what_is_held_out_is_told_as_of_folders(tmp_path: Path, names: tuple[str, ...], splits: set[str]) -> None:
+    for at, name in enumerate(names):
+        shard(tmp_path / f"set/{name}.tar", [(f"{at}.jpg", picture(at)), (f"{at}.cls", b"a")])
+    assert {path.split("/")[0] for path in unpacked(tmp_path / "set", tmp_path / "into")} == splits
+
+
 def test_shards_of_which_some_tell_a_split_are_refused(tmp_path: Path) -> None:
     for name in ("train-0", "rest-0"):
         shard(tmp_path / f"set/{name}.tar", [("0.jpg", picture(0)), ("0.cls", b"a")])
@@ -126,10 +137,13 @@ def test_shards_of_which_some_tell_a_split_are_refused(tmp_path: Path) -> None:
         ("contest-0000.tar", ""),
         ("train/dev-0.tar", "validation"),
         ("0000.tar", ""),
+        ("predictions-0000.tar", ""),
+        ("train-from-val/0.tar", ""),
+        ("my_val_set/0.tar", "validation"),
     ],
 )
 def test_the_split_is_read_from_the_name(name: str, split: str) -> None:
-    assert split_of(name) == split
+    assert role_of(name) == split
 
 
 def test_an_image_folder_with_a_table_is_no_folder_of_shards(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from thaw.params import (
     ModelParams,
     ValidateParams,
 )
+from thaw.params.editing import override_params
 from thaw.stages.augment import AugmentInputs, AugmentOutputs, augment
 from thaw.stages.evaluate import EvaluateInputs, EvaluateOutputs, evaluate
 from thaw.stages.extract import ExtractInputs, ExtractOutputs, extract
@@ -44,7 +45,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="network namespaces need root on Linux"),
 ]
 SIDE, IMAGES = 64, 96
-NETWORK = "10.213.7"
+NETWORK = f"10.213.{os.getpid() % 250}"
 MODEL = ModelParams(architecture="efficientnet_lite0", weights="imagenet")
 
 
@@ -131,6 +132,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data" / "contract").mkdir()
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, folder / name)
+    override_params(folder / "params.yaml", {"extract.batch_size": 8})
     built = models.build(MODEL, (SIDE, SIDE, 3), 2, seed=1)
     config = {"model": MODEL.model_dump(), "input_shape": (SIDE, SIDE, 3), "resize": "stretch", "classes": ["plain", "ring"]}
     for name in ("fine_tuned", "evaluated"):

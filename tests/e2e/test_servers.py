@@ -132,12 +132,18 @@ def test_a_run_is_decided_by_its_stages_when_a_foreign_server_is_gone(project: P
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_thaw_ui_leaves_nothing(project: Project, number: int) -> None:
+def test_thaw_ui_opens_the_table_of_runs_and_leaves_nothing(project: Project, number: int, tmp_path: Path) -> None:
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
     ports = ["--mlflow-port", str(free_port()), "--prefect-port", str(free_port())]
-    with at_work(project, "ui", *ports) as ui:
+    with at_work(project, "ui", "--open", *ports, BROWSER=f"{browser} %s") as ui:
         assert ui.stdout
-        lines = [ui.stdout.readline() for _ in range(3)]
+        lines = list(itertools.dropwhile(lambda line: not line.startswith("MLflow"), itertools.islice(ui.stdout, 3)))
         assert [line.split()[0] for line in lines[:2]] == ["MLflow", "Prefect"], lines
+        assert "`thaw deploy` adds the form" in lines[1]
+        wait_for(opened.exists, 10)
+        assert opened.read_text().strip() == lines[0].split()[1]
         assert len(of_project(project)) >= 5
         os.kill(ui.pid, number)
         wait_for(lambda: not of_project(project), 10)
@@ -188,7 +194,7 @@ def test_ui_listens_on_ipv6(project: Project) -> None:
     ports = ["--mlflow-port", str(free_port()), "--prefect-port", str(free_port())]
     with at_work(project, "ui", "--host", "::1", *ports) as ui:
         assert ui.stdout
-        lines = [ui.stdout.readline() for _ in range(3)]
+        lines = list(itertools.dropwhile(lambda line: not line.startswith("MLflow"), itertools.islice(ui.stdout, 3)))
         assert [line.split()[1].rpartition(":")[0] for line in lines[:2]] == ["http://[::1]"] * 2, lines
         assert answer_to(f"{lines[1].split()[1]}/api/flows/", lines[1].split()[1]) in (200, 201)
 

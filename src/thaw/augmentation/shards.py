@@ -52,7 +52,8 @@ def write_views(
     shards = [*_divide("train", train, views, shard_images), *_divide("validation", validation, 1, shard_images)]
     for shard, pixels in zip(shards, executor.map(make, shards), strict=True):
         np.save(views_dir / shard_name(shard.split, shard.number), pixels)
-        log.info("%s: %d of %d images", shard.split, shard.end, shard.total)
+        counts = {"done": shard.end, "total": shard.total}
+        log.info("%s: %d of %d images", shard.split, shard.end, shard.total, extra=counts)
     if params.views == 0:
         keys = b"".join(picture_key(seed, path) for path in train)
         np.save(views_dir / KEYS, np.frombuffer(keys, np.uint8).reshape(len(train), -1))

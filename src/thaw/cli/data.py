@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ import typer
 from thaw.cli import app
 from thaw.errors import ThawError
 from thaw.files import folder_beside
+from thaw.progress import showing
 from thaw.project import find_root
 from thaw.trees import NotPutBackError, is_empty, taking_place, unchanged_on_failure
 
@@ -84,7 +85,7 @@ def add(
     options = Options(tuple(labels or ()), path_column, label_columns, label_pattern)
     told = not quiet and not as_json
     if dry_run:
-        with _progress("unpacking", told) as report, opened(path, None, report, column) as folder:
+        with showing("unpacking", told) as report, opened(path, None, report, column) as folder:
             reading = recognise(folder, options, path)
         _say(reading, path, told, as_json)
         return
@@ -96,9 +97,10 @@ def add(
         repo.check_free(target)
         with ExitStack() as stack:
             stack.enter_context(as_it_was_on_failure(path))
-            with _progress("unpacking", told) as report:
+            with showing("unpacking", told) as report:
                 folder = stack.enter_context(opened(path, target, report, column))
-            reading = recognise(folder, options, path)
+            with showing("looking at names and tables", told):
+                reading = recognise(folder, options, path)
             _check_apart(path, target, in_place=replace and not reading.as_is)
             _say(reading, path, told)
             if reading.guessed and not yes:
@@ -170,7 +172,7 @@ def _put(
     total = len(reading.placed) + len(reading.unlabelled)
     with folder_beside(target) as temporary, ExitStack() as undone:
         count = 0
-        with _progress("copying", told) as report:
+        with showing("copying", told) as report:
 
             def advance() -> None:
                 nonlocal count
@@ -182,7 +184,8 @@ def _put(
         if reading.unlabelled:
             undone.enter_context(taking_place(temporary / "unlabelled", unlabelled_of(target)))
         old = undone.enter_context(taking_place(temporary / "tree", target))
-        repo.add(target, link)
+        with showing("putting under DVC", told):
+            repo.add(target, link)
     return old if old and old.exists() else None
 
 
@@ -248,13 +251,3 @@ def as_it_was_on_failure(subject: Path) -> Iterator[None]:
         raise ThawError(
             f"{subject}: {error}", "Mend that and try again. The project is as it was."
         ) from error
-
-
-@contextmanager
-def _progress(what: str, told: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar; yields what sets it to so many of so many."""
-    from rich.progress import Progress
-
-    with Progress(transient=True, disable=not told) as progress:
-        bar = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from thaw.cli import app
+from thaw.cli.console import stdout_console
+from thaw.progress import showing
 
 if TYPE_CHECKING:
     from thaw.versioning import DvcRepo
@@ -44,7 +46,7 @@ def demo(
         written, old = _lay_out_beside(name, raw_dir, repo, quiet)
     else:
         written, old = _lay_out(name, raw_dir, quiet), None
-        repo.commit_data()
+        _commit(repo, quiet)
     repo.close()
     if not quiet:
         _tell(name, raw_dir, written, old)
@@ -78,26 +80,26 @@ def _lay_out_beside(name: str, raw_dir: Path, repo: "DvcRepo", quiet: bool) -> t
     with as_it_was_on_failure(raw_dir), folder_beside(raw_dir) as temporary:
         written = _lay_out(name, temporary / "tree", quiet)
         with unchanged_on_failure(*booked_in(raw_dir)), taking_place(temporary / "tree", raw_dir) as old:
-            repo.commit_data()
+            _commit(repo, quiet)
     return written, old
 
 
-def _lay_out(name: str, raw_dir: Path, quiet: bool) -> int:
-    from rich.progress import Progress
+def _commit(repo: "DvcRepo", quiet: bool) -> None:
+    with showing("putting under DVC", not quiet):
+        repo.commit_data()
 
+
+def _lay_out(name: str, raw_dir: Path, quiet: bool) -> int:
     from thaw.demo import lay_out
 
-    with Progress(transient=True, disable=quiet) as progress:
-        task = progress.add_task(f"laying out {name}", total=None)
-        return lay_out(name, raw_dir, lambda done, total: progress.update(task, completed=done, total=total))
+    with showing(f"laying out {name}", not quiet) as report:
+        return lay_out(name, raw_dir, report)
 
 
 def _tell(name: str, raw_dir: Path, written: int, old: Path | None) -> None:
-    from rich.console import Console
-
     from thaw.demo import SETS
 
-    console = Console(soft_wrap=True)
+    console = stdout_console()
     if old:
         console.print(f"moved the old folder to data/{old.name}")
     console.print(f"{raw_dir}: {f'{written} files written' if written else 'complete, nothing to do'}")

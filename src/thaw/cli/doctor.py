@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thaw.cli import app
+from thaw.cli.console import print_table
 from thaw.cli.options import Compute
 from thaw.redaction import redact
 
@@ -74,14 +75,13 @@ def doctor(
 
 
 def _print(checks: list[Check]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     signs = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}
     table = Table("what", "", "found", "cure")
     for check in checks:
         table.add_row(check.name, signs[check.state], check.found, check.cure)
-    Console().print(table)
+    print_table(table)
 
 
 def _python() -> Check:

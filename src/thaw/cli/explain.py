@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +12,16 @@ from thaw.cli import app
 from thaw.cli.completion import complete_run
 from thaw.devices import keras_backend
 from thaw.errors import ThawError
+from thaw.progress import showing
 
 if TYPE_CHECKING:
     import keras
 
     from thaw.explain.sheets import InputImage
 
-_METHODS = ("grad_cam", "grad_cam++", "occlusion", "activations", "filters")
+_TITLES = {"grad_cam": "Grad-CAM", "grad_cam++": "Grad-CAM++", "occlusion": "occlusion: what is missed"}
+"""Of the heatmaps, as each panel is called, before `for` and the class."""
+_METHODS = (*_TITLES, "activations", "filters")
 
 
 @app.command()
@@ -39,7 +43,7 @@ def explain(
     layers: Annotated[str, typer.Option(help="Layers, with commas between; else the usual ones.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
 ) -> None:
-    """Lay heat over images where the model saw the class, and draw what its layers make of them.
+    """Lay heat over images where the model saw the class, and draw what its layers make of them: one sheet a picture.
 
     [bold]Examples[/bold]
 
@@ -55,19 +59,25 @@ def explain(
         raise ThawError(f"{missing[0]}: no such file", "Name images that are there.")
     model_dir = _find_model(model_name)
     from thaw.decision import threshold_of
-    from thaw.models import load, load_config
+
+    with showing("loading TensorFlow"):
+        from thaw.models import load, load_config
 
     config = load_config(model_dir)
     class_index = _class_index(config["classes"], class_name)
-    model, _ = load(model_dir)
+    with showing("loading the model"):
+        model, _ = load(model_dir)
     names = [name.strip() for name in layers.split(",") if name.strip()]
     images = _Images(files, config)
-    labels, probabilities = _predict(model, images, threshold_of(config))
-    looked_for = labels if class_index < 0 else [class_index] * len(files)
-    written = list(_write(model, images, out_dir, wanted, looked_for, names))
+    with showing("explaining") as report:
+        verdicts = _predict(model, images, threshold_of(config), class_index)
+        written = []
+        for path in _write(model, images, out_dir, wanted, verdicts, names):
+            written.append(path)
+            report(len(written), len(files))
     rows = [
-        {"image": str(file), "predicted": config["classes"][label], "probability": round(probability, 6)}
-        for file, label, probability in zip(files, labels, probabilities, strict=True)
+        {"image": str(file), "predicted": verdict.predicted, "probability": round(verdict.probability, 6)}
+        for file, verdict in zip(files, verdicts, strict=True)
     ]
     if as_json:
         print(
@@ -76,9 +86,9 @@ def explain(
             )
         )
         return
-    for row in rows:
-        print(f"{row['image']}: {row['predicted']} ({row['probability']:.3f})")
-    print(f"{len(written)} pictures in {out_dir}")
+    for verdict in verdicts:
+        print(verdict.text)
+    print(f"{len(written)} sheet{'s' if len(written) > 1 else ''} in {out_dir}")
 
 
 def _parse_methods(text: str) -> list[str]:
@@ -116,8 +126,9 @@ class _Images:
 
     def __init__(self, files: Sequence[Path], config: dict[str, Any]) -> None:
         self.files, self.config = files, config
-        # A folder an image: its place in the list keeps files of one name apart.
-        self.folders = [f"{number:03}-{file.stem}" for number, file in enumerate(files, 1)]
+        self.classes = list(config["classes"])
+        # Its place in the list keeps files of one name apart.
+        self.names = [f"{number:03}-{file.stem}" for number, file in enumerate(files, 1)]
 
     def __iter__(self) -> "Iterator[InputImage]":
         from thaw.explain.sheets import open_image
@@ -126,16 +137,33 @@ class _Images:
             yield open_image(file, tuple(self.config["input_shape"]), self.config.get("resize", "stretch"))
 
 
-def _predict(model: "keras.Model", pictures: _Images, threshold: float) -> tuple[list[int], list[float]]:
-    """The class of each image by the model's threshold, and its probability."""
+@dataclass(frozen=True)
+class _Verdict:
+    """What the model says of an image, and the class that is explained."""
+
+    predicted: str
+    probability: float
+    explained: int
+    text: str
+    """For people; of two classes with the probability of the positive one, and where the model draws the line."""
+
+
+def _predict(
+    model: "keras.Model", pictures: _Images, threshold: float, class_index: int
+) -> list[_Verdict]:
+    """The class of each image by the model's threshold; it is the explained one where `class_index` is below 0."""
     from thaw.decision import predict_labels, probabilities_of
 
-    labels, shares = [], []
-    for picture in pictures:
+    verdicts, classes = [], pictures.classes
+    for file, picture in zip(pictures.files, pictures, strict=True):
         probabilities = probabilities_of(model.predict_on_batch(picture.pixels[None]))
-        labels.append(int(predict_labels(probabilities, threshold)[0]))
-        shares.append(float(probabilities[0, labels[-1]]))
-    return labels, shares
+        label = int(predict_labels(probabilities, threshold)[0])
+        share = float(probabilities[0, label])
+        text = f"{file.name}: {classes[label]}, {share:.1%}"
+        if len(classes) == 2:
+            text += f" (positive class: {classes[1]}, {float(probabilities[0, 1]):.1%}, needed {100 * threshold:g}%)"
+        verdicts.append(_Verdict(classes[label], share, label if class_index < 0 else class_index, text))
+    return verdicts
 
 
 def _write(
@@ -143,24 +171,26 @@ def _write(
     pictures: _Images,
     out_dir: Path,
     methods: Sequence[str],
-    labels: Sequence[int],
+    verdicts: Sequence[_Verdict],
     layers: Sequence[str],
 ) -> Iterator[Path]:
+    """One sheet a picture, and one a layer for its filters."""
     from thaw.explain import sheets
 
-    def save(sheet: Any, path: Path) -> Path:
-        sheets.save_png(sheet, path)
-        return path
-
-    for method in methods:
-        if method == "filters":
-            for layer in layers or [list(sheets.spatial_layers(model))[-1]]:
-                yield save(sheets.draw_filters(model, layer), out_dir / f"filters-{layer}.png")
-        elif method == "activations":
-            for folder, picture in zip(pictures.folders, pictures, strict=True):
-                for layer, grid in sheets.draw_activations(model, picture, layers).items():
-                    yield save(grid, out_dir / folder / f"activations-{layer}.png")
-        else:
-            drawn = sheets.draw_heatmaps(model, pictures, method, labels, layers[-1] if layers else "")
-            for folder, sheet in zip(pictures.folders, drawn, strict=True):
-                yield save(sheet, out_dir / folder / f"{method}.png")
+    if "filters" in methods:
+        for layer in layers or [list(sheets.spatial_layers(model))[-1]]:
+            path = out_dir / f"filters-{layer}.png"
+            sheets.save_png(sheets.draw_filters(model, layer), path)
+            yield path
+    heated = [method for method in methods if method in _TITLES]
+    if not heated and "activations" not in methods:
+        return
+    last = layers[-1] if layers else ""
+    drawn = [sheets.draw_heatmaps(model, pictures, method, [one.explained for one in verdicts], last) for method in heated]
+    for name, picture, verdict, *heat in zip(pictures.names, pictures, verdicts, *drawn, strict=True):
+        captions = [f"{_TITLES[method]} for {pictures.classes[verdict.explained]}" for method in heated]
+        rows = [sheets.Row(verdict.text, sheets.picture_panels(picture, dict(zip(captions, heat, strict=True))))]
+        if "activations" in methods:
+            rows += sheets.draw_activations(model, picture, layers)
+        sheets.save_png(sheets.compose(rows), out_dir / f"{name}.png")
+        yield out_dir / f"{name}.png"

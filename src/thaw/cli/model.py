@@ -10,6 +10,7 @@ import typer
 from thaw.cli import app
 from thaw.cli.completion import complete_network
 from thaw.errors import ThawError
+from thaw.progress import showing
 
 if TYPE_CHECKING:
     import keras
@@ -78,7 +79,8 @@ def show(
       thaw model show efficientnet_lite0 --diagram lite0.svg
     """
     options = {"head": head, "hidden_units": hidden_units, "weights": "none"}
-    model = _open(name, input_text, classes, options)
+    with showing("building the network"):
+        model = _open(name, input_text, classes, options)
     _freeze(model, strategy, from_layer)
     from thaw.inspecting.diagram import draw_diagram
     from thaw.inspecting.summary import summarize

@@ -9,6 +9,7 @@ import typer
 
 from thaw import git
 from thaw.cli import app
+from thaw.cli.console import print_table
 from thaw.errors import ThawError
 from thaw.params import Params, load_params, parse_params
 from thaw.project import find_root
@@ -61,7 +62,6 @@ def _committed(root: Path) -> dict[str, Any] | None:
 
 
 def _print(rows: list[dict[str, Any]], nothing: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     if not rows:
@@ -71,4 +71,4 @@ def _print(rows: list[dict[str, Any]], nothing: str) -> None:
     for row in rows:
         others = [str(row[name]) if row[name] != row["value"] else "" for name in ("committed", "default")]
         table.add_row(row["key"], str(row["value"]), *others)
-    Console().print(table)
+    print_table(table)

@@ -12,8 +12,10 @@ import typer
 
 from thaw.cli import app
 from thaw.cli.completion import complete_run
+from thaw.cli.console import print_table
 from thaw.cli.options import Compute
 from thaw.errors import ThawError
+from thaw.progress import showing
 from thaw.project import find_root, home_dir, scratch_dir
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ def predict(
     params = load_params(root / "params.yaml")
     with open_executor(choose(params.compute, compute)) as executor:
         classifier = _open(root, run_id, params.extract)
-        rows = _predict(classifier, files, executor)
+        with showing("images"):
+            rows = _predict(classifier, files, executor)
     if csv_path:
         from thaw.files import write_text
 
@@ -91,7 +94,8 @@ def _open(root: Path, run_id: str | None, extract: "ExtractParams") -> "Classifi
             f"{model_dir}: no trained model", "Train one with `thaw run`, or name a run: --run ID."
         )
     # The scratch of `evaluate` holds the network compiled, so that nothing waits for TensorFlow.
-    classifier = open_classifier(model_dir, extract, scratch_dir(root, "evaluate"))
+    with showing("loading the model"):
+        classifier = open_classifier(model_dir, extract, scratch_dir(root, "evaluate"))
     typer.echo(name_model(home_dir(root), model_dir), err=True)
     return classifier
 
@@ -107,13 +111,14 @@ def download_model(root: Path, run_id: str) -> Path:
     """
     if not run_id.isalnum():
         raise ThawError(f"{run_id!r} is no id of a run", "`thaw runs` lists them.")
-    from thaw.tracking.store import Store
-
     try:
-        store = Store(home_dir(root))
-        run_id = store.whole_id(run_id)
-        target_dir = scratch_dir(root, "predict") / run_id
-        return target_dir if _is_whole(target_dir) else _fetch(store, run_id, target_dir)
+        with showing("asking MLflow"):
+            from thaw.tracking.store import Store
+
+            store = Store(home_dir(root))
+            run_id = store.whole_id(run_id)
+            target_dir = scratch_dir(root, "predict") / run_id
+            return target_dir if _is_whole(target_dir) else _fetch(store, run_id, target_dir)
     except ThawError:
         raise
     except Exception as error:  # MLflow and its stores raise many kinds
@@ -187,15 +192,13 @@ def _as_csv(rows: list[dict[str, Any]], classes: list[str]) -> str:
 
 
 def _print(rows: list[dict[str, Any]], classes: list[str], csv_path: Path | None) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console()
     predicted = [row for row in rows if not row["error"]]
     if csv_path:
         counts = f"{len(predicted)} images predicted, {len(rows) - len(predicted)} unreadable"
-        console.print(f"{csv_path}: {counts}", markup=False, highlight=False, soft_wrap=True)
+        typer.echo(f"{csv_path}: {counts}")
     elif predicted:
         shown = classes if len(classes) <= _MOST_COLUMNS else []
         table = Table("image", "class", *(map(escape, shown) if shown else ["probability"]))
@@ -203,4 +206,4 @@ def _print(rows: list[dict[str, Any]], classes: list[str], csv_path: Path | None
         for row in predicted:
             shares = (f"{row['probability'][name]:.3f}" for name in shown or [row["predicted"]])
             table.add_row(escape(row["path"]), escape(row["predicted"]), *shares)
-        console.print(table)
+        print_table(table)

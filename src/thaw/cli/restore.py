@@ -14,6 +14,7 @@ from thaw.cli import app
 from thaw.cli.completion import complete_run
 from thaw.errors import ThawError
 from thaw.files import replacing
+from thaw.progress import showing
 from thaw.project import find_root, run_lock
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def restore(
     root = find_root()
     with _workspace(root), tempfile.TemporaryDirectory(prefix="thaw-") as folder:
         goal = _undoing(root) if undo else _find(root, run, Path(folder))
-        repo = DvcRepo(root)
+        with showing("opening the project"):
+            repo = DvcRepo(root)
         with ExitStack() as stack:
             stack.callback(repo.close)
             for stage in repo.stages():
@@ -166,7 +168,8 @@ def _download(root: Path, text: str, folder: Path) -> tuple[Path, str, str]:
 def _restore(repo: "DvcRepo", goal: _Goal, dry_run: bool, yes: bool) -> None:
     from thaw.versioning.restoring import find_changes, is_unfinished, restore
 
-    changes = find_changes(repo, goal.state)
+    with showing("comparing with the cache"):
+        changes = find_changes(repo, goal.state)
     if not changes and not is_unfinished(repo.root):
         typer.echo(f"The workspace is at {goal.title} already.")
         return
@@ -177,7 +180,9 @@ def _restore(repo: "DvcRepo", goal: _Goal, dry_run: bool, yes: bool) -> None:
         if not sys.stdin.isatty():
             raise ThawError("nobody is there to ask whether to go on", "Give --yes. What is here now is kept.")
         typer.confirm("What is here now is kept. Go on?", abort=True)
-    _tell_kept(repo.root, restore(repo, goal.title, changes, goal.undoes))
+    with showing("restoring") as report:
+        saved = restore(repo, goal.title, changes, goal.undoes, report)
+    _tell_kept(repo.root, saved)
 
 
 def _tell_changes(root: Path, changes: "Changes", title: str) -> None:

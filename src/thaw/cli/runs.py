@@ -2,16 +2,25 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from thaw.addresses import prefect_url
 from thaw.cli import app
+from thaw.cli.completion import complete_run
+from thaw.cli.console import print_table, stdout_console
 from thaw.errors import ThawError
 from thaw.files import digest
+from thaw.params import Params, load_params
+from thaw.params.editing import parse_overrides
+from thaw.prefect_pages import find_deployment, form_page, server_pages
+from thaw.progress import showing
 from thaw.project import find_root, home_dir
 
 if TYPE_CHECKING:
@@ -25,29 +34,81 @@ _PARAM_WIDTH = 16
 
 @app.command()
 def runs(
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="One run: its number, the beginning of its id, or its name.", autocompletion=complete_run, show_default=False
+        ),
+    ] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
 ) -> None:
     """List pipeline runs, newest first, with number, accuracy and the parameters in which they differ.
 
+    Of one run: the parameters that are others in params.yaml now, and how to run again with its own, from here or by Prefect's
+    form, filled in.
+
     [bold]Examples[/bold]
 
       thaw runs
+      thaw runs 3
       thaw runs -n 3 --json
     """
+    from thaw.tracking.finding import find_run
     from thaw.tracking.links import pages_url, runs_page
 
     root = find_root()
     with open_store(root) as store:
-        found = store.pipeline_runs(limit)
+        found = [find_run(store.pipeline_runs(), run)] if run else store.pipeline_runs(limit)
     here = _runs_here(root, found)
     if as_json:
-        shown = [{**item, "here": item["run_id"] in here} for item in found]
+        form = _Form(root)
+        shown = [{**item, "here": item["run_id"] in here, "run_again": form.page(item)} for item in found]
         print(json.dumps(shown, ensure_ascii=False, indent=2))
         return
     _print_runs(found, here)
-    if found:
+    if run:
+        _tell_again(found[0], _Form(root))
+    elif found:
         print(f"Compare them: {runs_page(pages_url(root), store.experiment_id)} (`thaw ui` serves it)")
+
+
+class _Form:
+    """Prefect's form of this project, as it is filled in to run again with the parameters of a run."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        home = home_dir(root)
+        api_url = prefect_url(home)
+        self._base = server_pages(api_url)
+        self._deployment_id = find_deployment(home, api_url) if api_url else ""
+
+    @cached_property
+    def now(self) -> dict[str, Any]:
+        """The project's parameters, less those that change no result."""
+        params = load_params(self._root / "params.yaml")
+        return params.flat(key for key in params.sections() if key != "compute")
+
+    def changes_to(self, run: dict[str, Any]) -> dict[str, Any]:
+        """The parameters that were others in a run than they are here now, with the run's values."""
+        then = {key: str(value) for key, value in Params().flat(["validate"]).items()} | run["params"]
+        differing = [key for key, value in self.now.items() if then.get(key, str(value)) != str(value)]
+        return parse_overrides([f"{key}={then[key]}" for key in differing])
+
+    def page(self, run: dict[str, Any]) -> str:
+        """Where the form is, filled in; empty while no server of Prefect's that is up knows the project."""
+        return form_page(self._base, self._deployment_id, self.changes_to(run)) if self._deployment_id else ""
+
+
+def _tell_again(run: dict[str, Any], form: _Form) -> None:
+    changes = form.changes_to(run)
+    for key, value in changes.items():
+        print(f"{key}: {value} then, {form.now[key]} now")
+    options = "".join(f" -S {shlex.quote(f'{key}={value}')}" for key, value in changes.items())
+    print(f"Run again with its parameters: thaw run --no-apply{options}")
+    print(f"  or in Prefect's form: {form.page(run) or '`thaw ui` and `thaw deploy` have to be at work'}")
+    if run["number"]:
+        print(f"Bring it back: thaw restore {run['number']}")
 
 
 @contextmanager
@@ -58,13 +119,15 @@ def open_store(root: Path) -> "Iterator[Store]":
         ThawError: it cannot be asked, or it does not answer within the block.
     """
     from thaw.tracking.address import tracking_uri, without_credentials
-    from thaw.tracking.store import Store
 
     home = home_dir(root)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _ANSWER_SECONDS)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     try:
-        yield Store(home)
+        with showing("asking MLflow"):
+            from thaw.tracking.store import Store
+
+            yield Store(home)
     except ThawError:
         raise
     except Exception as error:  # MLflow and its stores raise many kinds
@@ -94,7 +157,6 @@ def _cure(reason: str) -> str:
 def _print_runs(found: list[dict[str, Any]], here: set[str]) -> None:
     from datetime import datetime
 
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -103,10 +165,10 @@ def _print_runs(found: list[dict[str, Any]], here: set[str]) -> None:
     if not found:
         print("No runs yet. `thaw run` makes the first.")
         return
-    console = Console()
+    width = stdout_console().width
     differing = differing_params(found)
     # What does not fit stands in --json.
-    shown = differing[: max(1, (console.width - _FIXED_WIDTH) // _PARAM_WIDTH)]
+    shown = differing[: max(1, (width - _FIXED_WIDTH) // _PARAM_WIDTH)]
     headings = [escape(key.replace(".", ".\n", 1)) for key in shown]
     table = Table("", "run", "name", "started", "accuracy", "ran", *headings, box=None, padding=(0, 2, 0, 0))
     for column in (*table.columns[:5], *table.columns[6:]):
@@ -124,7 +186,7 @@ def _print_runs(found: list[dict[str, Any]], here: set[str]) -> None:
             _tell_stages(item),
             *(escape(item["params"].get(key, "")) for key in shown),
         )
-    console.print(table)
+    print_table(table)
     if here:
         print("* dvc.lock is as this run left it. `thaw restore NUMBER` brings another run back.")
     for item in reversed(found):

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,12 +19,16 @@ from thaw.cli import app
 from thaw.cli.run import execute_flow, flow_environment
 from thaw.errors import ThawError
 from thaw.files import write_json
+from thaw.prefect_pages import find_deployment, form_page
 from thaw.processes import start_supervised
+from thaw.progress import showing
 from thaw.project import find_root
 from thaw.redaction import redact
 from thaw.tracking.links import known_experiment, runs_page
 
 _START_SECONDS = 120
+_LOOK_SECONDS = 3
+_FORM = "start a run with other parameters"
 _SERVED = ("http://", "https://", "databricks")
 
 
@@ -72,14 +77,20 @@ def ui(
     prefect_port: Annotated[
         int, typer.Option(min=1, max=65535, help="Prefect's port; the next free one where it is taken.")
     ] = 4200,
+    open_pages: Annotated[bool, typer.Option("--open", help="Open the table of runs in the browser.")] = False,
 ) -> None:
-    """Start MLflow's and Prefect's servers, print their addresses, and stop them with Ctrl-C.
+    """Start MLflow's and Prefect's servers, print the pages that one wants of them, and stop them with Ctrl-C.
+
+    Of MLflow that is the table of runs, by test accuracy, with the parameters in which they differ. Of Prefect it is the form
+    that starts a run with other parameters, once `thaw deploy` serves the project in another terminal; until then its runs.
+    `thaw runs NUMBER` prints the form filled in with a run's parameters.
 
     Where MLFLOW_TRACKING_URI names a server, that one is MLflow's.
 
     [bold]Examples[/bold]
 
       thaw ui
+      thaw ui --open
       thaw ui --mlflow-port 5001
       thaw ui --host 0.0.0.0
     """
@@ -93,13 +104,17 @@ def ui(
         if not elsewhere:
             servers.append(_start_mlflow(root, host, free_port(host, mlflow_port)))
         servers.append(_start_prefect(root, host, free_port(host, prefect_port)))
-        for server in servers:
-            server.wait_until_up()
+        with showing("starting the servers"):
+            for server in servers:
+                server.wait_until_up()
         urls = {"mlflow": elsewhere, **{server.name: server.url for server in servers}}
         write_json(state, urls)
-        _tell(host, servers, elsewhere, known_experiment(root))
-        while all(server.process.poll() is None for server in servers):
-            time.sleep(0.5)
+        experiment_id = known_experiment(root)
+        deployment_id = find_deployment(root, f"{servers[-1].url}/api")
+        _tell(host, servers, elsewhere, experiment_id, deployment_id)
+        if open_pages:
+            webbrowser.open(_shown(urls["mlflow"], experiment_id))
+        _wait(root, servers, deployment_id)
         raise ThawError("a server ended by itself", f"Its log is in {servers[0].log_path.parent}.")
     except KeyboardInterrupt:
         typer.echo("stopped")
@@ -112,17 +127,30 @@ def ui(
             server.process.wait(20)
 
 
-def _tell(host: str, servers: list[_Server], elsewhere: str, experiment_id: str) -> None:
+def _wait(root: Path, servers: list[_Server], deployment_id: str) -> None:
+    """Wait until a server ends, and say where the form is once `thaw deploy` serves it."""
+    looked_at = time.monotonic()
+    while all(server.process.poll() is None for server in servers):
+        time.sleep(0.5)
+        if not deployment_id and time.monotonic() - looked_at > _LOOK_SECONDS:
+            looked_at, deployment_id = time.monotonic(), find_deployment(root, f"{servers[-1].url}/api")
+            if deployment_id:
+                typer.echo(f"Prefect  {form_page(servers[-1].url, deployment_id, {})}   {_FORM}")
+
+
+def _tell(host: str, servers: list[_Server], elsewhere: str, experiment_id: str, deployment_id: str) -> None:
     """Print where the pages are."""
-    purposes = {"mlflow": "compare runs", "prefect": "watch and trigger runs"}
-    titles = {"mlflow": "MLflow ", "prefect": "Prefect"}
     if elsewhere:
         typer.echo(f"MLflow   {_shown(elsewhere, experiment_id)}   compare runs")
     for server in servers:
         for address in own_addresses(host):
             url = server_url(address, server.port)
-            shown = runs_page(url, experiment_id) if server.name == "mlflow" else url
-            typer.echo(f"{titles[server.name]}  {shown}   {purposes[server.name]}")
+            if server.name == "mlflow":
+                typer.echo(f"MLflow   {runs_page(url, experiment_id)}   compare runs")
+            elif deployment_id:
+                typer.echo(f"Prefect  {form_page(url, deployment_id, {})}   {_FORM}")
+            else:
+                typer.echo(f"Prefect  {url}   watch runs; `thaw deploy` adds the form that starts them")
     if not is_loopback(host):
         typer.echo(
             "These servers know no passwords: whoever reaches this machine can read runs and trigger them."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thaw.cli import app
+from thaw.progress import showing
 from thaw.project import find_root, home_dir
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ def sync(
       thaw sync
       thaw sync --json
     """
-    from thaw.tracking.sync import sync as ship_all
+    with showing("shipping to MLflow"):
+        from thaw.tracking.sync import sync as ship_all
 
-    standings = ship_all(home_dir(find_root()))
+        standings = ship_all(home_dir(find_root()))
     if as_json:
         print(json.dumps([asdict(standing) for standing in standings], ensure_ascii=False, indent=2))
     else:

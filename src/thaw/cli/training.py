@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from thaw.cli import app
+from thaw.cli.console import print_table
 from thaw.errors import ThawError
+from thaw.progress import showing
 
 
 @app.command("lr-find")
@@ -40,7 +42,8 @@ def lr_find(
 
     if lowest >= highest:
         raise ThawError(f"--lowest: {lowest:g} is not below --highest {highest:g}", "Give a range of rates that rises.")
-    test = _run_on_thawed(work)
+    with showing("measuring rates"):
+        test = _run_on_thawed(work)
     from thaw.tuning.lr_find import draw
 
     draw(test, picture)
@@ -54,15 +57,15 @@ def lr_find(
 
 def tune() -> None:
     """Time batch sizes and precisions for fine_tune, and print the proposal (`thaw doctor --tune`)."""
-    from rich.console import Console
     from rich.table import Table
 
-    trials, best = _run_on_thawed(_tune)
+    with showing("measuring batches"):
+        trials, best = _run_on_thawed(_tune)
     table = Table("precision", "batch_size", "images/s")
     for trial in trials:
         rate = f"{trial.images_per_second:.0f}" if trial.images_per_second else "out of memory"
         table.add_row(trial.precision, str(trial.batch_size), rate, style="bold" if trial == best else "")
-    Console().print(table)
+    print_table(table)
     typer.echo(f"proposal: fine_tune.batch_size: {best.batch_size}, fine_tune.precision: {best.precision}")
 
 

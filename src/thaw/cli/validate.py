@@ -6,8 +6,7 @@ import os
 import shlex
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thaw.cli import app
+from thaw.cli.console import print_table, stdout_console
 from thaw.cli.options import Compute
 from thaw.errors import ThawError
+from thaw.progress import showing
 
 if TYPE_CHECKING:
     from thaw.cleaning import Move
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from thaw.params import ComputeParams
     from thaw.params.gate import ValidateParams
 
-_PROGRESS_AFTER_SECONDS = 2.0
 _COLORS = {"block": "red", "quarantine": "dark_orange", "warn": "yellow", "pass": "green"}
+_WIDE = 140
+"""Columns of a terminal that has room for each check's title beside its name."""
 _VERDICTS = {"pass": "Passed", "warn": "Passed, with warnings", "block": "Blocked"}
 
 Folder = Annotated[
@@ -225,41 +227,16 @@ def _inspect(settings: _Settings, folder: Path, scratch_dir: Path, quiet: bool) 
     from thaw.compute import open_executor
     from thaw.gate.inspection import inspect_folder
 
-    command = clean_command(folder) + settings.options
-    with open_executor(settings.compute) as executor, _progress(quiet) as report:
-        return inspect_folder(
-            settings.params, folder, scratch_dir, report, settings.reference_path, executor, command, str(folder)
-        )
+    command, reference = clean_command(folder) + settings.options, settings.reference_path
+    with (
+        open_executor(settings.compute) as executor,
+        showing("images", not quiet, ticking=False) as report,  # no thread draws: the scan forks its workers
+    ):
 
+        def count(images: int) -> None:
+            report(images, 0)
 
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A line on stderr that counts images, once the scan has taken two seconds."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True, quiet=quiet)
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} images"), TimeElapsedColumn())
-    # No thread refreshes it: the scan forks its workers.
-    progress = Progress(*columns, console=console, auto_refresh=False, transient=True)
-    task = progress.add_task("scan", total=None)
-    begin = time.monotonic()
-    shown = False
-
-    def report(count: int) -> None:
-        nonlocal shown
-        progress.update(task, completed=count)
-        if console.is_terminal and time.monotonic() - begin > _PROGRESS_AFTER_SECONDS:
-            if not shown:
-                progress.start()
-                shown = True
-            progress.refresh()
-
-    try:
-        yield report
-    finally:
-        if shown:
-            progress.stop()
+        return inspect_folder(settings.params, folder, scratch_dir, count, reference, executor, command, str(folder))
 
 
 def _write_manifest(path: Path, inspection: "Inspection") -> None:
@@ -269,14 +246,11 @@ def _write_manifest(path: Path, inspection: "Inspection") -> None:
 
 
 def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> None:
-    from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
-    from thaw.gate.checks import CHECKS
     from thaw.gate.findings import describe_block
 
-    console = Console()
+    console = stdout_console()
     status, totals = summary["status"], summary["totals"]
     color = _COLORS[status]
     console.print(
@@ -288,12 +262,7 @@ def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> 
     for row in summary["findings"]:
         kinds.setdefault((row["check"], row["cure"]), []).append(row)
     if kinds:
-        table = Table("", "check", "found", "what", "first", box=None, pad_edge=False, header_style="dim")
-        for (check, _), (row, *others) in kinds.items():
-            severity = f"[{_COLORS[row['severity']]}]{row['severity']}[/]"
-            example = escape(f"{row['path']}: {row['reason'].split(';')[0]}")
-            table.add_row(severity, check, f"{1 + len(others):,}", CHECKS[check].title, example)
-        console.print(table)
+        _print_kinds(kinds.values(), console.width)
         if blocked := describe_block(summary["findings"]):
             console.print(escape(blocked), highlight=False)
         cures = dict.fromkeys(cure for (_, cure), (row, *_) in kinds.items() if row["severity"] != "warn")
@@ -301,6 +270,25 @@ def _print_summary(folder: Path, summary: dict[str, Any], html: Path | None) -> 
             console.print(f"  {escape(cure)}", highlight=False)
     if html:
         console.print(f"Look at {escape(str(html))}", highlight=False)
+
+
+def _print_kinds(kinds: Collection[list[dict[str, Any]]], width: int) -> None:
+    """A line a kind of finding: as much of it as the terminal is wide; --json and --html have all."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from thaw.gate.checks import CHECKS
+
+    titles = ["what"] if width >= _WIDE else []
+    table = Table("", "check", "found", *titles, "first", box=None, pad_edge=False, header_style="dim")
+    for column in table.columns[:-1]:
+        column.no_wrap = True
+    for row, *others in kinds:
+        severity = f"[{_COLORS[row['severity']]}]{row['severity']}[/]"
+        example = Text(f"{row['path']}: {row['reason'].split(';')[0]}", no_wrap=True, overflow="ellipsis")
+        what = [CHECKS[row["check"]].title] if titles else []
+        table.add_row(severity, row["check"], f"{1 + len(others):,}", *what, example)
+    print_table(table)
 
 
 def _print_layout(reading: "Reading | Unreadable | None", folder: Path, as_json: bool = False) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -26,6 +26,7 @@ _log = logging.getLogger("thaw.compute")
 _ANSWER_SECONDS = 10
 _PROBE_SECONDS = 60.0
 _RETRIES = 3
+_ATTEMPTS = 3
 _WAIT_SECONDS = 5.0
 _ROOMLESS_SECONDS = 60.0
 # Of a Ray of its own: results pass through it, a few at a time, and what it has no room for goes to disk.
@@ -208,11 +209,14 @@ class _IsolatedJob:
 
     work: Isolated
 
-    def __call__(self, shard: Sequence[Any]) -> Any:
-        from thaw.compute.isolated import map_in_processes
+    @cached_property
+    def _process(self) -> Callable[[Sequence[Any]], Any]:
+        from thaw.compute.isolated import OneProcess
 
-        [result] = map_in_processes(self.work, [shard], 1)
-        return result
+        return OneProcess(self.work)
+
+    def __call__(self, shard: Sequence[Any]) -> Any:
+        return self._process(shard)
 
 
 def _do_shard(threads: int, job: bytes, shard: bytes) -> bytes:
@@ -267,7 +271,7 @@ def _connect(ray: Any, params: ComputeParams) -> None:
         options |= {"runtime_env": {"env_vars": {"KERAS_BACKEND": keras_backend()}}}
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(**options)
+        _init(ray, options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ThawError(
@@ -278,6 +282,18 @@ def _connect(ray: Any, params: ComputeParams) -> None:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray sets one of its own; a stage that is to end writes a checkpoint
+
+
+def _init(ray: Any, options: dict[str, Any]) -> None:
+    """`ray.init`, and again: for each driver at `ray://` the head forks a server, and gRPC may not live through that."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            ray.init(**options)
+            return
+        except ConnectionError as error:
+            _log.info("Ray did not take the connection (%s); trying again", str(error).strip().splitlines()[0])
+            ray.shutdown()
+    ray.init(**options)
 
 
 def _require_answer(address: str) -> None:

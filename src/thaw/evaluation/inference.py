@@ -1,5 +1,6 @@
 """Run networks over image files: pictures are read ahead while the networks work."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 """From uint8 `(n, height, width, channels)` to logits `(n, 1)` or `(n, classes)`."""
 _BATCH_BYTES = 64 * 2**20
 _READERS = 2
+_log = logging.getLogger("thaw.evaluation")
 
 
 def predict_files(
@@ -51,11 +53,13 @@ def predict_with_each(
     chunk = batch_size * max(1, _BATCH_BYTES // (batch_size * int(np.prod(shape))))
     failures: dict[int, ThawError] = {}
     found: list[dict[int, np.ndarray]] = [{} for _ in runs]
-    shards = _divide(files, chunk)
+    shards, done = _divide(files, chunk), 0
     for answer in (executor or Local()).map(_RunAll(tuple(runs)), shards, _Read(shape, resize), on_gpu=True):
         failures |= answer.failures
         for rows, logits in zip(found, answer.logits, strict=bool(answer.logits)):
             rows |= zip(answer.numbers, probabilities_of(logits), strict=True)
+        done += len(answer.numbers) + len(answer.failures)
+        _log.info("%d of %d images", done, len(files), extra={"done": done, "total": len(files)})
     return [_fill(rows, len(files)) for rows in found], failures
 
 

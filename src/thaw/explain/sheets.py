@@ -1,15 +1,15 @@
 """Write explanations as pictures: what the network saw in an image, and what its filters look for."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image
 
 from thaw import images
+from thaw.explain.composition import Panel, Row, compose, fit
 from thaw.explain.drawing import draw_grid, overlay, place_heatmap
 from thaw.explain.filters import find_patterns
 from thaw.explain.grad_cam import normalize_maps, prepare_grad_cam
@@ -18,7 +18,9 @@ from thaw.explain.tracing import find_spatial_layer, layer_outputs, spatial_laye
 from thaw.files import replacing
 
 _MOST_FILTERS = 64
-_TILE, _CAPTION, _MARGIN = 200, 22, 10  # of a sheet, in pixels
+_TILE, _PANEL = 200, 288  # of a panel, in pixels
+_LIVELIEST = 36  # channels
+_ABREAST = 4
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,10 @@ def draw_heatmaps(
         yield overlay(picture.original, placed)
 
 
-def draw_activations(
-    model: keras.Model, picture: InputImage, layer_names: Sequence[str] = ()
-) -> dict[str, Image.Image]:
-    """A grid of every channel of each layer named; without names of the last layer of each resolution.
+def draw_activations(model: keras.Model, picture: InputImage, layer_names: Sequence[str] = ()) -> list[Row]:
+    """The channels of each layer named; without names the liveliest of the last layer of each resolution, side by side.
+
+    A channel that is the same everywhere shows nothing, and is left out.
 
     Raises:
         ThawError: a layer is unknown or gives no maps.
@@ -83,18 +85,35 @@ def draw_activations(
     names = [find_spatial_layer(model, name).name for name in layer_names] or _last_of_each_size(model)
     outputs = layer_outputs(model, picture.pixels[None].astype("float32"))
     maps = {name: keras.ops.convert_to_numpy(keras.ops.cast(outputs[name][0], "float32")) for name in names}
-    return {name: draw_grid(channels.transpose(2, 0, 1)) for name, channels in maps.items()}
+    if layer_names:
+        return [Row("", [_grid_panel(name, channels, channels.shape[-1])]) for name, channels in maps.items()]
+    panels = [_grid_panel(name, channels, _LIVELIEST) for name, channels in maps.items()]
+    fitted = [Panel(panel.caption, fit(panel.picture, _PANEL)) for panel in panels]
+    return [Row("", fitted[start : start + _ABREAST]) for start in range(0, len(fitted), _ABREAST)]
+
+
+def _grid_panel(name: str, maps: np.ndarray, most: int) -> Panel:
+    """The channels `(height, width, channels)` that vary most over the picture, at most so many, in their order."""
+    height, width, count = maps.shape
+    spread = np.where(np.ptp(maps, axis=(0, 1)) > 0, maps.std(axis=(0, 1)), 0)
+    lively = np.sort(np.argsort(-spread, kind="stable")[: min(most, np.count_nonzero(spread))])
+    told = f"all {count} channels" if len(lively) == count else f"the {len(lively)} of {count} channels that vary most"
+    grid = draw_grid(maps.transpose(2, 0, 1)[lively if len(lively) else [0]])
+    return Panel(f"layer {name}, {height} x {width}: {told}", grid)
 
 
 def draw_filters(model: keras.Model, layer_name: str, seed: int = 0) -> Image.Image:
-    """A grid of the patterns that the layer's filters respond to most: of its first 64.
+    """A sheet of the patterns that the layer's filters respond to most: of its first 64.
 
     Raises:
         ThawError: the layer is unknown or gives no maps.
     """
     layers = spatial_layers(model)
     channels = layers[layer_name][2] if layer_name in layers else 1
-    return draw_grid(find_patterns(model, layer_name, range(min(channels, _MOST_FILTERS)), seed=seed))
+    shown = range(min(channels, _MOST_FILTERS))
+    grid = draw_grid(find_patterns(model, layer_name, shown, seed=seed))
+    part = f"the first {len(shown)} of {channels}" if len(shown) < channels else f"all {channels}"
+    return compose([Row("", [Panel(f"what the filters of layer {layer_name} respond to most: {part}", grid)])])
 
 
 def save_png(picture: Image.Image | np.ndarray, path: Path) -> None:
@@ -118,15 +137,17 @@ def draw_sheet(
         labels: the class of each picture that is looked for.
         captions: what stands over each picture, in any language.
     """
-    methods = [list(draw_heatmaps(model, pictures, method, labels)) for method in ("grad_cam", "grad_cam++")]
-    sheet = Image.new("RGB", (3 * _TILE + 2 * _MARGIN, len(pictures) * (_TILE + _CAPTION) + _MARGIN), "white")
-    pen = ImageDraw.Draw(sheet)
-    font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")), 13)
-    for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        top = row * (_TILE + _CAPTION) + _MARGIN // 2
-        pen.text((_MARGIN, top + 3), caption, fill="black", font=font)
-        plain = overlay(picture.original, np.zeros(picture.original.shape[:2], "float32"))
-        for column, shown in enumerate((plain, *(drawn[row] for drawn in methods))):
-            tile = ImageOps.contain(Image.fromarray(shown), (_TILE - 4, _TILE - 4))
-            sheet.paste(tile, (_MARGIN + column * _TILE, top + _CAPTION))
-    return sheet
+    drawn = [draw_heatmaps(model, pictures, method, labels) for method in ("grad_cam", "grad_cam++")]
+    return compose(
+        [
+            Row(caption, picture_panels(picture, dict(zip(("Grad-CAM", "Grad-CAM++"), heat, strict=True)), _TILE))
+            for picture, caption, *heat in zip(pictures, captions, *drawn, strict=True)
+        ]
+    )
+
+
+def picture_panels(picture: InputImage, heatmaps: Mapping[str, np.ndarray], side: int = _PANEL) -> list[Panel]:
+    """The picture as it is, and each heatmap over it, by its caption; panels of `side` pixels."""
+    plain = overlay(picture.original, np.zeros(picture.original.shape[:2], "float32"))
+    shown = {"the picture": plain, **heatmaps}
+    return [Panel(caption, fit(Image.fromarray(pixels), side)) for caption, pixels in shown.items()]

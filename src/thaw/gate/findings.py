@@ -17,6 +17,8 @@ _SHELTERS = {"hidden": "hidden", "junk": "leftover"}
 """Checks of files and folders that nobody put there, and the word for these."""
 _NAMED = 5
 """Paths that a refusal names of each check."""
+_LISTED = 10_000
+"""Findings of each check that are written down."""
 _RANK = {"block": 0, "quarantine": 1, "warn": 2, "off": 3}
 
 
@@ -107,7 +109,7 @@ def status(rows: Iterable[Finding]) -> Status:
 
 
 def summarize(rows: list[Finding], totals: dict[str, Any]) -> dict[str, Any]:
-    """The content of `findings.json`: status, totals, counts by severity and by check, and every row."""
+    """Status, totals, counts by severity and by check, and every row."""
     checks = Counter(row.check for row in rows)
     severities = Counter(row.severity for row in rows)
     return {
@@ -117,6 +119,18 @@ def summarize(rows: list[Finding], totals: dict[str, Any]) -> dict[str, Any]:
         "checks": {name: checks[name] for name in CHECKS if name in checks},
         "findings": [{name: getattr(row, name) for name in Finding.__slots__} for row in rows],
     }
+
+
+def shorten(summary: dict[str, Any]) -> dict[str, Any]:
+    """The content of `findings.json`: `summary` with the first 10,000 rows of each check, and how many are `left_out`."""
+    shown: Counter[str] = Counter()
+    listed = []
+    for row in summary["findings"]:
+        shown[row["check"]] += 1
+        if shown[row["check"]] <= _LISTED:
+            listed.append(row)
+    left_out = {check: count - _LISTED for check, count in summary["checks"].items() if count > _LISTED}
+    return summary | {"findings": listed} | ({"left_out": left_out} if left_out else {})
 
 
 def cures(rows: Iterable[dict[str, Any]]) -> str:

@@ -1,7 +1,9 @@
 """The whole inspection of a folder: scan, check, and what came of it."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +42,26 @@ class Inspection:
     """For each row the index of the first one that equals it or looks like it, int `(rows,)`."""
     raw_names: dict[str, str]
     """Path as reported -> its bytes in hexadecimal, where it is not UTF-8."""
+    folder: str = "data/raw"
+    """The folder as one types it."""
 
     @property
     def found(self) -> list[Finding]:
         """The findings, gravest first."""
         return self.findings.sorted()
 
+    @cached_property
+    def version(self) -> str:
+        """Of what was judged: SHA-256 over path and SHA-256 of every file that could be read, in hexadecimal."""
+        files = zip(self.rows.paths, self.rows.words("sha256"), strict=True)
+        text = "".join(f"{sha}  {path}\n" for path, sha in sorted(files))
+        return hashlib.sha256(text.encode()).hexdigest()
+
     def summary(self) -> dict[str, Any]:
         """The content of `findings.json`."""
         fit = sum(images for labels in self.counts.values() for images in labels.values())
         totals = {"images": len(self.rows), "fit": fit, "classes": self.counts}
-        return summarize(self.found, totals)
+        return {"version": self.version, **summarize(self.found, totals)}
 
 
 def inspect_folder(
@@ -88,7 +99,7 @@ def inspect_folder(
         root, survey.files(), bounds(limits), rows_path, executor or Local(), limits.timeout_seconds
     ):
         on_progress(count)
-    rows = gather(store.read_rows(rows_path), survey.unread, survey.layout)
+    rows = gather(store.read_rows(rows_path), survey.unread, survey.layout, scratch_dir)
     check_files(rows, findings)
     check_formats(rows, limits, findings)
     check_looks(rows, limits, findings)
@@ -105,7 +116,7 @@ def inspect_folder(
     check_splits(rows, fit, limits, findings)
     if reference:
         check_reference(rows, fit, reference, limits, findings)
-    return Inspection(root, rows, metadata, findings, counts, alike, survey.raw_names)
+    return Inspection(root, rows, metadata, findings, counts, alike, survey.raw_names, folder)
 
 
 def _check_duplicates(

@@ -1,14 +1,18 @@
 """The images of a folder as columns: what the scan saw, and where each stands."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from thaw.gate.mapped import BATCH_ROWS, sort_by_path
 from thaw.gate.scan.scanning import ROW
 from thaw.gate.scan.walking import Entry
-from thaw.layout import Layout
+from thaw.layout import Layout, Place
 
 
 @dataclass(frozen=True)
@@ -16,12 +20,16 @@ class Rows:
     """`count` images by path; columns of `thaw.gate.scan.scanning.ROW`, and the split and class of each."""
 
     table: pa.Table
-    paths: list[str]
     splits: np.ndarray
     labels: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.table)
+
+    @property
+    def paths(self) -> "Paths":
+        """Of the images, in order."""
+        return Paths(self.table["path"])
 
     def numbers(self, name: str) -> np.ndarray:
         """A column as float64; NaN where it has no value."""
@@ -29,25 +37,47 @@ class Rows:
         return column.to_numpy(zero_copy_only=False).astype(np.float64)
 
     def words(self, name: str) -> np.ndarray:
-        """A column of text as objects; empty where it has no value."""
-        return self.table[name].combine_chunks().fill_null("").to_numpy(zero_copy_only=False)
+        """A column of text as objects, one for each different text; empty where it has no value."""
+        coded = pc.fill_null(self.table[name], "").combine_chunks().dictionary_encode()
+        return coded.dictionary.to_numpy(zero_copy_only=False)[coded.indices.to_numpy()]
 
-    def groups(self) -> dict[tuple[str, str], np.ndarray]:
-        """(split, class) -> indices of its images."""
-        together = np.array(
-            [f"{a}\0{b}" for a, b in zip(self.splits, self.labels, strict=True)], dtype=object
-        )
-        order = np.argsort(together, kind="stable")
-        found: dict[tuple[str, str], np.ndarray] = {}
-        if len(order):
-            cuts = np.flatnonzero(together[order][1:] != together[order][:-1]) + 1
-            for part in np.split(order, cuts):
-                found[(self.splits[part[0]], self.labels[part[0]])] = part
-        return found
+    def are_in(self, paths: Iterable[str]) -> np.ndarray:
+        """Which images are among `paths`, as bool."""
+        return pc.is_in(self.table["path"], pa.array(paths, pa.string())).to_numpy()
 
 
-def gather(scanned: pa.Table, unread: Mapping[str, Entry], layout: Layout) -> Rows:
-    """Join the scanned images and those that were not opened, by path."""
+class Paths(Sequence[str]):
+    """A column of text as strings, each made when it is asked for: ten million at once would take a gigabyte."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            return self._column.take(pa.array(range(start, stop, step), pa.int64())).to_pylist()
+        return self._column[int(index)].as_py()
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), BATCH_ROWS):
+            yield from self._column.slice(start, BATCH_ROWS).to_pylist()
+
+
+def gather(
+    scanned: pa.Table, unread: Mapping[str, Entry], layout: Layout, folder: Path | None = None
+) -> Rows:
+    """Join the scanned images and those that were not opened, by path.
+
+    Args:
+        folder: where rows lie that have to be brought in order; see `thaw.gate.mapped.sort_by_path`.
+    """
     rest = pa.Table.from_pylist(
         [
             {"path": path, "bytes": entry.size, "problem": "", "reason": ""}
@@ -55,14 +85,13 @@ def gather(scanned: pa.Table, unread: Mapping[str, Entry], layout: Layout) -> Ro
         ],
         schema=ROW,
     )
-    table = pa.concat_tables([scanned.replace_schema_metadata(None), rest])
-    if len(rest):
-        table = table.sort_by("path")
-    paths = table["path"].to_pylist()
-    places = [layout.place(path) for path in paths]
-    return Rows(
-        table,
-        paths,
-        np.array([place.split for place in places], dtype=object),
-        np.array([place.label for place in places], dtype=object),
-    )
+    table = sort_by_path(pa.concat_tables([scanned.replace_schema_metadata(None), rest]), folder)
+    rows = Rows(table, np.empty(len(table), object), np.empty(len(table), object))
+    places: dict[str, Place] = {}
+    for at, path in enumerate(rows.paths):
+        above = path.rpartition("/")[0]
+        place = places.get(above)
+        if place is None:  # a folder decides for all that lie in it
+            place = places[above] = layout.place_of_picture(path)
+        rows.splits[at], rows.labels[at] = place.split, place.label
+    return rows

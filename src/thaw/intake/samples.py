@@ -1,35 +1,23 @@
 """What shards hold, pictures with labels, as a folder: `[<split>/]<class>/<picture>`."""
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from thaw.errors import ThawError
 from thaw.intake.tree import Tree
+from thaw.roles import UNLABELLED, resolve, role_in
 from thaw.signatures import HEAD_BYTES, picture_suffix
 
-_SPLITS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "eval", "evaluation", "holdout"),
-}
-_SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words}
 _NAMES_FILES = ("classes.txt", "class_names.txt", "labels.txt")
 _INFO_FILES = ("dataset_info.json", "dataset_infos.json")
 
 
-def split_of(shard: str) -> str:
-    """The split that a shard's path names (`data/train-00000-of-00002.parquet`), its file name before its folders; else empty.
-
-    A word counts that no other letter touches, as in Hugging Face's and WebDataset's names.
-    """
-    for part in reversed(PurePosixPath(shard).parts):
-        for word in re.findall("[a-z]+", part.casefold()):
-            if word in _SPLIT_OF:
-                return _SPLIT_OF[word]
-    return ""
+def role_of(shard: str) -> str:
+    """What a shard's path speaks of (`data/train-00000-of-00002.parquet`), its file name before its folders; else empty."""
+    words = (role_in(part) for part in reversed(PurePosixPath(shard).parts))
+    return next((word for word in words if word and word != UNLABELLED), "")
 
 
 def split_names(shards: Sequence[str], archive: Path) -> list[str]:
@@ -38,14 +26,13 @@ def split_names(shards: Sequence[str], archive: Path) -> list[str]:
     Raises:
         ThawError: some names tell one, and others do not.
     """
-    splits = [split_of(shard) for shard in shards]
+    roles = [role_of(shard) for shard in shards]
+    meant = resolve(roles)
+    splits = [meant[role] for role in roles]
     if any(splits) and not all(splits):
-        told, untold = (
-            next(s for s, split in zip(shards, splits, strict=True) if bool(split) is on)
-            for on in (True, False)
-        )
+        told, untold = (splits.index(next(filter(None, splits))), splits.index(""))
         raise ThawError(
-            f"{archive}: {told} is of split {split_of(told)}, and the name of {untold} tells no split",
+            f"{archive}: {shards[told]} is of split {splits[told]}, and the name of {shards[untold]} tells no split",
             "Begin each shard's name with train, validation or test.",
         )
     return splits if len(set(splits)) > 1 or "train" in splits else [""] * len(shards)

@@ -14,6 +14,7 @@ from thaw.compute import choose
 from thaw.devices import prepare_backend
 from thaw.errors import ThawError, explaining_disk
 from thaw.params import Params
+from thaw.progress import Paced
 from thaw.project import scratch_dir
 from thaw.redaction import hide_in_logs
 
@@ -91,8 +92,9 @@ def _explain_loss(error: FileNotFoundError, spec: Any, root: Path) -> ThawError 
 
 
 def configure_logging() -> None:
-    """Send what stages say to standard error, one plain line a message."""
+    """Send what stages say to standard error, one plain line a message, and of those that tell progress few."""
     hide_in_logs()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True)
+    logging.getLogger().handlers[0].addFilter(Paced())
     logging.getLogger("thaw").setLevel(logging.INFO)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)

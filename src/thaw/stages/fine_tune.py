@@ -105,7 +105,7 @@ def _train(
         rows = fit(thawed.suffix, params, thawed.train, thawed.validation, job, thawed.below_head, factor)
         if frozen_digest(network) != before:
             raise ThawError("fine_tune: a frozen weight moved", "This is a fault of thaw: please report it.")
-        _log.info("frozen weights before and after: %s", before)
+        _log.debug("frozen weights before and after: %s", before)
         phase = "frozen" if undo.where_worse() else "fine_tuned"
         if not member.leads:
             return

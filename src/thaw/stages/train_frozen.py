@@ -135,7 +135,7 @@ def _fit_head(
     rows = fit(suffix, params, train, watched, job)
     if frozen_digest(network) != before:
         raise ThawError("train_frozen: a frozen weight moved", "This is a fault of thaw: please report it.")
-    _log.info("frozen weights before and after: %s", before)
+    _log.debug("frozen weights before and after: %s", before)
     return rows
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from thaw.compute import open_executor
 from thaw.files import write_json
 from thaw.gate.checks.suite import check_contract
-from thaw.gate.findings import raise_if_blocked
+from thaw.gate.findings import raise_if_blocked, shorten
 from thaw.gate.inspection import inspect_folder
 from thaw.gate.report.manifest import write_manifest
 from thaw.gate.report.markdown import write_markdown
@@ -35,7 +35,7 @@ class ValidateOutputs:
     manifest_path: Path
     """Parquet, a row an image (docs/architecture.md)."""
     findings_path: Path
-    """JSON: status, totals, counts by check, every finding."""
+    """JSON: status, totals, counts by check, the findings, 10,000 of a check at most."""
     gate_path: Path
     """The report in Markdown."""
 
@@ -60,17 +60,22 @@ def validate(
     suite_path = named_file("validate.expectations", params.expectations, inputs.contract_dir)
     with open_executor(compute) as executor:
         inspection = inspect_folder(
-            params, inputs.raw_dir, scratch_dir, reference_path=reference_path, executor=executor
+            params, inputs.raw_dir, scratch_dir, _tell_count, reference_path, executor
         )
     write_manifest(outputs.manifest_path, inspection)
     docs_dir = scratch_dir / "data_docs"
     verdict = check_contract(outputs.manifest_path, inspection.findings, params, docs_dir, suite_path)
     summary = inspection.summary()
-    write_json(outputs.findings_path, summary)
+    write_json(outputs.findings_path, shorten(summary))
     write_markdown(outputs.gate_path, summary)
     page_path = outputs.findings_path.with_name("gate.html")
     write_page(page_path, inspection, summary)
     totals = summary["totals"]
-    _log.info("%s images, %s of them fit, %s findings", totals["images"], totals["fit"], len(summary["findings"]))
+    found = len(summary["findings"])
+    _log.info("%s images, %s of them fit, %s finding%s", totals["images"], totals["fit"], found, "" if found == 1 else "s")
     _log.info("%s expectations, %s not met: %s", verdict.expectations, len(verdict.failed), verdict.docs_path)
     raise_if_blocked(summary, str(page_path))
+
+
+def _tell_count(count: int) -> None:
+    _log.info("%d images read", count, extra={"done": count, "total": 0})

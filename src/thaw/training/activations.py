@@ -76,9 +76,9 @@ def write_activations(
                     "Set extract.precision: float32, or look at these images.",
                 )
             round_to(values, dtype).tofile(file)
-            if (written + len(values)) * 10 // total > written * 10 // total:
-                _log.info("%s: %d of %d views", path.stem.rpartition("-")[2], written + len(values), total)
             written += len(values)
+            split, counts = path.stem.rpartition("-")[2], {"done": written, "total": total}
+            _log.info("%s: %d of %d views", split, written, total, extra=counts)
 
 
 def activations_bytes(pictures: Inputs, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:

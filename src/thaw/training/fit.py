@@ -201,6 +201,8 @@ class _Training:
         if not math.isfinite(self.means["loss"]):
             raise self._not_finite(epoch, step)
         self.step += 1
+        counts = {"done": self.step, "total": self.epochs * self.order.steps}
+        _log.info("epoch %d of %d", epoch + 1, self.epochs, extra=counts)
         if self._is_due():
             self.save()
         self.heed_stop()

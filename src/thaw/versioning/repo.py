@@ -42,15 +42,15 @@ class DvcRepo:
         from dvc.repo import Repo
 
         logging.getLogger("dvc").setLevel(logging.WARNING)
+        for drawing in ("dvc.progress", "dvc_data.callbacks"):  # bars, over thaw's
+            logging.getLogger(drawing).setLevel(logging.CRITICAL)
         self.root = root
         with explained():
             try:
                 self._repo = Repo(str(root))
                 self._read()
             except DvcException as error:
-                raise ThawError(
-                    f"{root}: {error}", "Mend dvc.yaml, or run `dvc init` in a new project."
-                ) from error
+                raise ThawError(f"{root}: {error}", "Mend dvc.yaml, or run `dvc init` in a new project.") from error
 
     def _read(self) -> None:
         """Read the graph and what is booked; another command may have booked since."""

@@ -5,7 +5,7 @@ says what the restoring was for and whether it was finished. A restoring that wa
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,19 +162,28 @@ def _check_known(books: Books, wanted: State) -> None:
         )
 
 
-def restore(repo: "DvcRepo", title: str, changes: Changes, undoes: str = "") -> Saved:
+def restore(
+    repo: "DvcRepo",
+    title: str,
+    changes: Changes,
+    undoes: str = "",
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Saved:
     """Save what is in the workspace, and carry changes out. Killed and started again it goes on.
 
     Args:
         title: says what is restored.
         undoes: the number of the saved state that is brought back.
+        on_progress: called with the number of outputs that were kept or brought, and of all.
 
     Returns:
         what was saved.
     """
     books = repo.books()
     now = books.present()
-    for path in changes.outputs:
+    total = 2 * len(changes.outputs)
+    for done, path in enumerate(changes.outputs):
+        on_progress(done, total)
         if path in now:
             books.keep(path)
     saved = _save(repo, State(workspace_files(repo), now), title, changes, undoes)
@@ -184,7 +193,8 @@ def restore(repo: "DvcRepo", title: str, changes: Changes, undoes: str = "") -> 
             continue
         with replacing(repo.root / path) as temporary:
             temporary.write_bytes(content)
-    for path, version in changes.outputs.items():
+    for done, (path, version) in enumerate(changes.outputs.items(), len(changes.outputs)):
+        on_progress(done, total)
         books.bring(path, version)
     saved = replace(saved, done=True)
     saved.note()

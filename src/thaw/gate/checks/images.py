@@ -14,7 +14,7 @@ from thaw.params.gate import LimitParams
 def check_files(rows: Rows, findings: Findings) -> None:
     """Report what the scan could not read or decode."""
     problems, reasons, cures = rows.words("problem"), rows.words("reason"), rows.words("cure")
-    for index in np.flatnonzero(problems != ""):
+    for index in np.flatnonzero(problems != "").tolist():
         findings.add(problems[index], rows.paths[index], reasons[index], is_image=True, cure=cures[index])
 
 

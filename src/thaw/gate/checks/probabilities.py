@@ -24,10 +24,12 @@ def name_probabilities(metadata: Metadata, rows: Rows, findings: Findings) -> Me
         The metadata; the column is called `probability_<class>` where the class is known.
     """
     columns = [name for name in metadata.columns if name.partition("_")[0] == PROBABILITY]
+    if not columns:
+        return metadata
     fit = usable(rows, findings)
     labels, paths = rows.labels[fit], [path for path, is_fit in zip(rows.paths, fit, strict=True) if is_fit]
     classes = sorted(set(labels))
-    if not columns or len(classes) < 2:
+    if len(classes) < 2:
         return metadata
     at = metadata.columns.index(columns[0])
     given = np.array([number(metadata.values[path][at]) if path in metadata.values else math.nan for path in paths])

@@ -1,7 +1,7 @@
 """Checks of the classes and splits as a whole."""
 
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from shlex import quote
 
@@ -20,9 +20,10 @@ Counts = dict[str, dict[str, int]]
 def count_images(rows: Rows, classes: Mapping[str, set[str]], findings: Findings) -> Counts:
     """Usable images of each class folder, the empty ones included; in order of name."""
     counts = {split: dict.fromkeys(sorted(labels), 0) for split, labels in sorted(classes.items())}
-    for path, split, label in zip(rows.paths, rows.splits, rows.labels, strict=True):
-        if path not in findings.verdicts and label in counts.get(split, {}):
-            counts[split][label] += 1
+    fit = usable(rows, findings)
+    for (split, label), images in Counter(zip(rows.splits[fit], rows.labels[fit], strict=True)).items():
+        if label in counts.get(split, {}):
+            counts[split][label] = images
     return counts
 
 
@@ -106,4 +107,4 @@ def _fold(name: str) -> str:
 
 def usable(rows: Rows, findings: Findings) -> np.ndarray:
     """Which images may train, as bool."""
-    return np.array([path not in findings.verdicts for path in rows.paths], dtype=bool)
+    return ~rows.are_in(findings.verdicts)

@@ -168,6 +168,8 @@ def _validate(table: "pd.DataFrame", wanted: list[dict[str, Any]], docs_dir: Pat
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx
 
+    # It tells of each temporary folder whatever its parent's level is.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     context.enable_analytics(enable=False)

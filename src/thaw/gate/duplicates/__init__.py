@@ -5,11 +5,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from thaw.files import read_json, write_json
 from thaw.fingerprint import code_digest, content_key, library_versions
 from thaw.gate.duplicates.near import NearClusters, find_near_clusters
 from thaw.gate.findings import Findings
+from thaw.gate.mapped import array_on_disk
 from thaw.gate.rows import Rows
 from thaw.gate.scan.fingerprint import BYTES
 from thaw.leftovers import copy_of
@@ -64,24 +66,41 @@ def near_clusters(
         max_distance: as `find_near_clusters` takes it.
         store_path: keeps what was found, for the next time that the very same pictures are asked about.
     """
-    column = rows.table["descriptor"].combine_chunks()
-    usable = column.is_valid().to_numpy(zero_copy_only=False)
+    usable = rows.table["descriptor"].is_valid().to_numpy()
     usable[np.concatenate([np.zeros(0, np.int64), *(cluster[1:] for cluster in equal)])] = False
     chosen = np.flatnonzero(usable)
     if not len(chosen):
         return NearClusters([], [])
-    taken = column if len(chosen) == len(column) else column.take(chosen)
-    descriptors = np.frombuffer(taken.buffers()[1], np.int8).reshape(-1, BYTES)
-    descriptors = descriptors[taken.offset : taken.offset + len(taken)]
+    folder = store_path.parent if store_path else None
+    descriptors = _descriptors(rows.table["descriptor"], usable, folder)
     pictures = sha256(descriptors.data).hexdigest()
     key = content_key(pictures, max_distance, code_digest("gate"), library_versions("numpy", "scipy"))
     found = _recall(store_path, key)
     if found is None:
-        found = find_near_clusters(descriptors, max_distance)
+        found = find_near_clusters(descriptors, max_distance, folder)
         if store_path:
             members = [cluster.tolist() for cluster in found.members]
             write_json(store_path, {"key": key, "members": members, "distances": found.distances})
     return NearClusters([chosen[members] for members in found.members], found.distances)
+
+
+def _descriptors(column: pa.ChunkedArray, chosen: np.ndarray, folder: Path | None) -> np.ndarray:
+    """Those of the `chosen` images, int8 `(n, 256)`: as they lie in memory, where they lie side by side."""
+    parts = [_octets(chunk, BYTES) for chunk in column.chunks if len(chunk)]
+    if len(parts) == 1 and chosen.all():
+        return parts[0]
+    gathered = array_on_disk((int(chosen.sum()), BYTES), np.int8, folder)
+    seen = taken = 0
+    for part in parts:
+        wanted = part[chosen[seen : seen + len(part)]]
+        gathered[taken : taken + len(wanted)] = wanted
+        seen, taken = seen + len(part), taken + len(wanted)
+    return gathered
+
+
+def _octets(column: pa.Array, width: int) -> np.ndarray:
+    """Values of `width` bytes each, int8 `(n, width)`; anything where there is none."""
+    return np.frombuffer(column.buffers()[1], np.int8).reshape(-1, width)[column.offset : column.offset + len(column)]
 
 
 def first_alike(count: int, equal: Sequence[np.ndarray], near: NearClusters) -> np.ndarray:

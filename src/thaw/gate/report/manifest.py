@@ -1,5 +1,6 @@
 """The manifest: a row an image, the one source that training reads from."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pyarrow.parquet as pq
 from thaw.files import replacing
 from thaw.gate.checks.metadata import metadata_columns
 from thaw.gate.inspection import Inspection
+from thaw.gate.rows import Paths
 
 _SCANNED = ("bytes", "sha256", "format", "mode", "width", "height")
 STATISTICS = ("brightness", "contrast", "sharpness")
+_GROUP_ROWS = 1 << 20
+"""Of a row group, which is what is held in memory."""
 
 
 def write_manifest(path: Path, inspection: Inspection) -> None:
@@ -21,24 +25,37 @@ def write_manifest(path: Path, inspection: Inspection) -> None:
     (grey levels), sharpness and grey (all its colours are grey), cluster (the path of the first image that equals this one
     or looks like it; empty without one), then `meta_` and each column of metadata.csv.
     """
-    rows, findings = inspection.rows, inspection.findings
-    verdicts = [findings.verdicts.get(name, ("ok", "")) for name in rows.paths]
-    columns = {
-        "path": rows.table["path"],
-        "class": pa.array(rows.labels, pa.string()),
-        "split": pa.array(rows.splits, pa.string()),
-        **{name: rows.table[name] for name in _SCANNED},
-        "verdict": pa.array([check for check, _ in verdicts], pa.string()),
-        "reason": pa.array([reason for _, reason in verdicts], pa.string()),
-        **{name: rows.table[name] for name in STATISTICS},
-        "grey": pa.array(rows.numbers("chroma") <= 0.5, pa.bool_()),
-        "cluster": pa.array(_clusters(rows.paths, inspection.first_alike), pa.string()),
-        **metadata_columns(inspection.metadata, rows),
-    }
-    with replacing(path) as temporary:
-        pq.write_table(pa.table(columns).combine_chunks(), temporary, compression="zstd")
+    rows, verdicts = inspection.rows, inspection.findings.verdicts
+    sizes = np.bincount(inspection.first_alike)
+    paths = rows.table["path"]
+    extra = metadata_columns(inspection.metadata, rows)
+    grey = rows.numbers("chroma") <= 0.5
+    with replacing(path) as temporary, ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for start in range(0, max(len(rows), 1), _GROUP_ROWS):
+            part = slice(start, start + _GROUP_ROWS)
+            table, first = rows.table.slice(start, _GROUP_ROWS), inspection.first_alike[part]
+            found = [verdicts.get(name, ("ok", "")) for name in Paths(table["path"])]
+            columns = {
+                "path": table["path"],
+                "class": pa.array(rows.labels[part], pa.string()),
+                "split": pa.array(rows.splits[part], pa.string()),
+                **{name: table[name] for name in _SCANNED},
+                "verdict": pa.array([check for check, _ in found], pa.string()),
+                "reason": pa.array([reason for _, reason in found], pa.string()),
+                **{name: table[name] for name in STATISTICS},
+                "grey": pa.array(grey[part], pa.bool_()),
+                "cluster": _clusters(paths, first, sizes),
+                **{name: column.slice(start, _GROUP_ROWS) for name, column in extra.items()},
+            }
+            group = pa.table(columns).combine_chunks()
+            writer = writer or stack.enter_context(pq.ParquetWriter(temporary, group.schema, compression="zstd"))
+            writer.write_table(group)
 
 
-def _clusters(paths: list[str], first_alike: np.ndarray) -> list[str]:
-    sizes = np.bincount(first_alike)
-    return [paths[first] if sizes[first] > 1 else "" for first in first_alike]
+def _clusters(paths: pa.ChunkedArray, first_alike: np.ndarray, sizes: np.ndarray) -> pa.Array:
+    """The path of the first image of each one's cluster; empty where it is alone."""
+    shared = sizes[first_alike] > 1
+    names = np.full(len(first_alike), "", object)
+    names[shared] = [paths[int(first)].as_py() for first in first_alike[shared]]
+    return pa.array(names, pa.string())

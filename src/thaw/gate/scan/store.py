@@ -1,7 +1,8 @@
 """The rows of the last scan, kept on disk: an unchanged file is not opened again."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import pyarrow as pa
 from thaw.compute import Executor
 from thaw.files import replacing
 from thaw.fingerprint import code_digest, content_key, library_versions
+from thaw.gate.mapped import Batches
 from thaw.gate.scan.image import Bounds
 from thaw.gate.scan.scanning import ROW, Scan, key
 from thaw.gate.scan.walking import Entry
 
 _SHARD_FILES = 64
 _LOOKUP_FILES = 4096
+_WRITTEN_ROWS = 16384
 _LIBRARIES = ("pillow", "numpy", "opencv-python-headless", "pyarrow", "xxhash")
 _SETTLED_NS = 20_000_000
 
@@ -34,6 +37,7 @@ class Store:
                     self.table = table
             except (pa.ArrowInvalid, OSError):  # a cache that cannot be read is no cache
                 pass
+        self.rows = Batches(self.table)
         keys = _hashes(self.table["key"].combine_chunks())
         self.order = np.argsort(keys, kind="stable")
         self.keys = keys[self.order]
@@ -48,7 +52,7 @@ class Store:
         rows = self.order[at]
         settled = np.array([max(entry.mtime_ns, entry.ctime_ns) < now_ns - _SETTLED_NS for entry in entries])
         hit = (self.keys[at] == hashes) & settled
-        known = self.table.take(pa.array(rows[hit]))
+        known = self.rows.take(rows[hit])
         same = np.array(known["key"].to_pylist()) == np.array(wanted)[hit] if hit.any() else np.zeros(0, bool)
         hit[np.flatnonzero(hit)[~same]] = False
         if not same.all():
@@ -81,14 +85,14 @@ def scan(
     schema = ROW.with_metadata({"mark": store.mark})
     count = 0
     store_path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(store_path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
+    with replacing(store_path) as temporary, _writer(temporary, schema) as write:
 
         def unknown() -> Iterator[list[Entry]]:
             nonlocal count
             pending: list[Entry] = []
             for batch in _batches(entries, _LOOKUP_FILES):
                 known, missing = store.divide(batch, now_ns)
-                writer.write_table(known.replace_schema_metadata(schema.metadata))
+                write(known)
                 count += len(known)
                 pending += missing
                 while len(pending) >= _SHARD_FILES:
@@ -98,16 +102,36 @@ def scan(
                 yield pending
 
         for rows in executor.map_isolated(Scan(root.absolute(), bounds, timeout_seconds), unknown()):
-            writer.write_table(pa.Table.from_batches([rows]).replace_schema_metadata(schema.metadata))
+            write(pa.Table.from_batches([rows]))
             count += len(rows)
             yield count
     yield count
 
 
+@contextmanager
+def _writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that writes rows to `path`, many at once: ten million in pieces of a shard take gigabytes to find again."""
+    pending: list[pa.Table] = []
+    with pa.ipc.new_file(str(path), schema) as writer:
+
+        def flush() -> None:
+            table = pa.concat_tables(pending).replace_schema_metadata(schema.metadata).combine_chunks()
+            writer.write_table(table)
+            pending.clear()
+
+        def write(table: pa.Table) -> None:
+            pending.append(table.replace_schema_metadata(None))
+            if sum(map(len, pending)) >= _WRITTEN_ROWS:
+                flush()
+
+        yield write
+        if pending:
+            flush()
+
+
 def read_rows(store_path: Path) -> pa.Table:
-    """All rows, by path; the bytes stay in the file until they are used."""
-    table = pa.ipc.open_file(pa.memory_map(str(store_path))).read_all()
-    return table.sort_by("path")
+    """All rows, in no useful order; the bytes stay in the file until they are used."""
+    return pa.ipc.open_file(pa.memory_map(str(store_path))).read_all()
 
 
 def _batches(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:

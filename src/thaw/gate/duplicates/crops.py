@@ -1,0 +1,85 @@
+"""A picture's code, and the codes of its crops.
+
+A code's bit tells whether a coefficient lies above the set's median of it. A crop's coefficients are a linear map of the
+whole picture's.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from thaw.gate.duplicates.codes import CODE_BITS
+from thaw.gate.mapped import array_on_disk
+from thaw.gate.scan.fingerprint import FREQUENCIES, SIDE_PIXELS, cosines, expand
+
+CROP = 0.95
+_STARTS = (0.0, (1 - CROP) / 2, 1 - CROP)
+_LOW = 12
+_CHUNK_ROWS = 256
+"""What a core's cache holds; and so small are the products that no library divides them among threads of its own."""
+_JOB_ROWS = 16384
+
+_ROW, _COLUMN = np.indices((FREQUENCIES, FREQUENCIES))
+_ORDER = np.lexsort((_ROW.ravel(), (_ROW + _COLUMN).ravel()))
+CODED = _ORDER[1 : CODE_BITS + 1]
+"""Coefficients of the code, lowest frequencies first; the first of them, row + column < 12, are compared too."""
+COMPARED = CODED[: _LOW * (_LOW + 1) // 2 - 1]
+_INVERSE = np.linalg.pinv(cosines(FREQUENCIES, SIDE_PIXELS))
+
+Window = tuple[float, float, float, float]
+"""What a crop keeps: top, left, height and width, as shares of the picture."""
+WINDOWS: list[Window | None] = [None, *((top, left, CROP, CROP) for top in _STARTS for left in _STARTS)]
+"""What is coded of each picture: the whole, and nine crops."""
+
+
+def crop_map(start: float, length: float) -> np.ndarray:
+    """The matrix that takes an axis's cosine coefficients to those of its part from `start` on, `(16, 16)`."""
+    return (cosines(FREQUENCIES, SIDE_PIXELS, start, start + length) @ _INVERSE).astype(np.float32)
+
+
+def crop(coefficients: np.ndarray, window: Window | None) -> np.ndarray:
+    """The coefficients `(n, 16, 16)` of what `window` keeps."""
+    if window is None:
+        return coefficients
+    top, left, height, width = window
+    return crop_map(top, height) @ coefficients @ crop_map(left, width).T
+
+
+def encode(descriptors: np.ndarray, median: np.ndarray, folder: Path | None) -> np.ndarray:
+    """The codes of all pictures and of their crops, uint64 `(10, n, 2)`: a bit is set above the median.
+
+    Args:
+        descriptors: int8 `(n, 256)`.
+        median: of the coefficients' signed roots, `(128,)`.
+        folder: where the codes lie; see `array_on_disk`.
+    """
+    codes = array_on_disk((len(WINDOWS), len(descriptors), CODE_BITS // 64), np.uint64, folder)
+    threshold = np.copysign(median * median, median).astype(np.float32)  # roots compare as their squares do
+    # All crops at once: three parts of an axis by three of the other, and of these the coefficients that are coded.
+    maps = np.concatenate([crop_map(start, CROP) for start in _STARTS])
+    across, side = np.ascontiguousarray(maps.T), len(maps)
+    row, column = np.divmod(CODED, FREQUENCIES)
+    corners = [(top, left) for top in range(len(_STARTS)) for left in range(len(_STARTS))]
+    taken = np.concatenate(
+        [(FREQUENCIES * top + row) * side + FREQUENCIES * left + column for top, left in corners]
+    )
+
+    def encode_part(start: int) -> None:
+        for begin in range(start, min(start + _JOB_ROWS, len(descriptors)), _CHUNK_ROWS):
+            part = slice(begin, min(begin + _CHUNK_ROWS, start + _JOB_ROWS))
+            whole = expand(descriptors[part])
+            cropped = np.matmul(maps, np.matmul(whole, across)).reshape(len(whole), -1).take(taken, axis=1)
+            codes[0, part] = _bits(whole.reshape(len(whole), 1, -1).take(CODED, axis=2), threshold)[:, 0]
+            codes[1:, part] = _bits(cropped.reshape(len(whole), -1, CODE_BITS), threshold).swapaxes(0, 1)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(encode_part, range(0, len(descriptors), _JOB_ROWS)))
+    return codes
+
+
+def _bits(coded: np.ndarray, threshold: np.ndarray) -> np.ndarray:
+    """Coefficients `(n, k, 128)` as codes, uint64 `(n, k, 2)`."""
+    length = np.abs(coded[..., : len(COMPARED)]).sum(axis=2, keepdims=True)
+    return np.packbits(coded > threshold * length, axis=2).view(np.uint64)
