@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
-IMAGES, BATCH_SIZE, STEPS = 71, 16, 50
-"""Five steps an epoch; the last has seven images, four for one replica and three for the other."""
+BATCH_SIZE, STEPS = 16, 50
 
 
-def pixels_and_targets():
+def pixels_and_targets(images: int):
     """float32 `(images, 1, 6, 6, 2)` and `(images, 1)`."""
     import numpy as np
 
-    inputs = np.random.default_rng(0).standard_normal((IMAGES, 1, 6, 6, 2)).astype(np.float32)
+    inputs = np.random.default_rng(0).standard_normal((images, 1, 6, 6, 2)).astype(np.float32)
     return inputs, (inputs[:, 0].mean((1, 2, 3), keepdims=True)[:, :, 0, 0] > 0).astype(np.float32)
 
 
-def train_on(count: int, folder: Path, batch_norm: str) -> None:
+def train_on(count: int, folder: Path, images: int, batch_norm: str) -> None:
     """Train 50 steps on `count` logical CPUs and write the journal's metrics and the weights to `folder`."""
     import tensorflow as tf
 
@@ -34,10 +33,10 @@ def train_on(count: int, folder: Path, batch_norm: str) -> None:
     from thaw.training.labels import Labels
 
     folder.mkdir()
-    inputs, targets = pixels_and_targets()
+    inputs, targets = pixels_and_targets(images)
     np.save(folder / "x.npy", inputs)
-    weights = np.random.default_rng(1).uniform(0.5, 2, IMAGES).astype(np.float32)
-    data = Examples(Rows(folder / "x.npy"), Labels([str(n) for n in range(IMAGES)], targets, weights))
+    weights = np.random.default_rng(1).uniform(0.5, 2, images).astype(np.float32)
+    data = Examples(Rows(folder / "x.npy"), Labels([str(n) for n in range(images)], targets, weights))
     with mirrored(["CPU:0", "CPU:1"]) if count > 1 else training_on("cpu"):
         keras.utils.set_random_seed(1)
         pixels = keras.Input((6, 6, 2))

@@ -116,9 +116,12 @@ class _Loop:
     def _dataset(self, batches: Callable[[], Iterator[Batch]], count: int) -> Any:
         """With several replicas Keras looks at the data before it trains: `batches` is called more than once."""
 
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+
         def read() -> Iterator[Batch]:
             try:
-                yield from batches()
+                for batch in batches():
+                    yield _one_for_each(replicas, batch)
             except Exception as error:
                 self._unread = error
                 raise
@@ -132,6 +135,16 @@ class _Loop:
 
 
 loop = _Loop
+
+
+def _one_for_each(replicas: int, batch: Batch) -> Batch:
+    """An image at least for each replica: copies that weigh nothing where there are fewer. Keras fails on an empty share."""
+    missing = replicas - len(batch[0])
+    if missing <= 0:
+        return batch
+    inputs, targets, weights = (np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) for part in batch)
+    weights[-missing:] = 0
+    return inputs, targets, weights
 
 
 class _EachStep(keras.callbacks.Callback):
