@@ -1,4 +1,4 @@
-"""What the machine has, told without TensorFlow."""
+"""What the machine has, told without TensorFlow or JAX, and what these two read before they start."""
 
 import contextlib
 import os
@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from thaw.errors import ThawError
+
 _GIB = 1024**3
+_BACKENDS = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib")}
 
 
 def machine_facts() -> dict[str, str]:
@@ -78,10 +81,38 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def prepare_tensorflow() -> None:
-    """Set what TensorFlow reads when it is imported: on a machine without a card it need not look for one, and say so."""
+def keras_backend() -> str:
+    """What Keras computes with: `tensorflow`, or `jax` where the variable KERAS_BACKEND says so.
+
+    Raises:
+        ThawError: it says something else.
+    """
+    name = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if name not in _BACKENDS:
+        raise ThawError(f"KERAS_BACKEND: {name!r} is not what thaw runs on", "Set it to tensorflow or jax, or unset it.")
+    return name
+
+
+def backend_distributions() -> tuple[str, ...]:
+    """The distributions on PyPI whose versions decide, beside Keras's own, what is computed."""
+    return _BACKENDS[keras_backend()]
+
+
+def prepare_backend() -> None:
+    """Set what TensorFlow or JAX reads when it is imported. Call it before Keras is.
+
+    On a machine without a card TensorFlow need not look for one, and say so. On a card XLA is to add in one order, so that
+    training again gives the same bytes, and to leave memory to others (both are read once, when JAX starts).
+
+    Raises:
+        ThawError: `KERAS_BACKEND` names a library that thaw does not run on.
+    """
+    os.environ["KERAS_BACKEND"] = keras_backend()  # Keras's own file of settings is not asked: it would change what comes out
     if Path("/proc/driver/nvidia").exists() or list_gpus():
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        if "xla_gpu_deterministic_ops" not in os.environ.get("XLA_FLAGS", ""):
+            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     else:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")

@@ -18,7 +18,7 @@ def run_in_float32(network: "keras.Model") -> Callable[[np.ndarray], np.ndarray]
 
 
 def exclude_tensor_float_32() -> None:
-    """Have TensorFlow compute in float32 on GPUs too: by default it rounds factors to 10 bits (TensorFloat-32) there."""
-    import tensorflow as tf
+    """Have Keras compute in float32 on GPUs too: by default factors are rounded to 10 bits (TensorFloat-32) there."""
+    from thaw.backends import backend
 
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    backend.exclude_tensor_float_32()

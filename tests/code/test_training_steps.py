@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from thaw import backends
 from thaw.arrays import Rows
 from thaw.errors import ThawError
 from thaw.params import FitParams
@@ -274,7 +275,7 @@ def machine(monkeypatch):
 ])  # fmt: skip
 def test_which_devices_train(machine, monkeypatch, asked, gpus, expected):
     grown, used = machine(gpus), []
-    monkeypatch.setattr(devices, "mirrored", lambda names: (used.append("mirrored"), tf.init_scope())[1])
+    monkeypatch.setattr(backends.tensorflow, "mirrored", lambda names: (used.append("mirrored"), tf.init_scope())[1])
     monkeypatch.setattr(tf, "device", lambda name: (used.append(name), tf.init_scope())[1])
     with devices.training_on(asked) as replicas:
         assert (used, replicas) == ([expected[0]], expected[1])

@@ -6,20 +6,72 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from tests.model.training_replicas import train_on
+from tests.model.training_replicas import BATCH_SIZE, STEPS, pixels_and_targets, train_on
+from thaw.training.order import Order
 
 
-def test_two_replicas_train_as_one(tmp_path):
+@pytest.fixture(scope="module")
+def train():
+    """Train on devices of a process each, side by side, in folders of these names: (devices, images, BatchNorm)."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["keras"])
-    processes = [context.Process(target=train_on, args=(count, tmp_path / str(count))) for count in (1, 2)]
-    for process in processes:
-        process.start()
-        process.join()
-        assert process.exitcode == 0
-    one, two = (json.loads((tmp_path / f"{count}/rows.json").read_text()) for count in (1, 2))
+
+    def run(home, *settings):
+        folders = [home / f"{count}-{batch_norm}" for count, _, batch_norm in settings]
+        processes = [
+            context.Process(target=train_on, args=(count, folder, images, batch_norm))
+            for folder, (count, images, batch_norm) in zip(folders, settings, strict=True)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+            assert process.exitcode == 0
+        curves = [json.loads((folder / "rows.json").read_text()) for folder in folders]
+        return curves, [dict(np.load(folder / "weights.npz")) for folder in folders]
+
+    return run
+
+
+def assert_same_weights(one, two):
+    assert sorted(one) == sorted(two)
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name], atol=1e-5, err_msg=name)
+
+
+def test_two_replicas_train_as_one(tmp_path, train):
+    """50 steps; the last batch of an epoch has eight images."""
+    (one, two), weights = train(tmp_path, (1, 72, "frozen"), (2, 72, "frozen"))
+    assert len(one) == len(two) == STEPS // 5
     for left, right in zip(one, two, strict=True):
-        assert left == pytest.approx(right, rel=1e-4)
-    left, right = (np.load(tmp_path / f"{count}/weights.npz") for count in (1, 2))
-    for name in left:
-        assert np.allclose(left[name], right[name], atol=1e-5), "also with a last batch of six"
+        assert left == pytest.approx(right, abs=1e-5), "loss and accuracy, and those of validation"
+    assert_same_weights(*weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("images", [71, 65])
+def test_the_last_batch_may_be_divided_unevenly(tmp_path, train, images):
+    """Seven images, four for one replica and three for the other; or one, which leaves none. Keras weighs the loss that it
+    shows of an uneven batch by the shares, so that only the weights are the same.
+    """
+    (one, two), weights = train(tmp_path, (1, images, "frozen"), (2, images, "frozen"))
+    assert_same_weights(*weights)
+    for left, right in zip(one, two, strict=True):
+        assert left["loss"] == pytest.approx(right["loss"], rel=0.02)
+        assert images < 71 or left["accuracy"] == pytest.approx(right["accuracy"], abs=1e-5), "images are counted"
+
+
+def test_statistics_are_the_mean_of_what_each_replica_saw(tmp_path, train):
+    """By hand: each normalizes its share of the batch, and the moving statistics are the mean of theirs."""
+    _, (found,) = train(tmp_path, (2, 71, "train"))
+    pixels, order = pixels_and_targets(71)[0], Order(1, 0, 71, 1, BATCH_SIZE)
+    mean, variance = np.zeros(2), np.ones(2)
+    for epoch in range(STEPS // 5):
+        images, views = order.epoch(epoch)
+        for step in range(order.steps):
+            part = slice(step * BATCH_SIZE, (step + 1) * BATCH_SIZE)
+            shares = np.array_split(pixels[images[part], views[part]].astype(np.float64), 2)
+            mean = 0.9 * mean + 0.1 * np.mean([share.mean((0, 1, 2)) for share in shares], axis=0)
+            variance = 0.9 * variance + 0.1 * np.mean([share.var((0, 1, 2)) for share in shares], axis=0)
+    np.testing.assert_allclose(found["bn/moving_mean"], mean, atol=1e-5)
+    np.testing.assert_allclose(found["bn/moving_variance"], variance, atol=1e-5)

@@ -70,7 +70,7 @@ def train_head(folder: Path, out: Path, model: ModelParams, params: FitParams) -
         features_dir=out / "features", pretrained_dir=folder / "pretrained", **training_data(folder)
     )
     outputs = TrainFrozenOutputs(out / "frozen", out / "frozen.csv")
-    train_frozen(params, 1, model, inputs, outputs, out / "scratch/train_frozen")
+    train_frozen(params, 1, model, ComputeParams(), inputs, outputs, out / "scratch/train_frozen")
 
 
 def tune(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from thaw import telemetry
-from thaw.devices import prepare_tensorflow
+from thaw.devices import prepare_backend
 from thaw.errors import exiting_with_message
 from thaw.redaction import hide_in_logs
 
@@ -43,7 +43,7 @@ def main() -> None:
     telemetry.switch_off()
     telemetry.bypass_proxy_for_loopback()
     hide_in_logs()
-    prepare_tensorflow()
+    prepare_backend()
     with exiting_with_message():
         app()
 

@@ -139,16 +139,16 @@ def _machine() -> list[Check]:
             Check("gpu", "ok", f"{card['name']}, {card['memory_gib']} GiB, driver {card['driver']}")
         )
     if cards:
-        checks.append(_tensorflow_devices())
+        checks.append(_seen_gpus())
     return checks
 
 
-def _tensorflow_devices() -> Check:
-    import tensorflow
+def _seen_gpus() -> Check:
+    from thaw.backends import backend
 
-    seen = tensorflow.config.list_physical_devices("GPU")
-    cure = "" if seen else "`make install GPU=1` installs TensorFlow with CUDA."
-    return Check("gpus in TensorFlow", "ok" if seen else "bad", str(len(seen)), cure)
+    seen = backend.count_gpus()
+    cure = "" if seen else "`make install GPU=1` installs TensorFlow with CUDA; docs/gpu.md says what JAX needs."
+    return Check(f"gpus in {backend.NAME}", "ok" if seen else "bad", str(seen), cure)
 
 
 def _project() -> list[Check]:

@@ -10,6 +10,7 @@ import typer
 
 from thaw.cli import app
 from thaw.cli.completion import complete_run
+from thaw.devices import keras_backend
 from thaw.errors import ThawError
 from thaw.progress import showing
 
@@ -51,6 +52,8 @@ def explain(
       thaw explain models/evaluated cell.png --out explained --class functional
       thaw explain models/evaluated cell.png --out explained --methods filters --layers block5_project_conv
     """
+    if keras_backend() != "tensorflow":
+        raise ThawError("thaw explain takes gradients by TensorFlow, and KERAS_BACKEND is jax", "Unset KERAS_BACKEND.")
     from thaw.sources import typed
 
     wanted, files = _parse_methods(methods), list(map(typed, named))

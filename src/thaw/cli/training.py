@@ -70,12 +70,11 @@ def tune() -> None:
 
 
 def _tune(thawed: Any, params: Any) -> Any:
-    import tensorflow as tf
-
+    from thaw.backends import backend
     from thaw.training.devices import cpu_has_bfloat16
     from thaw.tuning.tune import measure, propose
 
-    half = ["mixed_float16", "mixed_bfloat16"] if tf.config.list_physical_devices("GPU") else []
+    half = ["mixed_float16", "mixed_bfloat16"] if backend.count_gpus() else []
     precisions = ["float32", *(half or ["mixed_bfloat16"] * cpu_has_bfloat16())]
     trials = measure(thawed.suffix, params.fine_tune, thawed.train, tuple(precisions))
     return trials, propose(trials)

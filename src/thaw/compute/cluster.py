@@ -17,7 +17,7 @@ from typing import Any
 from thaw import telemetry
 from thaw.compute import probe
 from thaw.compute.executor import Isolated
-from thaw.devices import prepare_tensorflow
+from thaw.devices import keras_backend, prepare_backend
 from thaw.errors import ThawError
 from thaw.params.compute import ComputeParams
 
@@ -231,7 +231,7 @@ def _load(data: bytes) -> Any:
 def _get_ready(threads: int) -> None:
     """What the command line does first; and a network keeps to the cores that its task is given."""
     telemetry.switch_off()
-    prepare_tensorflow()
+    prepare_backend()
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
 
 
@@ -261,6 +261,8 @@ def _connect(ray: Any, params: ComputeParams) -> None:
             "address": "local", "num_cpus": params.workers or None, "include_dashboard": False,
             "object_store_memory": _STORE_BYTES, "_node_ip_address": "127.0.0.1",
         }  # fmt: skip
+    if keras_backend() != "tensorflow":  # which a node's own environment need not say
+        options |= {"runtime_env": {"env_vars": {"KERAS_BACKEND": keras_backend()}}}
     handler = signal.getsignal(signal.SIGTERM)
     try:
         _init(ray, options)

@@ -9,7 +9,7 @@ from typing import Any
 
 PACKAGES = (
     "numpy", "pillow", "opencv-python-headless", "pyarrow", "xxhash", "pydantic", "pandas", "fsspec",
-    "tensorflow", "keras", "openvino",
+    "tensorflow", "keras", "openvino", "jax", "jaxlib",
 )  # fmt: skip
 """Those whose version can change what comes out, or without which nothing does."""
 

@@ -1,7 +1,7 @@
-"""Run a frozen network fast: OpenVINO or TensorFlow, by a rule over what is installed.
+"""Run a frozen network fast: OpenVINO or Keras itself, by a rule over what is installed.
 
 An engine is checked against Keras on real images before it is used. A compiled network is kept in `scratch_dir`
-under a digest, so that the next process needs no TensorFlow.
+under a digest, so that the next process needs no Keras.
 """
 
 import logging
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thaw.devices import backend_distributions, keras_backend
 from thaw.engines.compiled import CompiledNetwork
-from thaw.engines.engine import Engine, Run
+from thaw.engines.engine import Engine, Run, in_batches
 from thaw.engines.selection import Choice, choices
 from thaw.errors import ThawError
 from thaw.fingerprint import code_digest, content_key, library_versions
@@ -83,7 +84,7 @@ def compile_cached(
         _log.warning("%s", failures[-1])
     raise ThawError(
         "no engine runs this network: " + "; ".join(failures),
-        "Set extract.engine to auto or tensorflow, extract.precision to float32, or raise extract.tolerance.",
+        f"Set extract.engine to auto or {keras_backend()}, extract.precision to float32, or raise extract.tolerance.",
     )
 
 
@@ -107,9 +108,9 @@ class Compilation:
 
 
 def _cache_key(key: str, choice: Choice, batch_size: int) -> str:
-    code = code_digest("engines", "models")
+    code = code_digest("backends", "engines", "models")
     return content_key(
-        key, choice.engine, batch_size, code, library_versions("keras", "tensorflow", "numpy", choice.engine)
+        key, choice.engine, batch_size, code, library_versions("keras", *backend_distributions(), "numpy", choice.engine)
     )
 
 
@@ -118,21 +119,21 @@ def _start(choice: Choice, compiled_network: CompiledNetwork, batch_size: int) -
         from thaw.engines import openvino
 
         return openvino.start(compiled_network, choice.precision, batch_size)
-    from thaw.engines import tensorflow
+    from thaw.backends import backend
 
-    return tensorflow.start(compiled_network, batch_size)
+    return in_batches(backend.runner(compiled_network.model), batch_size)
 
 
 def _check(run: Run, choice: Choice, compiled_network: CompiledNetwork, sample: np.ndarray) -> float:
     """The norm of the difference to Keras over the norm of Keras's output, on `sample`; kept by the sample's digest."""
-    if choice.engine == "tensorflow":
+    if choice.engine == keras_backend():
         return 0.0
     name = f"{choice.precision}-{content_key(sample.tobytes())}"
     error = compiled_network.read_error(name)
     if error is None:
-        from thaw.engines import tensorflow
+        from thaw.backends import backend
 
-        reference = tensorflow.start(compiled_network, len(sample))(sample)
+        reference = backend.runner(compiled_network.model)(sample)
         error = float(np.linalg.norm(run(sample) - reference) / max(float(np.linalg.norm(reference)), 1e-30))
         if not np.isfinite(error):
             raise FloatingPointError("the engine's output is not finite")

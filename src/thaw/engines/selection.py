@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from thaw.devices import keras_backend
 from thaw.errors import ThawError
 from thaw.params import ExtractParams
 
@@ -23,17 +24,24 @@ class Choice:
 def choices(params: ExtractParams) -> list[Choice]:
     """The engines to try, best first.
 
-    `auto`: on a GPU TensorFlow; else OpenVINO, in bfloat16 where the processor has it, then TensorFlow, which runs
-    everything. A named engine stands alone.
+    `auto`: on a GPU Keras itself, by the name of its backend; else OpenVINO, in bfloat16 where the processor has it, then
+    Keras, which runs everything. OpenVINO's converter reads TensorFlow's networks: on JAX it is left out. A named engine
+    stands alone.
 
     Raises:
-        ThawError: the named engine is not installed, or has no such precision.
+        ThawError: the named engine is not installed, needs another backend of Keras, or has no such precision.
     """
+    backend = keras_backend()
     if params.engine == "auto":
-        if has_gpu():
-            return [Choice("tensorflow", "float32")]
-        found = [Choice("openvino", name) for name in _openvino_precisions(params)] if _installed("openvino") else []
-        return [*found, Choice("tensorflow", "float32")]
+        if has_gpu() or backend != "tensorflow" or not _installed("openvino"):
+            return [Choice(backend, "float32")]
+        return [*(Choice("openvino", name) for name in _openvino_precisions(params)), Choice(backend, "float32")]
+    needed = "tensorflow" if params.engine == "openvino" else params.engine
+    if needed != backend:
+        raise ThawError(
+            f"extract.engine: {params.engine} needs Keras on {needed}, and KERAS_BACKEND is {backend}",
+            f"Set extract.engine: auto, or run with KERAS_BACKEND={needed}.",
+        )
     if not _installed(params.engine):
         raise ThawError(f"extract.engine: {params.engine} is not installed", "Install it, or set extract.engine: auto.")
     if params.engine == "openvino":
@@ -46,7 +54,7 @@ def choices(params: ExtractParams) -> list[Choice]:
 
 
 def has_gpu() -> bool:
-    """Whether TensorFlow could see an NVIDIA GPU, told without importing it."""
+    """Whether TensorFlow or JAX could see an NVIDIA GPU, told without importing them."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
         return False
     cards = Path("/proc/driver/nvidia/gpus")

@@ -12,7 +12,8 @@ from thaw.errors import ThawError
 from thaw.models import efficientnet_lite, networks
 from thaw.models.applications import application
 from thaw.models.catalog import BACKBONES, LITES, NETWORKS, check_architecture
-from thaw.models.heads import add_head
+from thaw.models.heads import add_head, is_head
+from thaw.models.initial import draw_as_tensorflow
 from thaw.models.layers import FeaturewiseStandardization
 from thaw.models.normalization import normalize
 from thaw.models.pretrained import load_given_weights
@@ -51,7 +52,9 @@ def build(
         x = normalize(pixels, params.normalization, "unit")
         with _seeded(seed):
             logits = getattr(networks, params.architecture)(x, outputs)
-    return keras.Model(pixels, logits, name=params.architecture)
+    model = keras.Model(pixels, logits, name=params.architecture)
+    draw_as_tensorflow(layer for layer in model.layers if params.architecture in NETWORKS or is_head(layer))
+    return model
 
 
 def set_statistics(model: keras.Model, mean: np.ndarray, variance: np.ndarray) -> None:

@@ -10,8 +10,9 @@ from thaw.params.base import Section
 class ExtractParams(Section):
     """How the frozen part of the network is run."""
 
-    engine: Literal["auto", "tensorflow", "openvino"] = "auto"
-    """auto: TensorFlow on a GPU, else OpenVINO, else TensorFlow: by a rule and never by a timing."""
+    engine: Literal["auto", "tensorflow", "openvino", "jax"] = "auto"
+    """auto: Keras on a GPU, else OpenVINO, else Keras: by a rule and never by a timing. Keras runs on TensorFlow, or on JAX
+    with KERAS_BACKEND=jax, which has no OpenVINO."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     batch_size: int = Field(32, ge=1)
     tolerance: float = Field(0.15, gt=0)
@@ -50,7 +51,9 @@ class FitParams(Section):
     early_stopping_patience: int = Field(0, ge=0)
     """Epochs without a better validation loss before training stops, the best weights kept; 0: never stops."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    devices: Literal["auto", "cpu", "gpu", "all_gpus"] = "auto"
+    devices: Literal["auto", "cpu", "gpu", "all_gpus", "all_machines"] = "auto"
+    """auto: all GPUs of this machine, else the CPU; all_machines: those of every machine of the Ray cluster that `compute`
+    names, with KERAS_BACKEND=jax (docs/gpu.md)."""
 
     def epochs_of(self, steps_per_epoch: int) -> int:
         """How many epochs are trained, given the steps that one takes."""

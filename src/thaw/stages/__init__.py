@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import thaw.fingerprint  # noqa: F401 - before the modules whose code it is to know
 from thaw.compute import choose
-from thaw.devices import prepare_tensorflow
+from thaw.devices import prepare_backend
 from thaw.errors import ThawError, explaining_disk
 from thaw.params import Params
 from thaw.progress import Paced
@@ -36,7 +36,7 @@ def call_stage(spec: Any, root: Path, params: Params) -> None:
             not declare.
     """
     spec.require_inputs(root)
-    prepare_tensorflow()
+    prepare_backend()
     function = getattr(importlib.import_module(f"thaw.stages.{spec.name}"), spec.name)
     scratch = scratch_dir(root, spec.name)
     scratch.mkdir(parents=True, exist_ok=True)

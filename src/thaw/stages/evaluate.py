@@ -11,6 +11,7 @@ import numpy as np
 from thaw import images
 from thaw.compute import Executor, Portable, open_executor
 from thaw.decision import DEFAULT_THRESHOLD, threshold_of
+from thaw.devices import keras_backend
 from thaw.engines import Compilation, Engine, compile_cached
 from thaw.errors import ThawError
 from thaw.evaluation import Predictions, headline, report_metrics
@@ -174,13 +175,13 @@ def _predict(
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The network's probabilities, and how far the engine's are from them.
 
-    Nothing is compared where the engine is TensorFlow: that is this network in the same library and precision, and a second
+    Nothing is compared where the engine is Keras itself: that is this network in the same library and precision, and a second
     pass over the images would give the same again.
     """
     load_saved = classifier.compilation.load
     assert isinstance(load_saved, _LoadSaved)
     runs: list[Run] = [Portable(run_in_float32(network), _RunSaved(load_saved))]
-    if classifier.engine.name != "tensorflow":
+    if classifier.engine.name != keras_backend():
         runs.append(classifier.run)
     probabilities, failures = classifier.predict_with(runs, files, executor)
     for error in failures.values():
@@ -215,6 +216,9 @@ def _draw_grad_cam(
     """
     chosen = choose_examples(predictions, count)
     if not chosen:
+        return
+    if keras_backend() != "tensorflow":
+        log.warning("explained.png and heatmaps are left out: they take gradients by TensorFlow")
         return
     from thaw.explain.sheets import draw_heatmaps, draw_sheet, open_image, save_png, shrink
 
@@ -256,6 +260,6 @@ def open_classifier(
     load_saved = _LoadSaved(model_dir.absolute(), str(config.get("weights_sha256")))
     engine = compile_cached(key, load_saved if network is None else lambda: network, in_float32, scratch_dir, sample)
     compilation = Compilation(engine.name, engine.precision, key, load_saved, in_float32, scratch_dir.absolute())
-    if engine.name == "tensorflow":
+    if engine.name == keras_backend():
         exclude_tensor_float_32()
     return Classifier(classes, threshold_of(config), shape, resize, engine, compilation, extract.batch_size)

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import keras
 
 from thaw import engines
 from thaw.augmentation.views import open_views
+from thaw.backends import backend
 from thaw.errors import ThawError
 from thaw.files import digest, digest_folder
 from thaw.models.cutting import cut
@@ -25,6 +27,8 @@ from thaw.training.batches import Examples
 from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on
 from thaw.training.fit import Job, fit, validate
+from thaw.training.groups import ALONE, Member
+from thaw.training.groups.machines import train_on_machines
 from thaw.training.guard import Stop, guarded
 from thaw.training.inputs import Inputs
 from thaw.training.journal import write_curve
@@ -71,14 +75,30 @@ def fine_tune(
         ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
         Stopped: on request; a checkpoint holds where it stood.
     """
+    work = partial(_train, params, seed, extract, compute, inputs, outputs, scratch_dir)
+    with guarded(scratch_dir) as stop:
+        train_on_machines(params, compute, work, stop, scratch_dir)
+
+
+def _train(
+    params: FineTuneParams,
+    seed: int,
+    extract: ExtractParams,
+    compute: ComputeParams,
+    inputs: FineTuneInputs,
+    outputs: FineTuneOutputs,
+    scratch_dir: Path,
+    member: Member,
+    stop: Stop,
+) -> None:
     key = training_key(
         "fine_tune", params, seed, extract, digest_folder(inputs.views_dir), digest_folder(inputs.frozen_dir),
         *map(digest, (inputs.train_path, inputs.validation_path, inputs.classes_path)),
     )  # fmt: skip
-    with guarded(scratch_dir) as stop, training_on(params.devices):
-        thawed = thaw_network(params, seed, extract, compute, inputs, scratch_dir, stop)
+    with training_on(params.devices, member):
+        thawed = thaw_network(params, seed, extract, compute, inputs, scratch_dir, stop, member)
         network = thawed.network
-        job = Job(seed, _PHASE, key, scratch_dir, stop)
+        job = Job(seed, _PHASE, key, scratch_dir, stop, member.leads)
         before = frozen_digest(network)
         undo = _Undo(thawed, params)
         factor = params.thawed_learning_rate_factor
@@ -87,6 +107,8 @@ def fine_tune(
             raise ThawError("fine_tune: a frozen weight moved", "This is a fault of thaw: please report it.")
         _log.debug("frozen weights before and after: %s", before)
         phase = "frozen" if undo.where_worse() else "fine_tuned"
+        if not member.leads:
+            return
         save(network, outputs.fine_tuned_dir, thawed.config | {"phase": phase})
         write_curve(outputs.fine_tuned_curve_path, rows)
         job.checkpoints.finish()
@@ -140,8 +162,9 @@ def thaw_network(
     inputs: FineTuneInputs,
     scratch_dir: Path,
     stop: Stop,
+    member: Member = ALONE,
 ) -> Thawed:
-    """Load the network, thaw it by strategy, and run what stays frozen over the pictures.
+    """Load the network, thaw it by strategy, and run what stays frozen over the pictures; of a group the leader does that.
 
     Raises:
         ThawError: the data do not fit, or the disk is full.
@@ -152,7 +175,8 @@ def thaw_network(
     seen: dict[str, Inputs] = {name: open_views(inputs.views_dir, name) for name in ("train", "validation")}
     if prefix is not None:
         views_digest = digest_folder(inputs.views_dir)
-        seen = _activations(prefix, seen, extract, compute.cache_gb, views_digest, scratch_dir, stop)
+        with member.after_leader("activations"):
+            seen = _activations(prefix, seen, extract, compute.cache_gb, views_digest, scratch_dir, stop)
     train_rows, validation_rows = read_split(inputs.train_path), read_split(inputs.validation_path)
     train = Examples(seen["train"], make_labels(train_rows, num_classes, params, balance=True))
     validation = Examples(seen["validation"], make_labels(validation_rows, num_classes, params))
@@ -164,7 +188,7 @@ def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Mo
 
     A network that started from random weights is trained whole.
     """
-    keras.utils.set_random_seed(seed)
+    backend.set_seed(seed)
     network, config = load(frozen_dir)
     structure = ModelParams.model_validate(config["model"])
     if params.strategy == "scratch":

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import keras
 from thaw import engines
 from thaw.arrays import Rows
 from thaw.augmentation.views import FreshViews, StoredViews, open_views
+from thaw.backends import backend
 from thaw.errors import ThawError
 from thaw.files import digest, digest_folder, read_json
 from thaw.models.cutting import cut
@@ -17,14 +19,16 @@ from thaw.models.freezing import freeze, frozen_digest
 from thaw.models.network import build, set_statistics
 from thaw.models.pretrained import is_pretrained, locate_weights, pretrained_digest
 from thaw.models.saving import save
-from thaw.params import ExtractParams, FitParams, ModelParams
+from thaw.params import ComputeParams, ExtractParams, FitParams, ModelParams
 from thaw.splitting.files import read_classes, read_split
 from thaw.training.activations import sample_pictures, storage_dtype
 from thaw.training.batches import Examples
 from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on
 from thaw.training.fit import Job, fit
-from thaw.training.guard import guarded
+from thaw.training.groups import Member
+from thaw.training.groups.machines import train_on_machines
+from thaw.training.guard import Stop, guarded
 from thaw.training.inputs import Computed, Inputs, measure_pixels
 from thaw.training.journal import Row, write_curve
 from thaw.training.labels import make_labels
@@ -58,6 +62,7 @@ def train_frozen(
     params: FitParams,
     seed: int,
     model: ModelParams,
+    compute: ComputeParams,
     inputs: TrainFrozenInputs,
     outputs: TrainFrozenOutputs,
     scratch_dir: Path,
@@ -68,6 +73,21 @@ def train_frozen(
         ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
         Stopped: on request; a checkpoint holds where it stood.
     """
+    work = partial(_train, params, seed, model, inputs, outputs, scratch_dir)
+    with guarded(scratch_dir) as stop:
+        train_on_machines(params, compute, work, stop, scratch_dir)
+
+
+def _train(
+    params: FitParams,
+    seed: int,
+    model: ModelParams,
+    inputs: TrainFrozenInputs,
+    outputs: TrainFrozenOutputs,
+    scratch_dir: Path,
+    member: Member,
+    stop: Stop,
+) -> None:
     located = locate_weights(model, inputs.pretrained_dir)
     classes, pictures = read_classes(inputs.classes_path), open_views(inputs.views_dir, "train")
     facts = read_json(inputs.features_dir / "features.json")
@@ -76,9 +96,9 @@ def train_frozen(
         *map(digest, (inputs.train_path, inputs.validation_path, inputs.classes_path)),
         *_view_digests(facts, inputs.views_dir),
     )  # fmt: skip
-    with guarded(scratch_dir) as stop, training_on(params.devices):
+    with training_on(params.devices, member):
         network = _build(located, pictures, len(classes), seed)
-        job = Job(seed, _PHASE, key, scratch_dir, stop)
+        job = Job(seed, _PHASE, key, scratch_dir, stop, member.leads)
         rows: list[Row] = []
         prefix, suffix = cut(network)
         if prefix is None:
@@ -89,6 +109,8 @@ def train_frozen(
             train = Examples(features["train"], make_labels(train_rows, len(classes), params, balance=True))
             watched = Examples(features["validation"], make_labels(validation_rows, len(classes), params))
             rows = _fit_head(network, suffix, params, train, watched, job)
+        if not member.leads:
+            return
         shape, resize = pictures.shape, pictures.resize
         config = {"model": model.model_dump(), "input_shape": shape, "resize": resize, "classes": classes}
         save(network, outputs.frozen_dir, config)
@@ -97,7 +119,7 @@ def train_frozen(
 
 
 def _build(model: ModelParams, pictures: StoredViews | FreshViews, num_classes: int, seed: int) -> keras.Model:
-    keras.utils.set_random_seed(seed)
+    backend.set_seed(seed)
     network = build(model, pictures.shape, num_classes, seed)
     if model.normalization == "featurewise":
         set_statistics(network, *measure_pixels(pictures))

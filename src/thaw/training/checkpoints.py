@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from thaw.devices import backend_distributions
 from thaw.files import digest, replacing
 from thaw.fingerprint import code_digest, content_key, library_versions
 from thaw.project import FINISHED
@@ -22,8 +23,8 @@ _KEPT = 2
 
 def training_key(stage: str, *parts: object) -> str:
     """All that decides the result of a stage that trains: `parts`, the code that it runs, and the libraries' versions."""
-    code = code_digest("augmentation", "engines", "models", "training", f"stages/{stage}.py")
-    libraries = library_versions("keras", "tensorflow", "numpy", "openvino")
+    code = code_digest("augmentation", "backends", "engines", "models", "training", f"stages/{stage}.py")
+    libraries = library_versions("keras", *backend_distributions(), "numpy", "openvino")
     return content_key(stage, *parts, code, libraries)
 
 
@@ -66,7 +67,7 @@ class Checkpoints:
         """The last whole checkpoint of this training, if any."""
         for path in self.home_dir.glob("*.npz"):
             if not path.name.startswith(self.key):
-                path.unlink()
+                path.unlink(missing_ok=True)  # another process of the training group may do the same
         for path in reversed(self._files()):
             data = path.read_bytes()
             if sha256(data).hexdigest()[:16] != path.stem.rsplit("-", 1)[1]:

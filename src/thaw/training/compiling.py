@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import keras
 
+from thaw.backends import backend
 from thaw.params import FitParams
 from thaw.training.objective import build_accuracy, build_loss
 from thaw.training.optimizers import build_optimizer
@@ -34,4 +35,4 @@ def compile_for_training(
         optimizer.build(model.trainable_variables)
     outputs = model.output_shape[-1]
     loss, metrics = objective or (build_loss(params, outputs), [build_accuracy(outputs)])
-    model.compile(optimizer, loss, metrics=metrics, jit_compile=False)
+    model.compile(optimizer, loss, metrics=metrics, jit_compile=backend.JIT_COMPILE)

@@ -5,61 +5,44 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import dropwhile
 from pathlib import Path
-from typing import Any
 
 import keras
 
+from thaw.backends import backend
 from thaw.errors import ThawError
 from thaw.params import FitParams
+from thaw.training.groups import ALONE, Member
 
 _log = logging.getLogger("thaw.training")
+_REPLICAS = "%d replicas: each takes its share of the batch; the learning rate is for the whole batch"
 _SEPARABLE = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
 @contextmanager
-def training_on(devices: str) -> Iterator[int]:
+def training_on(devices: str, member: Member = ALONE) -> Iterator[int]:
     """Build and train models inside this block; it gives the number of replicas that a batch is divided between.
 
     Args:
-        devices: `auto` (one GPU, or several where there are several, else the CPU), `cpu`, `gpu`, `all_gpus`.
+        devices: `auto` (one GPU, or several where there are several, else the CPU), `cpu`, `gpu`, `all_gpus`, or
+            `all_machines`: as `auto`, on the machine of every process of the group.
+        member: which process of a group this is.
 
     Raises:
         ThawError: GPUs are asked for and none is seen.
     """
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if devices in ("gpu", "all_gpus") and not gpus:
-        raise ThawError(f"devices: {devices}: TensorFlow sees no GPU", "Set devices: auto; `thaw doctor` says more.")
-    for gpu in gpus:
-        _allow_growth(gpu)
-    names = [device.name for device in tf.config.list_logical_devices("GPU")]
-    if devices in ("auto", "all_gpus") and len(names) > 1:
-        with mirrored(names):
-            yield len(names)
-    else:
-        with tf.device("GPU:0" if names and devices != "cpu" else "CPU:0"):
-            yield 1
-
-
-@contextmanager
-def mirrored(names: list[str]) -> Iterator[None]:
-    """Train on all devices of these names at once; weights and gradients are the same on each."""
-    import tensorflow as tf
-
-    strategy = tf.distribute.MirroredStrategy(names)
-    _log.info("%d replicas: each takes its share of the batch; the learning rate is for the whole batch", len(names))
-    with strategy.scope():
-        yield
-
-
-def _allow_growth(gpu: Any) -> None:
-    import tensorflow as tf
-
-    try:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    except RuntimeError:  # the device is in use already, with the setting it has
-        _log.debug("memory growth of %s stands as it is", gpu.name)
+    if member.size > 1:
+        with backend.computing_on_group(*member) as replicas:
+            _log.info(_REPLICAS, replicas)
+            yield replicas
+        return
+    seen = 0 if devices == "cpu" else backend.count_gpus()
+    if devices in ("gpu", "all_gpus") and not seen:
+        raise ThawError(f"devices: {devices}: {backend.NAME} sees no GPU", "Set devices: auto; `thaw doctor` says more.")
+    gpus = min(seen, 1) if devices == "gpu" else seen
+    if gpus > 1:
+        _log.info(_REPLICAS, gpus)
+    with backend.computing_on(gpus):
+        yield max(1, gpus)
 
 
 def choose_precision(params: FitParams, model: keras.Model) -> str:
@@ -71,12 +54,8 @@ def choose_precision(params: FitParams, model: keras.Model) -> str:
     """
     if params.precision != "auto":
         return params.precision
-    import tensorflow as tf
-
-    gpus = _gpus_for(params)
-    if gpus:
-        capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
-        return precision_of_gpu(capability)
+    if _trains_on_gpus(params):
+        return precision_of_gpu(backend.compute_capability())
     trained = [layer for layer in model.layers if layer.trainable_variables]
     dense = any(isinstance(layer, keras.layers.Conv2D) for layer in trained)
     separable = any(isinstance(layer, _SEPARABLE) for layer in model.layers)
@@ -89,20 +68,17 @@ def compute_deterministically(params: FitParams, model: keras.Model) -> None:
     TensorFlow has no such way for the gradient of a depthwise kernel, and would refuse to train it: a network that
     trains one keeps the faster ways, and its weights may differ in the last bits.
     """
-    if not _gpus_for(params):
+    if not _trains_on_gpus(params):
         return
-    import tensorflow as tf
-
-    if any(isinstance(layer, _SEPARABLE) and layer.trainable_variables for layer in model.layers):
+    depthwise = any(isinstance(layer, _SEPARABLE) and layer.trainable_variables for layer in model.layers)
+    if depthwise and not backend.DEPTHWISE_REPEATS:
         _log.warning("depthwise kernels train on a GPU: the same run again may differ in the last bits")
     else:
-        tf.config.experimental.enable_op_determinism()
+        backend.compute_deterministically()
 
 
-def _gpus_for(params: FitParams) -> list[Any]:
-    import tensorflow as tf
-
-    return tf.config.list_physical_devices("GPU") if params.devices != "cpu" else []
+def _trains_on_gpus(params: FitParams) -> bool:
+    return params.devices != "cpu" and backend.count_gpus() > 0
 
 
 def precision_of_gpu(capability: tuple[int, int]) -> str:

@@ -1,22 +1,24 @@
-"""The one `fit` of both phases: an epoch is a call of Keras's `fit` over the batches that are left of it."""
+"""The one `fit` of both phases: an epoch is a loop of its backend over the batches that are left of it."""
 
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from thaw.backends import backend
 from thaw.errors import ThawError
 from thaw.params import FitParams
 from thaw.project import CHECKPOINTS
-from thaw.training.batches import Batch, Examples, plain_batches, step_paths, train_batches
+from thaw.training.batches import Examples, plain_batches, step_paths, train_batches
 from thaw.training.checkpoints import Checkpoint, Checkpoints
 from thaw.training.compiling import Objective, compile_for_training
 from thaw.training.devices import choose_precision, compute_deterministically, computing_in
@@ -44,6 +46,8 @@ class Job:
     """All that decides the result; a checkpoint of another key is never taken up."""
     scratch_dir: Path
     stop: Stop
+    leads: bool = True
+    """Whether this process writes checkpoints and the journal; of a group that trains together one does."""
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -98,8 +102,9 @@ def validate(model: keras.Model, params: FitParams, examples: Examples) -> dict[
     """
     outputs = model.output_shape[-1]
     loss, accuracy, total = build_loss(params, outputs), build_accuracy(outputs), 0.0
+    run = backend.runner(model)
     for inputs, targets, weights in plain_batches(examples, params.batch_size):
-        logits = model.predict_on_batch(inputs)
+        logits = run(inputs)
         total += len(inputs) * float(loss(targets, logits, sample_weight=weights))
         accuracy.update_state(targets, logits, sample_weight=len(inputs) * weights)
     if not len(examples):
@@ -129,8 +134,8 @@ class _Training:
         self.metrics: dict[str, np.ndarray] = {}
         self.means: dict[str, float] = {}
         self.saved_at = time.monotonic()
-        # What kept a batch from being read.
-        self.unread: ThawError | None = None
+        shapes = train.inputs.shape, train.labels.targets.shape[1:], ()
+        self.loop = backend.loop(model, shapes)
 
     def begin(self) -> None:
         """Take up the last checkpoint, where there is one."""
@@ -138,7 +143,8 @@ class _Training:
         checkpoint = self.job.checkpoints.load()
         if checkpoint is not None:
             self._restore(checkpoint)
-        self.journal.start(self.rows)
+        if self.job.leads:
+            self.journal.start(self.rows)
 
     def run(self) -> list[Row]:
         """Train to the end."""
@@ -155,9 +161,8 @@ class _Training:
         first = self.step - epoch * self.order.steps
         if first < self.order.steps:  # else it was left between its last step and its end
             batches = partial(train_batches, self.train, self.order, epoch, first, self.params.mixup)
-            dataset = self._dataset(batches, self.order.steps - first)
             with self._plain_errors():
-                self.model.fit(dataset, shuffle=False, verbose=0, callbacks=[_EachStep(self)])
+                self.loop.train(batches, self.order.steps - first, self)
         metrics = self.means | self._validate() | {"learning_rate": self.learning_rate.at(self.step - 1)}
         self.rows.append(new_row(epoch + 1, self.step, metrics))
         if self.params.early_stopping_patience and self._best_epoch() == epoch:
@@ -170,22 +175,18 @@ class _Training:
         if not len(self.validation):
             return {}
         batches = partial(plain_batches, self.validation, self.params.batch_size)
-        dataset = self._dataset(batches, -(-len(self.validation) // self.params.batch_size))
+        count = -(-len(self.validation) // self.params.batch_size)
         with self._plain_errors():
-            result = self.model.evaluate(dataset, verbose=0, return_dict=True, callbacks=[_EachStep(self)])
-        return {f"validation_{name}": float(value) for name, value in result.items()}
+            result = self.loop.evaluate(batches, count, self.heed_stop)
+        return {f"validation_{name}": value for name, value in result.items()}
 
     @contextmanager
     def _plain_errors(self) -> Iterator[None]:
-        """Raise what a reader of batches raised: TensorFlow wraps it as an unknown error. Say what memory lacked."""
+        """Say what memory lacked."""
         try:
             yield
-        except MemoryError as error:
-            raise _out_of_memory(self.params.batch_size) from error
         except Exception as error:
-            if self.unread is not None:
-                raise self.unread from None
-            if type(error).__name__ == "ResourceExhaustedError":
+            if isinstance(error, MemoryError) or backend.is_out_of_memory(error):
                 raise _out_of_memory(self.params.batch_size) from error
             raise
 
@@ -220,6 +221,8 @@ class _Training:
 
     def save(self) -> None:
         """Save a checkpoint, and then the journal's rows that are in it."""
+        if not self.job.leads:
+            return
         best = {f"best/{name}": array for name, array in self.best.items()}
         arrays = read_state(self.model) | best
         self.job.checkpoints.save(Checkpoint(self.step, arrays, {"rows": self.rows, "means": self.means}))
@@ -235,7 +238,7 @@ class _Training:
             self.metrics = _group(checkpoint.arrays, "metrics/")
             # Keras makes the metrics' variables when it first uses them.
             with self._plain_errors():
-                self.model.evaluate(self._dataset(partial(plain_batches, self.train, 1), 1), steps=1, verbose=0)
+                self.loop.evaluate(lambda: islice(plain_batches(self.train, 1), 1), 1, lambda: None)
         _log.info("going on from step %d, after %d epochs", self.step, len(self.rows))
 
     def _is_due(self) -> bool:
@@ -249,26 +252,6 @@ class _Training:
     def _is_worse_for_long(self) -> bool:
         patience = self.params.early_stopping_patience
         return bool(patience and self.rows) and len(self.rows) - 1 - self._best_epoch() >= patience
-
-    def _dataset(self, batches: Callable[[], Iterator[Batch]], count: int) -> Any:
-        """`batches` may be called more than once: with several replicas Keras looks at the data before it trains."""
-        import tensorflow as tf
-
-        def read() -> Iterator[Batch]:
-            try:
-                yield from batches()
-            except ThawError as error:
-                self.unread = error
-                raise
-
-        shapes = self.train.inputs.shape, self.train.labels.targets.shape[1:], ()
-        signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
-        dataset = tf.data.Dataset.from_generator(read, output_signature=signature)
-        # Autotuning has nothing to tune here, and its thread sleeps for 10 ms, 20 ms, 40 ms and so on: an epoch's end
-        # waits until it wakes, which made epochs of 14 s last 20.5 s.
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2).with_options(options)
 
     def _not_finite(self, epoch: int, step: int) -> ThawError:
         paths = step_paths(self.train, self.order, epoch, step)
@@ -285,24 +268,6 @@ class _Training:
         return ThawError(
             f"the loss is not finite in epoch {epoch + 1}, step {step + 1} (images {names}): {cause}", cure
         )
-
-
-class _EachStep(keras.callbacks.Callback):
-    def __init__(self, training: _Training) -> None:
-        super().__init__()
-        self.training = training
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.training.begin_epoch()
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.training.begin_step()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.training.end_step(logs)
-
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.training.heed_stop()
 
 
 def _group(arrays: dict[str, np.ndarray], prefix: str, keep_prefix: bool = True) -> dict[str, np.ndarray]:

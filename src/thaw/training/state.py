@@ -11,7 +11,7 @@ _GENERATOR = "seed_generator_state"
 def read_state(model: keras.Model) -> dict[str, np.ndarray]:
     """The value of every variable of a compiled model, its optimizer and its metrics."""
     return {
-        f"{group}/{index:05d}": variable.numpy()
+        f"{group}/{index:05d}": keras.ops.convert_to_numpy(variable)
         for group in _GROUPS
         for index, variable in enumerate(_variables(model, group))
     }
@@ -29,7 +29,7 @@ def seed_generators(model: keras.Model, seed: int, phase: int) -> None:
     generators = [variable for variable in model.variables if variable.name == _GENERATOR]
     for index, variable in enumerate(generators):
         rng = np.random.default_rng([seed, phase, index])
-        variable.assign(rng.integers(0, 2**32, variable.shape))
+        variable.assign(rng.integers(0, 2**32, variable.shape).astype(variable.dtype))
 
 
 def _variables(model: keras.Model, group: str) -> list[keras.Variable]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
+from thaw.backends import backend
 from thaw.params import FitParams
 from thaw.training.batches import Examples, train_batches
 from thaw.training.compiling import compile_for_training
@@ -62,7 +63,7 @@ def _time_steps(model: keras.Model, params: FitParams, train: Examples, seconds:
                 model.train_on_batch(inputs, targets, sample_weight=weights)
                 count += len(inputs)
         except Exception as error:
-            if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            if isinstance(error, MemoryError) or backend.is_out_of_memory(error):
                 return 0.0
             raise
         return count / (time.perf_counter() - began)

@@ -1,0 +1,173 @@
+"""TensorFlow: `thaw.backends.Backend` says what each name stands for."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from thaw.backends import Batch, Steps
+
+_log = logging.getLogger("thaw.training")
+NAME = "TensorFlow"
+JIT_COMPILE = False
+DEPTHWISE_REPEATS = False
+
+
+def count_gpus() -> int:
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def compute_capability() -> tuple[int, int]:
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    capability: tuple[int, int] = details.get("compute_capability", (0, 0))
+    return capability
+
+
+@contextmanager
+def computing_on(gpus: int) -> Iterator[None]:
+    for gpu in tf.config.list_physical_devices("GPU"):
+        _allow_growth(gpu)
+    if gpus > 1:
+        with mirrored([device.name for device in tf.config.list_logical_devices("GPU")][:gpus]):
+            yield
+    else:
+        with tf.device("GPU:0" if gpus else "CPU:0"):
+            yield
+
+
+@contextmanager
+def mirrored(names: list[str]) -> Iterator[None]:
+    """Train on all devices of these names at once; weights and gradients are the same on each."""
+    with tf.distribute.MirroredStrategy(names).scope():
+        yield
+
+
+def computing_on_group(rank: int, size: int, coordinator: str) -> AbstractContextManager[int]:
+    raise NotImplementedError("keras-team/keras#20585")  # no group is started on TensorFlow
+
+
+def _allow_growth(gpu: Any) -> None:
+    try:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    except RuntimeError:  # the device is in use already, with the setting it has
+        _log.debug("memory growth of %s stands as it is", gpu.name)
+
+
+def compute_deterministically() -> None:
+    tf.config.experimental.enable_op_determinism()
+
+
+def exclude_tensor_float_32() -> None:
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def set_seed(seed: int) -> None:
+    keras.utils.set_random_seed(seed)
+
+
+def runner(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    @tf.function(jit_compile=False)
+    def infer(images: Any) -> Any:
+        return model(tf.cast(images, tf.float32), training=False)
+
+    def run(images: np.ndarray) -> np.ndarray:
+        return np.asarray(infer(tf.constant(images)), dtype=np.float32)
+
+    return run
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, tf.errors.ResourceExhaustedError)
+
+
+class _Loop:
+    def __init__(self, model: keras.Model, shapes: tuple[tuple[int, ...], ...]) -> None:
+        self._model = model
+        self._signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
+        # What kept a batch from being read.
+        self._unread: Exception | None = None
+
+    def train(self, batches: Callable[[], Iterator[Batch]], count: int, steps: Steps) -> None:
+        with self._plain_errors():
+            self._model.fit(self._dataset(batches, count), shuffle=False, verbose=0, callbacks=[_EachStep(steps)])
+
+    def evaluate(
+        self, batches: Callable[[], Iterator[Batch]], count: int, after_batch: Callable[[], None]
+    ) -> dict[str, float]:
+        with self._plain_errors():
+            callbacks = [_AfterBatch(after_batch)]
+            result = self._model.evaluate(self._dataset(batches, count), verbose=0, return_dict=True, callbacks=callbacks)
+        return {name: float(value) for name, value in result.items()}
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        """Raise what a reader of batches raised: TensorFlow wraps it as an unknown error."""
+        try:
+            yield
+        except Exception:
+            if self._unread is not None:
+                raise self._unread from None
+            raise
+
+    def _dataset(self, batches: Callable[[], Iterator[Batch]], count: int) -> Any:
+        """With several replicas Keras looks at the data before it trains: `batches` is called more than once."""
+
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+
+        def read() -> Iterator[Batch]:
+            try:
+                for batch in batches():
+                    yield _one_for_each(replicas, batch)
+            except Exception as error:
+                self._unread = error
+                raise
+
+        dataset = tf.data.Dataset.from_generator(read, output_signature=self._signature)
+        # Autotuning has nothing to tune here, and its thread sleeps for 10 ms, 20 ms, 40 ms and so on: an epoch's end
+        # waits until it wakes, which made epochs of 14 s last 20.5 s.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2).with_options(options)
+
+
+loop = _Loop
+
+
+def _one_for_each(replicas: int, batch: Batch) -> Batch:
+    """An image at least for each replica: copies that weigh nothing where there are fewer. Keras fails on an empty share."""
+    missing = replicas - len(batch[0])
+    if missing <= 0:
+        return batch
+    inputs, targets, weights = (np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) for part in batch)
+    weights[-missing:] = 0
+    return inputs, targets, weights
+
+
+class _EachStep(keras.callbacks.Callback):
+    def __init__(self, steps: Steps) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._steps.begin_epoch()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._steps.begin_step()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        # Of several replicas the logs are the mean of what each counted: not that of the images, where shares differ.
+        replicated = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        self._steps.end_step(self.model.get_metrics_result() if replicated else logs)
+
+
+class _AfterBatch(keras.callbacks.Callback):
+    def __init__(self, after_batch: Callable[[], None]) -> None:
+        super().__init__()
+        self._after_batch = after_batch
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._after_batch()
