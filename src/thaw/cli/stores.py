@@ -53,7 +53,7 @@ def update(
 ) -> None:
     """Book what the store holds now: of data that `thaw data add` left where it is. What changed is told.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       thaw data update
     """
@@ -89,7 +89,7 @@ def pack(
 ) -> None:
     """Write a folder of images as a few tar shards; the same files give the same bytes. The folder is not touched.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       thaw data pack ~/pictures/cells --to /mnt/cells-shards
     """
