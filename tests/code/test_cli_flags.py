@@ -20,7 +20,7 @@ ONE_NAME = {
 }
 ACTS = {"demo", "restore", "stage", "ui", "deploy"}
 """What these come to are files or servers, or what DVC runs: they list and report nothing."""
-WITH_PROGRESS = {"run", "demo", "data add", "validate", "clean"}
+WITH_PROGRESS = {"run", "demo", "data add", "data update", "data pack", "validate", "clean"}
 
 
 def walk(command: object, path: str = "") -> Iterator[tuple[str, object]]:

@@ -49,11 +49,12 @@ def add_stored(address: str, name: str, replace: bool, dry_run: bool, as_json: b
 @data.command()
 def update(
     name: Annotated[str, typer.Option(help="The folder below data/.")] = "raw",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Book what the store holds now: of data that `thaw data add` left where it is. What changed is told.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       thaw data update
     """
@@ -69,15 +70,19 @@ def update(
         )
     index = open_index(target)
     with as_it_was_on_failure(target):
-        found = _list(index.url, not quiet)
+        found = _list(index.url, not quiet and not as_json)
         before = {row.path: row.mark() for row in index}
         after = {row.path: row.mark() for row in found.rows}
         if before != after:
             with closing(open_repo(root)) as repo, unchanged_on_failure(target / FILE, *booked_in(target)):
                 write_index(target, index.url, *found)
                 repo.add(target)
-    if not quiet:
-        _tell_changes(before, after, index.url)
+    changes = _changes(before, after)
+    if as_json:
+        typer.echo(json.dumps({"address": index.url, **changes}, indent=2, ensure_ascii=False))
+    elif not quiet:
+        told = [f"{len(paths):,} {kind} ({paths[0]}{', ...' if paths[1:] else ''})" for kind, paths in changes.items() if paths]
+        typer.echo(f"{index.url}: {', '.join(told) or 'nothing changed'}")
 
 
 @data.command()
@@ -85,19 +90,22 @@ def pack(
     folder: Annotated[Path, typer.Argument(help="Images as <class>/* or <split>/<class>/*.", show_default=False)],
     to: Annotated[Path, typer.Option(help="The folder of the shards; it is made.", show_default=False)],
     shard_mb: Annotated[int, typer.Option(min=1, help="Size of a shard.")] = 256,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Write a folder of images as a few tar shards; the same files give the same bytes. The folder is not touched.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       thaw data pack ~/pictures/cells --to /mnt/cells-shards
     """
     from thaw.intake.packing import pack as write
 
-    with showing("packing", not quiet) as report:
+    with showing("packing", not quiet and not as_json) as report:
         names = write(folder, to, shard_mb * 1_000_000, report)
-    if not quiet:
+    if as_json:
+        typer.echo(json.dumps({"shards": [str(to / name) for name in names]}, indent=2, ensure_ascii=False))
+    elif not quiet:
         typer.echo(f"{_counted(len(names), 'shard')} in {to}\nNext:\n  thaw data add {to} --in-place")
 
 
@@ -127,14 +135,13 @@ def _tell(target: Path) -> None:
     typer.echo(f"  git add {target}.dvc   keep the version in git")
 
 
-def _tell_changes(before: dict[str, int], after: dict[str, int], address: str) -> None:
-    kinds = {
+def _changes(before: dict[str, int], after: dict[str, int]) -> dict[str, list[str]]:
+    """The paths that are new, changed and gone."""
+    return {
         "new": [path for path in after if path not in before],
         "changed": [path for path in after if before.get(path, after[path]) != after[path]],
         "gone": [path for path in before if path not in after],
     }
-    told = [f"{len(paths):,} {kind} ({paths[0]}{', ...' if paths[1:] else ''})" for kind, paths in kinds.items() if paths]
-    typer.echo(f"{address}: {', '.join(told) or 'nothing changed'}")
 
 
 def _counted(count: int, noun: str) -> str:
