@@ -218,7 +218,7 @@ def _draw_grad_cam(
     if not chosen:
         return
     if keras_backend() != "tensorflow":
-        log.warning("explained.png and heatmaps are left out: they take gradients by TensorFlow")
+        log.warning("explained.png and the heatmaps are left out: they take gradients by TensorFlow")
         return
     from thaw.explain.sheets import draw_heatmaps, draw_sheet, open_image, save_png, shrink
 
