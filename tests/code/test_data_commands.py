@@ -154,7 +154,7 @@ def test_images_that_are_links_into_the_cache_pass_the_gate(project: Path, tmp_p
         inspection = inspect_folder(ValidateParams(), raw_dir, tmp_path / "scratch")
         assert inspection.findings.verdicts == {}
         assert [row.check for row in inspection.found if row.severity == "block"] == []
-        assert inspection.rows.paths == paths
+        assert list(inspection.rows.paths) == paths
         assert inspection.metadata.columns == ["kind"]
         manifest_path = tmp_path / "manifest.parquet"
         write_manifest(manifest_path, inspection)
