@@ -34,6 +34,7 @@ from thaw.gate.report.manifest import write_manifest
 from thaw.gate.report.markdown import write_markdown
 from thaw.gate.report.page import write_page
 from thaw.gate.rows import gather
+from thaw.gate.scan.arrays import skip_pandas
 from thaw.gate.scan.fingerprint import BYTES, FREQUENCIES
 from thaw.gate.scan.scanning import ROW
 from thaw.gate.scan.store import read_rows
@@ -155,6 +156,7 @@ def anonymous_mb() -> float:
 
 def judge(home: Path, count: int) -> dict[str, object]:
     """Everything that the gate does with rows, from the file of a scan to the reports."""
+    skip_pandas()
     params, meter = ValidateParams(), Meter()
     findings = Findings(params.severity)
     with meter.measure("order"):

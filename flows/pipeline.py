@@ -16,6 +16,7 @@ from prefect.states import Completed, Failed, State
 
 from flows import ending
 from flows.form import Changes, OptionalStageName, StageName, overrides_of
+from flows.links import prefect_links
 from flows.processes import StageFailed, StageKilled
 from flows.results import (
     Outcome,
@@ -73,6 +74,7 @@ def pipeline(
                 _run_stage(run, spec, force)
             versions = run.repo.data_version()
             standing = Standing.of(run.root)
+            run.link(prefect_links(root, flow_run.get_id() or "", run.given_params()))
     except (ThawError, StageFailed, StageKilled) as error:
         ending.remember(error)
         return _failed(error)
@@ -128,7 +130,8 @@ def _run_stage(run: Run, spec: StageSpec, force: bool) -> None:
 
 def _failed(error: Exception) -> State[Any]:
     """A failed state with the error's own words: raised, Prefect would print its traceback."""
-    return Failed(message=redact(str(error)), data=error)
+    message = error.sentence if isinstance(error, ThawError) else str(error)
+    return Failed(message=redact(message), data=error)
 
 
 def _retry_helps(_task: Any, _task_run: Any, state: State[Any]) -> bool:

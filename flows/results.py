@@ -8,7 +8,7 @@ from typing import Any
 
 from thaw.files import read_json
 from thaw.params import flatten
-from thaw.tracking.links import pages_url, run_page, runs_page
+from thaw.tracking.links import comparison_page, pages_url, run_page
 from thaw.versioning.lock_file import Booked, read_lock_file
 
 
@@ -86,8 +86,8 @@ def gate_summary(spec: Any) -> str:
 
 
 def compare_link(root: Path, run_ids: dict[str, str]) -> str:
-    """Where MLflow's pages show all runs side by side; empty while MLflow does not have this one."""
-    return runs_page(pages_url(root), run_ids["experiment"]) if "pipeline" in run_ids else ""
+    """Where MLflow's pages show what differs from the run before and the best; empty while MLflow does not have this one."""
+    return comparison_page(pages_url(root), run_ids["experiment"]) if "pipeline" in run_ids else ""
 
 
 def describe_links(root: Path, run_ids: dict[str, str]) -> list[str]:

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from thaw.tracking.recording import (
     record_state,
 )
 from thaw.tracking.registry import tell_registered
+from thaw.tracking.run_page import publish_run_page
 from thaw.tracking.shipment import Shipment
 from thaw.tracking.summary import NAME_TAG, default_gate
 from thaw.versioning import (
@@ -152,7 +153,7 @@ class Run:
 
     def _open(self) -> None:
         """Open the run in the outbox, or say what it stands on now: after a kill it is found by this fingerprint."""
-        tags = run_data.describe_run(self.root) | {"prefect.flow_run_id": self._flow_run_id}
+        tags = run_data.describe_run(self.root, self.home) | {"prefect.flow_run_id": self._flow_run_id}
         tags |= {NAME_TAG: self._title} if self._title else {}
         params = self.params.flat(self.params.sections())
         self.outbox.open_run(
@@ -282,6 +283,8 @@ class Run:
         self.outbox.finish()
         tell_progress("recording", "in MLflow")
         problem = self._shipment.wait()
+        if self.root == self.home:
+            publish_run_page(self.outbox, self.root)
         if problem:
             self.logger.warning("%s", problem)
         elif self._model_dir:
@@ -297,6 +300,16 @@ class Run:
                 self.outbox.log_tags("pipeline", {EXPERIMENT_TAG: experiment})
         except (ThawError, OSError) as error:
             self.logger.warning("`thaw restore` will not know this run: %s", error)
+
+    def given_params(self) -> dict[str, Any]:
+        """What makes the result what it is, by dotted key; the gate's settings where they are not the default."""
+        values = self.params.flat(self.params.sections())
+        silent = set(default_gate(values))
+        return {key: value for key, value in values.items() if key not in silent and not key.startswith("compute.")}
+
+    def link(self, links: Mapping[str, str]) -> None:
+        """Give the run's page addresses, by their titles."""
+        self.outbox.log_links("pipeline", links)
 
     def run_ids(self) -> dict[str, str]:
         """MLflow's run ids (`thaw.tracking.outbox.Outbox.run_ids`)."""

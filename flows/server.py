@@ -28,6 +28,8 @@ _RESTARTS = 5
 # Half a minute in all, which bridges a restart.
 _RETRIES = 4
 _RETRIES_ELSEWHERE = 2
+_PAGES = server_url(LOOPBACK, 4200)
+"""Where `thaw ui` will serve the pages of a run whose own server serves none."""
 
 
 def use_named_server() -> bool:
@@ -58,6 +60,7 @@ class Server:
         self._process = self._start()
         os.environ["PREFECT_API_URL"] = self.url
         os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", str(_RETRIES))
+        os.environ.setdefault("PREFECT_UI_URL", _PAGES)
         # It serves no pages, and Prefect would send the user to them.
         logging.getLogger("prefect.flow_runs").addFilter(lambda record: "View at " not in record.getMessage())
         atexit.register(self.stop)

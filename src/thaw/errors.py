@@ -32,6 +32,12 @@ class ThawError(Exception):
         self.reason = reason
         self.cure = cure
 
+    @property
+    def sentence(self) -> str:
+        """Both in one line, as it stands wherever a run's failure is told."""
+        text = f"{self.reason.rstrip('.')}. Cure: {self.cure}" if self.cure else self.reason
+        return " ".join(text.split())
+
     def __str__(self) -> str:
         return f"{self.reason}\n  cure: {self.cure}" if self.cure else self.reason
 

@@ -4,7 +4,7 @@ from PIL import Image
 
 from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions
-from thaw.evaluation.examples import caption, choose_examples
+from thaw.evaluation.examples import caption, choose_examples, examples_of
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.plots import draw_learning_curves, draw_predictions
 
@@ -160,3 +160,15 @@ def test_surest_is_how_far_beyond_the_threshold():
     assert choose_examples(predictions, 8) == [3, 1, 0, 2]
     assert caption(predictions, 2, "x.png") == "no: 89% yes, 90% needed, but it is yes: x.png"
     assert caption(predictions, 3, "y.png") == "yes: 99% yes, 90% needed, but it is no: y.png"
+
+
+def test_who_reads_the_rounded_probabilities_finds_the_same_examples():
+    """Beyond six digits the order of the surest is in no file: the report would show others than were explained."""
+    positive = 1 - np.array([5e-9, 4e-8, 1e-9, 0.3, 3e-8])
+    labels, names = np.array([1, 1, 1, 0, 0]), ["no", "yes"]
+    exact, told = (
+        examples_of(Predictions(names, labels, np.column_stack([1 - shares, shares]), np.ones(5)), 2)
+        for shares in (positive, positive.round(6))
+    )
+    assert exact == told == ([4, 3], [3, 4], [0, 1])
+    assert exact.all() == [4, 3, 0, 1]

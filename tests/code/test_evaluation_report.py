@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from thaw.evaluation import Predictions, intervals, report, report_metrics
+from thaw.evaluation import Predictions, headline, intervals, report, report_metrics
 
 
 def coin(count, accuracy, seed=0):
@@ -25,6 +25,17 @@ def test_the_report_is_plain_json_the_same_every_time():
     assert {name: part["images"] for name, part in read["slices"]["type"].items()} == {
         "(none)": 66, "mono": 67, "poly": 67,
     }  # fmt: skip
+
+
+def test_the_headline_is_a_few_numbers_of_the_report():
+    whole = report_metrics(coin(200, 0.8), {}, 50, 0.95, 7)
+    told = headline(whole)
+    assert list(told) == [
+        "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "roc_auc", "log_loss", "images"
+    ]  # fmt: skip
+    assert told["accuracy"] == whole["accuracy"] and told["accuracy_low"] == whole["interval"]["accuracy"]["low"]
+    one_class = Predictions(["no", "yes"], np.ones(4, int), np.full((4, 2), 0.5), np.ones(4))
+    assert "roc_auc" not in headline(report_metrics(one_class, {}, 0, 0.95, 7)), "an undefined one is none"
 
 
 def test_the_size_of_a_batch_changes_no_interval(monkeypatch):

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.metrics import average_precision_score, roc_auc_score
 
+from tests.code.accessibility import faults
 from tests.code.browser import CHROMIUM, browsing
 from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions, report_metrics
@@ -22,7 +24,9 @@ from thaw.evaluation.tables import class_table, prediction_table
 from thaw.params import ReportParams
 from thaw.reporting.charts import ticks
 from thaw.reporting.style import DARK, LIGHT
+from thaw.run_slot import SLOT, fill_slot, is_filled
 from thaw.stages.report import ReportInputs, ReportOutputs, report
+from thaw.tracking.run_page import run_part
 
 CURVE = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n1,0.7,0.5,0.8,0.5,0.1\n2,0.6,0.7,,,0.1\n"
 AWKWARD = ["<script>alert(1)</script>", "NA", "猫 \"&'", "a name so long that it would not fit anywhere at all"]
@@ -54,7 +58,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
         table.to_csv(path, index=False)
     inputs.manifest_path.write_bytes(b"rows")
     findings = {"status": "warn", "totals": {"images": images + 1, "fit": images + 1}, "checks": {"near_duplicate": 1},
-                "findings": [{"check": "near_duplicate", "severity": "warn", "cure": "Look at <them>."}]}  # fmt: skip
+                "findings": [{"check": "near_duplicate", "severity": "warn", "cure": "See <them>: `thaw clean`."}]}  # fmt: skip
     model = {"model": {"architecture": "lenet5"}, "input_shape": [28, 28, 1], "phase": "fine_tuned", "weights_sha256": "ab12"}
     inputs.evaluated_dir.mkdir()
     for path, value in ((inputs.findings_path, findings), (inputs.classes_path, classes), (inputs.metrics_path, metrics),
@@ -64,8 +68,9 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     inputs.fine_tuned_curve_path.write_text(CURVE)
     prediction_table(rows, predictions).to_csv(inputs.predictions_path, index=False)
     class_table(predictions, 0.95).to_csv(inputs.class_metrics_path, index=False)
-    inputs.pictures_dir.mkdir()
-    Image.new("RGB", (300, 200)).save(inputs.pictures_dir / "explained.png")
+    (inputs.pictures_dir / "heatmaps").mkdir(parents=True)
+    for image in range(0, images, 2):
+        Image.new("RGB", (60, 40), (image % 250, 0, 0)).save(inputs.pictures_dir / "heatmaps" / f"{image:05d}.png")
     return inputs
 
 
@@ -105,12 +110,18 @@ def test_a_browser_shows_the_result_at_once_and_asks_for_nothing(made, tmp_path)
         pytest.skip("no chromium")
     metrics = json.loads(inputs.metrics_path.read_text())
     interval = metrics["interval"]["accuracy"]
+    filled = tmp_path / "index.html"
+    run = {"number": 1, "name": "0.9 lite0", "commit": "c0ffee", "tags": {"data.data/raw": "abcdef"},
+           "metrics": {"test/accuracy": 0.9}}  # fmt: skip
+    part = run_part(run, "**Test accuracy 0.9**; `0.1` higher", "thaw v1", {"This run in MLflow": "http://127.0.0.1:5000"})
+    filled.write_text(fill_slot(path.read_text(encoding="utf-8"), part), encoding="utf-8")
+    path = filled
     with browsing(tmp_path / "profile") as page:
         page.open(path.as_uri())
         page.wait("document.readyState === 'complete'")
         assert page.in_view(f"{100 * metrics['accuracy']:.1f}\u00a0%")
         assert page.in_view(f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}\u00a0%")
-        assert page.in_view("What to do next")
+        assert page.in_view("Run 1: 0.9 lite0") and page.in_view("What to do next")
         size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
         page.send("Emulation.setDeviceMetricsOverride", **size)
         assert page.run("document.documentElement.scrollWidth") <= 390
@@ -120,6 +131,19 @@ def test_a_browser_shows_the_result_at_once_and_asks_for_nothing(made, tmp_path)
         page.settle(0.2)
         assert {url for url in page.requests.values() if not url.startswith("data:")} == {path.as_uri()}
         assert page.errors == []
+        for width, colours in ((390, "light"), (390, "dark"), (1440, "light"), (1440, "dark")):
+            page.send("Emulation.setDeviceMetricsOverride", **size | {"width": width})
+            page.send("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": colours}])
+            assert faults(page) == [], (width, colours)
+        page.send("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+        assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert faults(page) == []
+        paper = {"width": 700, "height": 1000, "deviceScaleFactor": 1, "mobile": False}  # A4 within Chromium's margins
+        page.send("Emulation.setDeviceMetricsOverride", **paper)
+        assert page.run("document.documentElement.scrollWidth") <= 700, "nothing is cut off on paper"
+        worse = "<p style='color:#999'>pale</p><div style='overflow:auto;width:9px'><p style='width:99px'>wide</p></div>"
+        page.run(f"document.body.insertAdjacentHTML('beforeend', {json.dumps(worse)})")
+        assert [fault.split(":")[0] for fault in faults(page)] == ["pale", "scrolls and cannot be reached"]
 
 
 def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(made, tmp_path):
@@ -137,7 +161,7 @@ def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(made, tmp_path):
 def test_every_name_is_escaped_and_every_class_is_named(made):
     inputs, path = made
     text = path.read_text(encoding="utf-8")
-    assert "<script" not in text and "<é>" not in text and "<them>" not in text
+    assert "<script" not in text and "<é>" not in text and "<them>" not in text and "<code>thaw clean</code>" in text
     classes = json.loads(inputs.classes_path.read_text())
     assert [name for name in classes if escape(name) not in text] == []
 
@@ -168,6 +192,62 @@ def test_the_first_picture_is_the_surest_mistake(made):
             Image.open(inputs.raw_dir / surest) as whole:  # fmt: skip
         assert small.size == whole.size, "a small picture is not blown up"
         assert np.abs(np.asarray(small.convert("L"), float) - np.asarray(whole, float)).mean() < 20
+
+
+def test_each_picture_stands_beside_where_the_model_looked_in_it(made):
+    inputs, path = made
+    rows = pd.read_csv(inputs.predictions_path, dtype=str, keep_default_na=False)
+    shown = Reader(path.read_text(encoding="utf-8").split('id="mistakes"')[1].split('id="training"')[0]).of("img")
+    beside = {one["title"]: other for one, other in pairwise(shown) if "title" in one and "title" not in other}
+    assert 0 < len(beside) < len(shown)
+    for picture in (image for image in shown if "title" in image):
+        row = int(rows.index[rows["path"] == picture["title"]][0])
+        assert (picture["title"] in beside) is (row % 2 == 0), "those that `evaluate` drew"
+        if row % 2 == 0:
+            with Image.open(io.BytesIO(base64.b64decode(beside[picture["title"]]["src"].split(",")[1]))) as heat:
+                assert abs(heat.getpixel((30, 20))[0] - row % 250) < 4
+
+
+def test_the_runs_part_has_one_place_before_the_other_metrics(made):
+    text = made[1].read_text(encoding="utf-8")
+    assert text.count(SLOT) == 1 and text.index("</h1>") < text.index(SLOT) < text.index('class="tiles"')
+    filled = fill_slot(text, "<p>run 1</p>")
+    assert "<p>run 1</p>" in filled and is_filled(filled, text) and is_filled(text, text)
+    assert not is_filled(filled, text.replace("</main>", "<p></main>"))
+
+
+def test_a_chart_names_both_axes(made):
+    text = made[1].read_text(encoding="utf-8")
+    for axes in ("loss by epoch", "accuracy by epoch", "observed share (bars: images) by predicted probability of"):
+        assert f"<small>{axes}" in text
+    if len(json.loads(made[0].classes_path.read_text())) == 2:
+        assert "<small>recall by false positive rate" in text and "<small>precision by recall" in text
+
+
+def test_the_curves_enclose_what_scikit_learn_says(made):
+    inputs, path = made
+    classes = json.loads(inputs.classes_path.read_text())
+    rows = pd.read_csv(inputs.predictions_path, dtype={"class": str, "predicted": str}, keep_default_na=False)
+    text = path.read_text(encoding="utf-8")
+    charts = dict(re.findall(r"<b>(ROC|Precision|Reliability)\b.*?</b>(.*?)</figure>", text, re.DOTALL))
+    corners = re.search(r'class="chance" x1="(.*?)" y1="(.*?)" x2="(.*?)" y2="(.*?)"', charts["Reliability"])
+    left, bottom, right, top = (float(number) for number in corners.groups())
+
+    def points(chart):
+        places = re.search(r'<polyline class="l0" points="(.*?)"', chart)[1].split()
+        x, y = np.array([[float(number) for number in place.split(",")] for place in places]).T
+        return (x - left) / (right - left), (bottom - y) / (bottom - top)
+
+    sure = rows.iloc[:, 3:].max(axis=1) if len(classes) > 2 else rows.iloc[:, 4]
+    counts = np.histogram(sure, np.linspace(0, 1, 11))[0]
+    assert re.findall(r">(\d+)</text>", charts["Reliability"].split('class="count"', 1)[1])[: np.count_nonzero(counts)] == [
+        str(count) for count in counts if count
+    ]
+    if len(classes) == 2:
+        true, (x, y) = rows["class"] == classes[1], points(charts["ROC"])
+        assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(true, sure), abs=0.002)
+        x, y = points(charts["Precision"])
+        assert (np.diff(x) * y[1:]).sum() == pytest.approx(average_precision_score(true, sure), abs=0.002)
 
 
 def test_a_test_image_like_one_trained_on_is_told_before_all_else(made):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow.models import Model
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -74,6 +75,15 @@ def test_a_model_is_registered_once_and_only_when_judged(home: Path, store: Stor
     versions = store.client.search_model_versions("name = 'thaw'")
     assert sorted(version.tags["dvc.version"] for version in versions) == ["aaa.dir", "bbb.dir"]
     assert {version.tags["test.accuracy"] for version in versions} == {"0.75"}
+
+
+def test_a_model_tells_its_classes(home: Path, store: Store, tmp_path: Path) -> None:
+    run_id = judge(home, tmp_path, "fff.dir").run_ids()["pipeline"]
+    (model,) = store.client.search_logged_models([store.experiment_id], f"source_run_id = '{run_id}'")
+    assert model.params == {"classes": "a, b", "threshold": "0.5"}
+    described = Model.load(model.artifact_location.removeprefix("file://"))
+    assert described.metadata == {"classes": ["a", "b"], "threshold": 0.5}
+    assert [column.name for column in described.signature.outputs.inputs] == ["predicted", "probabilities"]
 
 
 def test_a_cached_trainings_model_is_found_in_the_run_that_made_it(home: Path, store: Store, tmp_path: Path) -> None:

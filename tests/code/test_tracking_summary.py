@@ -9,11 +9,12 @@ import mlflow
 import pytest
 
 from thaw.errors import ThawError
+from thaw.tracking.names import own_tags, stored_tag
 from thaw.tracking.outbox import Outbox
 from thaw.tracking.recording import record_failure
 from thaw.tracking.registry import Registry, choose_champion, name_model, tell_registered
 from thaw.tracking.summary import differing_params, summarize
-from thaw.tracking.view import encode_view, renewed_view
+from thaw.tracking.view import encode_view, renewed_view, view_columns
 
 
 def a_run(number: int, accuracy: float | None, **more: Any) -> dict[str, Any]:
@@ -40,9 +41,9 @@ def test_a_description_compares_with_the_run_before_and_the_best() -> None:
     tags = {"stage.split": "unchanged", "stage.fine_tune": "ran", "data.data/raw": "ffff.dir"}
     run = a_run(3, 0.89, tags=tags, params={"fine_tune.learning_rate": "5e-06"}, commit="def")
     text = summarize(run, [a_run(2, 0.9, tags={"data.data/raw": "eeee.dir"}), a_run(1, 0.95)]).description
-    assert "**Test accuracy 0.890** (interval 0.870 to 0.910)" in text
-    assert "0.010 lower (within the interval) than the run before, 2: `run 2`" in text
-    assert "0.060 lower than the best before, 1: `run 1`" in text
+    assert "**Test accuracy 0.890**, interval 0.870 to 0.910; " in text
+    assert "0.010 lower than the run before (run 2), within its interval; " in text
+    assert "0.060 lower than the best before (run 1)  \n**Changed:** " in text
     assert "`fine_tune.learning_rate` `0.0005` → `5e-06`" in text
     assert "data `data/raw` `eeee.dir` → `ffff.dir`" in text and "code `abc` → `def`" in text
     assert "**Ran:** `fine_tune` · **Up to date before:** `split`" in text and "`thaw restore 3`" in text
@@ -50,7 +51,7 @@ def test_a_description_compares_with_the_run_before_and_the_best() -> None:
 
 def test_names_are_no_markup() -> None:
     evil = "a`b``c <img src=x>\n# [l](http://x)"
-    text = summarize(a_run(2, 0.9), [a_run(1, 0.9, name=evil)]).description
+    text = summarize(a_run(2, 0.9), [a_run(1, 0.9, name=evil) | {"number": 0}]).description
     assert "``` a`b``c <img src=x> # [l](http://x) ```" in text
 
 
@@ -63,23 +64,36 @@ def test_runs_of_an_earlier_version_are_compared_too() -> None:
     assert differing_params([other, a_run(2, 0.9)]) == ["seed", "validate.severity.dark"]
 
 
+def test_a_tag_that_nobody_filters_by_is_hidden_and_read_back() -> None:
+    tags = {"thaw.run": "pipeline", "data.data/raw": "v", "project": "p-1", "failure": "x"}
+    shown = set(tags)
+    tags |= {"failure.stage": "split", "stage.split": "ran", "machine.cpu": "c"}
+    tags |= {"dvc.lock.sha256": "ab", "dvc.models/evaluated": "cd", "prefect.flow_run_id": "id"}
+    stored = {stored_tag(name): value for name, value in tags.items()} | {"mlflow.source.git.commit": "abc"}
+    assert {name for name in stored if not name.startswith("mlflow.")} == shown
+    assert own_tags(stored) == tags
+    assert own_tags({"stage.split": "ran"}) == {"stage.split": "ran"}, "as runs of earlier versions have it"
+    assert len(stored_tag("dvc." + "x" * 246)) <= 250
+
+
 def test_a_failure_is_told_in_one_line(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "box")
-    record_failure(outbox, "validate", ThawError("data/raw: 1 hidden folder:\n  x", "Remove it."))
+    record_failure(outbox, "validate", ThawError("data/raw: 1 hidden folder:\n  x.", "Remove it."))
     failure = outbox.tags("pipeline")["failure"]
-    assert failure == "validate: data/raw: 1 hidden folder: x. Remove it."
-    text = summarize(a_run(2, None, status="FAILED", tags={"failure": failure}), []).description
-    assert text == f"**Failed:** `{failure}`"
+    assert failure == "data/raw: 1 hidden folder: x. Cure: Remove it."
+    text = summarize(a_run(2, None, status="FAILED", tags=outbox.tags("pipeline")), []).description
+    assert text == f"**Failed in `validate`:** `{failure}`"
     record_failure(outbox, "split", RuntimeError("stage split failed:\nTraceback\n  x\nValueError: y"))
     assert outbox.tags("pipeline")["failure"] == "stage split failed: ValueError: y"
 
 
 def test_a_view_is_written_where_its_columns_changed() -> None:
-    text = renewed_view("", ["seed"])
-    assert text and renewed_view(text, ["seed"]) is None
-    other = json.loads(renewed_view(text, ["split.test_fraction"]) or "")
+    state = encode_view(view_columns(["seed"]))
+    text = renewed_view("", state)
+    assert text and renewed_view(text, state) is None
+    other = json.loads(renewed_view(text, encode_view(view_columns(["split.test_fraction"]))) or "")
     assert other["createdAt"] == json.loads(text)["createdAt"] and other["state"] != json.loads(text)["state"]
-    assert renewed_view("no json", ["seed"]) and encode_view(["a"]) == encode_view(["a"])
+    assert renewed_view("no json", state) and encode_view(["a"]) == encode_view(["a"])
 
 
 def version(number: int, accuracy: str | None, high: str | None = None) -> Any:
@@ -113,6 +127,9 @@ def test_a_worse_model_is_registered_and_is_no_champion(tmp_path: Path) -> None:
         registry.register("thaw", model.model_id, run_id, tags | {"classes": "a, b"}, f"weights {number}")
         champion = client.get_model_version_by_alias("thaw", "champion")
         assert str(champion.version) == {1: "1", 2: "1", 3: "3"}[number]
+        tagged = client.search_runs([experiment], "tags.champion LIKE '%'")
+        expected = [(champion.run_id, f"thaw v{champion.version}")]
+        assert [(run.info.run_id, run.data.tags["champion"]) for run in tagged] == expected
     assert champion.description == "Test accuracy 0.970 (0.700 to 0.990). Classes: a, b."
     model_dir = tmp_path / "evaluated"
     model_dir.mkdir()

@@ -259,6 +259,17 @@ def test_it_keeps_no_absolute_path(made: Path) -> None:
         assert path.is_dir() or str(made).encode() not in path.read_bytes(), path
 
 
+def test_the_page_of_the_run_before_is_no_part_of_a_run(made: Path, project: Path, tmp_path: Path) -> None:
+    page = project / "reports" / "index.html"
+    page.write_text("<p>run 1")
+    kept = read_state(keep(project, tmp_path / "kept"))
+    assert "reports/page.html" in kept.files and "reports/index.html" not in kept.files
+    bring_back(project, made / "first")
+    assert not page.exists(), "it would tell of another run than the one that is here"
+    undo(project)
+    assert page.read_text() == "<p>run 1"
+
+
 def test_a_run_is_an_experiment_of_dvc_and_git_is_left_alone(made: Path, project: Path, then: dict[str, bytes]) -> None:
     (project / "src" / "judge.py").write_text(JUDGE + "# edited\n")
     before = (git(project, "status", "--porcelain"), git(project, "rev-parse", "HEAD"), (project / ".git" / "HEAD").read_text())

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import sqlite3
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,8 +29,8 @@ def test_a_first_run_runs_every_stage_and_records_it(project: Project) -> None:
     assert run["params"]["augment.image_size"] == "96"
     assert run["tags"]["data.data/raw"].endswith(".dir")
     assert (project.root / "reports" / "pictures" / "learning_curves.png").stat().st_size > 5_000
-    page = (project.root / "reports" / "index.html").read_text(encoding="utf-8")
-    assert f"{100 * result['metrics']['accuracy']:.1f}\u00a0%" in page and "целый" in page
+    page = page_of(project, 1)
+    assert f"{100 * result['metrics']['accuracy']:.1f}\u00a0%" in page and "целый" in page and "the run before" not in page
 
 
 def test_mlflow_holds_children_curves_and_a_model(project: Project) -> None:
@@ -52,6 +54,13 @@ def test_dvc_agrees_that_nothing_is_left_to_do(project: Project) -> None:
     assert sha256(project.root / "dvc.lock") == before
 
 
+def test_dvc_shows_a_few_metrics_by_their_names(project: Project) -> None:
+    (shown,) = json.loads(project.dvc("metrics", "show", "--json").stdout)[""]["data"].values()
+    names = {"accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "roc_auc", "log_loss", "images"}
+    assert set(shown["data"]) == names
+    assert shown["data"]["accuracy"] == project.runs()[0]["metrics"]["test/accuracy"]
+
+
 def test_dvc_repro_force_gives_the_same_bytes(project: Project) -> None:
     before = sha256(project.root / "dvc.lock")
     project.dvc("repro", "--force", "--no-run-cache")
@@ -64,6 +73,8 @@ def test_a_changed_rate_runs_what_depends_on_it_only(project: Project) -> None:
     ran = [name for name, outcome in project.outcomes(run).items() if outcome == "ran"]
     assert ran == ["fine_tune", "evaluate", "report"]
     assert run["params"]["fine_tune.learning_rate"] == "5e-06"
+    page = page_of(project, run["number"])
+    assert "<code>5e-06</code>" in page and "the run before" in page and "run again" not in page.lower(), "nothing is deployed"
 
 
 def test_going_back_restores_instead_of_training(project: Project) -> None:
@@ -71,6 +82,26 @@ def test_going_back_restores_instead_of_training(project: Project) -> None:
     project.thaw("run", *overrides(f"fine_tune.learning_rate={original}"))
     outcomes = project.outcomes(project.runs()[0])
     assert [outcomes[name] for name in ("fine_tune", "evaluate", "report")] == ["restored"] * 3
+    own = page_of(project, project.runs()[0]["number"])
+    first = project.runs()[-1]
+    project.thaw("restore", str(first["number"]), "--yes")
+    assert first["run_id"] in page_of(project, first["number"]), "a run's own page comes back with it"
+    project.thaw("restore", "--undo", "--yes")
+    assert page_of(project, project.runs()[0]["number"]) == own
+
+
+def description(project: Project, run_id: str) -> str:
+    """What MLflow's page of a run is headed by."""
+    from thaw.tracking.store import Store
+
+    return str(Store(project.root).client.get_run(run_id).data.tags["mlflow.note.content"])
+
+
+def prefect_messages(project: Project) -> set[str]:
+    """What Prefect's server says of the flows and tasks that failed."""
+    with sqlite3.connect(f"file:{project.root}/.prefect/prefect.db?mode=ro", uri=True) as database:
+        query = "SELECT message FROM {0}_state WHERE type = 'FAILED'"
+        return {message for kind in ("flow_run", "task_run") for (message,) in database.execute(query.format(kind))}
 
 
 def test_a_hidden_folder_stops_the_run_before_it_trains(project: Project) -> None:
@@ -81,12 +112,16 @@ def test_a_hidden_folder_stops_the_run_before_it_trains(project: Project) -> Non
     version = (project.root / "data" / "raw.dvc").read_bytes()
     done = project.thaw("run", check=False)
     assert done.returncode == 2
-    said = "Blocked: 1 hidden folder with 1 file: défaut/.ipynb_checkpoints/"
-    assert (done.stdout + done.stderr).count(said) == 1, "a refusal is said once"
-    assert said in " ".join(project.thaw("validate", "data/raw", check=False).stdout.split())
+    said = "Blocked: 1 hidden folder with 1 file: défaut/.ipynb_checkpoints/. Cure: thaw clean --apply"
+    assert (done.stdout + done.stderr).count(said) == 1 and f"error: {said}\n" in done.stderr, "a refusal is said once"
+    checked = project.thaw("validate", "data/raw", check=False, COLUMNS="400").stdout
+    assert "Blocked: 1 hidden folder with 1 file: défaut/.ipynb_checkpoints/. Cure: thaw clean data/raw --apply" in checked
     assert "Traceback" not in done.stdout + done.stderr
     run = project.runs()[0]
-    assert run["status"] == "FAILED"
+    assert run["status"] == "FAILED" and run["tags"]["failure"] == said
+    assert description(project, run["run_id"]) == f"**Failed in `validate`:** `{said}`"
+    assert f"{run['number']} failed: {said}\n" in project.thaw("runs", COLUMNS="400").stdout
+    assert prefect_messages(project) == {said}
     assert "stage.fine_tune" not in run["tags"]
     assert (project.root / "data" / "raw.dvc").read_bytes() == version
     shutil.rmtree(hidden.parent)
@@ -140,6 +175,20 @@ def test_wrong_parameters_are_refused_at_once(project: Project) -> None:
     assert done.returncode == 2
     assert "fine_tune.learning_rate" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def page_of(project: Project, number: int) -> str:
+    """The page that people open, which is that of run `number` and the one at the root of its artifacts."""
+    from thaw.tracking.store import Store
+
+    page = (project.root / "reports" / "index.html").read_text(encoding="utf-8")
+    assert f"<h2>Run {number}: " in page
+    store = Store(project.root)
+    (run,) = [run for run in store.pipeline_runs() if run["number"] == number]
+    with tempfile.TemporaryDirectory() as folder:
+        logged = store.download_file(run["run_id"], "report.html", Path(folder))
+        assert logged and logged.read_text(encoding="utf-8") == page
+    return page
 
 
 def sha256(path: Path) -> str:

@@ -27,7 +27,7 @@ def test_a_run_shows_the_stage_at_work_and_ends_with_five_lines(tmp_path: Path) 
     assert any("split" in frame and "of 40 papers" in frame and " left" in frame for frame in frames)
     lines = [line for line in screen(written) if line]
     assert [line.split()[0] for line in lines[-5:]] == ["Result", "Changed", "Stages", "Report", "Compare"]
-    foreign = ("Finished in state", "papers", "Beginning flow", "getting ready", "cache in", "hashes")
+    foreign = ("Finished in state", "papers", "Beginning flow", "ready ━", "cache in", "hashes")
     assert not [line for line in lines if any(words in line for words in foreign)], "Prefect's words, or a bar of DVC's"
 
     source.write_text(stage_source("split", 1).replace("files = {}", 'raise RuntimeError("the wheel " + "fell off")'))

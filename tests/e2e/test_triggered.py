@@ -20,6 +20,7 @@ from tests.code.prefect_server import PrefectServer, serving
 from tests.code.terminal import run_in_terminal, screen
 from tests.e2e.test_servers import at_work
 from tests.e2e.witness import Witness, make_witness
+from thaw.tracking.outbox import all_outboxes
 
 
 @pytest.fixture
@@ -126,6 +127,9 @@ def test_the_form_is_filled_in_and_the_project_stays_as_it_is(
     recorded = witness.runs()[0]
     assert recorded["params"]["fine_tune.learning_rate"] == "0.0125"
     assert (recorded["params"]["fine_tune.epochs"], recorded["params"]["augment.vertical_flip"]) == ("7", "False")
+    events = next(reversed(all_outboxes(witness.root))).events_path.read_text()
+    form = f"{server.url}/deployments/deployment/{deployment['id']}/run?parameters="
+    assert form in events, "its report leads to the form, filled in as this run was"
     assert witness.outcomes(recorded) == {"validate": "restored"}
     assert contents(witness) == before
     assert "up to date" in witness.dvc("status").stdout
@@ -164,7 +168,7 @@ def test_a_run_applies_its_changes_or_leaves_them_to_be_restored(witness: Witnes
     assert code == 0 and any("params.yaml: evaluate.threshold: 0.5 -> 0.75" in line for line in lines)
     assert "validate " in written and "\x1b[2K" in written, "a bar tells which stage is at work"
     assert [line.split()[0] for line in lines[-5:]] == ["Result", "Changed", "Stages", "Report", "Compare"]
-    assert not [line for line in lines if "Finished in state" in line or "getting ready" in line]
+    assert not [line for line in lines if "Finished in state" in line or "ready ━" in line]
     assert "up to date" in witness.dvc("status").stdout
     before = contents(witness)
 

@@ -1,6 +1,7 @@
 """`evaluate` and `thaw predict` on a real network."""
 
 import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ from thaw.decision import probabilities_of
 from thaw.engines import Engine
 from thaw.errors import ThawError
 from thaw.evaluation.agreement import BOUND, compare
+from thaw.explain.sheets import draw_heatmaps, open_image
 from thaw.params import ComputeParams, EvaluateParams, ExtractParams, ModelParams
 from thaw.serving import _load_pyfunc
 from thaw.stages import evaluate as stage
@@ -28,7 +30,9 @@ from thaw.tracking.store import Store
 
 ROOT = Path(__file__).parents[2]
 CURVE = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n1,0.7,0.5,0.8,0.5,0.1\n2,0.6,0.7,,,0.1\n"
-OUTPUTS = ("metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv", "pictures", "models/evaluated")
+OUTPUTS = (
+    "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv", "pictures", "models/evaluated"
+)  # fmt: skip
 
 
 @pytest.fixture(
@@ -74,10 +78,8 @@ def run(project, params=PARAMS, extract=EXTRACT, **change):
     }  # fmt: skip
     outputs = EvaluateOutputs(*(project / name for name in OUTPUTS))
     evaluate(params, 1, extract, ComputeParams(), EvaluateInputs(**inputs | change), outputs, project / ".thaw" / "evaluate")
-    files = [
-        file for name in OUTPUTS for file in ([project / name] if "." in name else (project / name).iterdir())
-    ]
-    return {file.name: file.read_bytes() for file in files}
+    found = [file for name in OUTPUTS for file in ([project / name] if "." in name else (project / name).rglob("*"))]
+    return {file.name: file.read_bytes() for file in found if file.is_file()}
 
 
 def test_predictions_are_those_of_keras(project):
@@ -104,13 +106,32 @@ def test_metrics_agree_with_the_predictions_and_bytes_repeat(project):
     assert metrics["confidence_weighted_accuracy"] == pytest.approx(
         (right * confidence).sum() / confidence.sum(), abs=1e-6
     )
+    assert json.loads(files["headline.json"])["accuracy"] == metrics["accuracy"]
     assert set(metrics["slices"]["kind"]) == {"a", "b"}
-    assert set(files) == {
-        "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv",
+    assert {name for name in files if not name[0].isdigit()} == {
+        "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv",
         "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
         "reliability.png", "mistakes.png", "explained.png", "model.json", "model.weights.h5",
     }  # fmt: skip
     assert run(project) == files
+
+
+def test_what_the_report_shows_has_a_heatmap_of_the_verdicts_class(project):
+    """The images by `predictions.csv` alone; the heat by the tool of `thaw explain`."""
+    shutil.rmtree(project / "pictures", ignore_errors=True)
+    files = run(project, params=EvaluateParams(bootstrap_samples=0, explained_images=2))
+    rows = pd.read_csv(project / "predictions.csv")
+    sure = rows[[f"probability_{name}" for name in json.loads((project / "classes.json").read_text())]].max(axis=1)
+    order, wrong = sure.sort_values(ascending=False, kind="stable").index, rows["class"] != rows["predicted"]
+    expected = {*[row for row in order if wrong[row]][:2], *order[:-3:-1]}
+    drawn = {int(name.removesuffix(".png")): content for name, content in files.items() if name[0].isdigit()}
+    assert expected <= set(drawn) <= {*expected, *[row for row in order if not wrong[row]]} and len(drawn) <= 6
+    network, config = models.load(project / "models" / "fine_tuned")
+    for row, content in drawn.items():
+        file = project / "data" / "raw" / rows["path"][row]
+        label = config["classes"].index(rows["predicted"][row])
+        (heat,) = draw_heatmaps(network, [open_image(file, (28, 28, 1), "crop")], "grad_cam", [label])
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), heat)
 
 
 def test_wrong_input_is_named(project, tmp_path):

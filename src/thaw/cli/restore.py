@@ -4,7 +4,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ from thaw.errors import ThawError
 from thaw.files import replacing
 from thaw.progress import showing
 from thaw.project import find_root, run_lock
+from thaw.run_slot import RUN_PAGE
 
 if TYPE_CHECKING:
     from thaw.versioning import DvcRepo
@@ -127,8 +128,10 @@ def _find(root: Path, run: str, folder: Path) -> _Goal:
 
     if (Path(run) / STATE).is_file():
         return _Goal(read_state(Path(run)), run, run)
-    kept_dir, title, name = _download(root, run, folder)
+    kept_dir, page, title, name = _download(root, run, folder)
     state = read_state(kept_dir)
+    if page:
+        state = replace(state, files={**state.files, RUN_PAGE: page})
     try:
         check_whole(state)
     except ThawError as error:
@@ -136,8 +139,8 @@ def _find(root: Path, run: str, folder: Path) -> _Goal:
     return _Goal(state, title, name)
 
 
-def _download(root: Path, text: str, folder: Path) -> tuple[Path, str, str]:
-    """Fetch what a run kept; what to call the run in a sentence, and on a command line.
+def _download(root: Path, text: str, folder: Path) -> tuple[Path, Path | None, str, str]:
+    """Fetch what a run kept, and its page, if it has one; what to call the run in a sentence, and on a command line.
 
     Raises:
         ThawError: there is no such run, it did not end well, or it kept nothing.
@@ -145,6 +148,7 @@ def _download(root: Path, text: str, folder: Path) -> tuple[Path, str, str]:
     from thaw.cli.runs import open_store
     from thaw.tracking.finding import find_run
     from thaw.tracking.recording import STATE_DIR
+    from thaw.tracking.run_page import PAGE
 
     with open_store(root) as store:
         run = find_run(store.pipeline_runs(), text)
@@ -157,12 +161,13 @@ def _download(root: Path, text: str, folder: Path) -> tuple[Path, str, str]:
                 "`thaw runs` lists the runs; its parameters stand in `thaw runs --json`.",
             )
         kept = store.download_folder(run["run_id"], STATE_DIR, folder)
+        page = store.download_file(run["run_id"], PAGE, folder)
     if kept is None:
         raise ThawError(
             f"{title} is of a release that did not keep what it takes to restore a run",
             "Its parameters stand in `thaw runs --json`: `thaw run -S key=value` makes it again.",
         )
-    return kept, title, name
+    return kept, page, title, name
 
 
 def _restore(repo: "DvcRepo", goal: _Goal, dry_run: bool, yes: bool) -> None:

@@ -37,6 +37,7 @@ def stage(
     from thaw.stages import configure_logging
     from thaw.tracking.outbox import PIPELINE
     from thaw.tracking.recording import record_failure, record_state
+    from thaw.tracking.run_page import publish_run_page
     from thaw.tracking.shipment import Shipment
     from thaw.versioning import DvcRepo, require_same, take_state, write_state
 
@@ -65,6 +66,7 @@ def stage(
             outbox.close_run(PIPELINE, status)
             outbox.finish()
             problem = shipment.wait(30)
+            publish_run_page(outbox, root)
             if problem:
                 typer.echo(problem, err=True)
     # DVC books what it finds once this process is gone: nothing that takes time comes after this look.
@@ -94,7 +96,7 @@ def _open_runs(root: Path, repo: "DvcRepo", spec: "StageSpec", params: "Params")
         (scratch_dir(root, name) / "journal.jsonl").unlink(missing_ok=True)
     experiment = os.environ.get("DVC_EXP_NAME", "")
     named = {EXPERIMENT_TAG: experiment, NAME_TAG: experiment} if experiment else {}
-    tags = run_data.describe_run(root) | named
+    tags = run_data.describe_run(root, home_dir(root)) | named
     title = experiment or ("dvc repro" if is_under_dvc() else f"thaw stage {name}")
     own = params.flat(spec.keys)
     _require_opened_with(outbox, own)

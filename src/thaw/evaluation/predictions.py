@@ -7,6 +7,9 @@ import numpy as np
 
 from thaw.decision import DEFAULT_THRESHOLD, predict_labels
 
+PROBABILITY_DIGITS = 6
+"""Of a probability in `predictions.csv`."""
+
 
 @dataclass(frozen=True)
 class Predictions:

@@ -50,6 +50,18 @@ def report_metrics(
     return report
 
 
+def headline(report: Mapping[str, Any]) -> dict[str, float]:
+    """Of the numbers of `metrics.json` the few by which experiments of DVC are told apart, a column each.
+
+    Args:
+        report: as `report_metrics` gives it.
+    """
+    ends = report["interval"].get("accuracy", {})
+    named = {"accuracy": report["accuracy"], **{f"accuracy_{end}": value for end, value in ends.items()}}
+    named |= {name: report[name] for name in ("balanced_accuracy", "roc_auc", "log_loss", "images")}
+    return {name: value for name, value in named.items() if value is not None}
+
+
 def _summarize(predictions: Predictions, samples: int, coverage: float, seed: int) -> dict[str, Any]:
     point = {name: values[0] for name, values in measure(predictions, np.ones((1, len(predictions)))).items()}
     summary: dict[str, Any] = {"images": len(predictions)}

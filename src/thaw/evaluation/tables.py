@@ -5,7 +5,7 @@ import pandas as pd
 
 from thaw.evaluation.intervals import share_interval
 from thaw.evaluation.metrics import confusion, measure_classes
-from thaw.evaluation.predictions import Predictions
+from thaw.evaluation.predictions import PROBABILITY_DIGITS, Predictions
 
 _PROBABILITY = "probability_"
 """Prefix of the columns that hold the probability of a class."""
@@ -20,7 +20,7 @@ def prediction_table(images: pd.DataFrame, predictions: Predictions) -> pd.DataF
         images: `path` and `class`, in the order of the predictions.
     """
     names = np.array(predictions.classes, object)
-    probabilities = np.round(predictions.probabilities, _DIGITS).T
+    probabilities = np.round(predictions.probabilities, PROBABILITY_DIGITS).T
     shares = {_PROBABILITY + name: column for name, column in zip(names, probabilities, strict=True)}
     columns = {"path": images["path"], "class": images["class"], "predicted": names[predictions.predicted]}
     return pd.DataFrame({**columns, **shares})

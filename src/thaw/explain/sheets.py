@@ -116,6 +116,13 @@ def draw_filters(model: keras.Model, layer_name: str, seed: int = 0) -> Image.Im
     return compose([Row("", [Panel(f"what the filters of layer {layer_name} respond to most: {part}", grid)])])
 
 
+def shrink(picture: np.ndarray, side: int) -> Image.Image:
+    """A uint8 RGB picture made at most `side` pixels a side."""
+    image = Image.fromarray(picture)
+    image.thumbnail((side, side))
+    return image
+
+
 def save_png(picture: Image.Image | np.ndarray, path: Path) -> None:
     """Write a PNG, whole or not at all."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)

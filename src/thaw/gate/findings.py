@@ -8,7 +8,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from thaw.errors import ThawError
-from thaw.gate.checks import CHECKS, CLEAN, FOLDER, GRAVITY, TAKE_IN
+from thaw.gate.checks import CHECKS, CLEAN, FOLDER, GRAVITY, TAKE_IN, brief_cure
 from thaw.params.gate import SeverityParams
 
 Scalar = str | float | int | None
@@ -133,13 +133,17 @@ def shorten(summary: dict[str, Any]) -> dict[str, Any]:
     return summary | {"findings": listed} | ({"left_out": left_out} if left_out else {})
 
 
-def cures(rows: Iterable[dict[str, Any]]) -> str:
-    """What to do about findings of one check, as `summarize` has them: the first three cures that differ."""
-    return " ".join(list(dict.fromkeys(row["cure"] for row in rows))[:3])
+def cures(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What to do about findings, as `summarize` has them: the first three cures that differ."""
+    return " ".join(_first_cures(rows))
+
+
+def _first_cures(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(row["cure"] for row in rows))[:3]
 
 
 def describe_block(rows: Iterable[Mapping[str, Any]]) -> str:
-    """What blocks the data in one sentence, as `thaw validate` and a refused run say it; empty where nothing does.
+    """What blocks the data and its cure in one line, as all that tell of a refusal say it; empty where nothing does.
 
     Args:
         rows: the findings, as `findings.json` has them.
@@ -148,8 +152,11 @@ def describe_block(rows: Iterable[Mapping[str, Any]]) -> str:
     for row in rows:
         if row["severity"] == "block":
             by_check.setdefault(row["check"], []).append(row)
+    if not by_check:
+        return ""
     parts = [_describe_check(check, found) for check, found in by_check.items()]
-    return f"Blocked: {'; '.join(parts)}" if parts else ""
+    told = [brief_cure(cure).rstrip(".") for cure in _first_cures(row for found in by_check.values() for row in found)]
+    return f"Blocked: {'; '.join(parts)}. Cure: {'; '.join(told)}"
 
 
 def _describe_check(check: str, rows: list[Mapping[str, Any]]) -> str:
@@ -168,16 +175,15 @@ def _counted(count: int, noun: str) -> str:
     return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def raise_if_blocked(summary: Mapping[str, Any], report_path: str) -> None:
+def raise_if_blocked(summary: Mapping[str, Any]) -> None:
     """Refuse the data.
 
     Args:
         summary: the content of `findings.json`.
 
     Raises:
-        GateError: there is a blocking finding; says which, their cures and where the report is.
+        GateError: there is a blocking finding; says which, and their cures.
     """
     reason = describe_block(summary["findings"])
     if reason:
-        blocking = (row for row in summary["findings"] if row["severity"] == "block")
-        raise GateError(reason, f"{cures(blocking)} The whole report: {report_path}")
+        raise GateError(reason)

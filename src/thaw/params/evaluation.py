@@ -15,4 +15,5 @@ class EvaluateParams(Section):
     confidence: float = Field(0.95, gt=0, lt=1)
     """Coverage of the intervals."""
     explained_images: int = Field(8, ge=0)
-    """Test images for which a picture shows where the model looked (Grad-CAM): the surest mistakes and right answers."""
+    """So many test images of each kind (surest mistakes, least sure, surest right answers) have a heat map of where the model
+    looked (Grad-CAM); so many of the mistakes and right answers stand in `explained.png`."""

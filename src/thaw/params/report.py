@@ -6,7 +6,7 @@ from thaw.params.base import Section
 
 
 class ReportParams(Section):
-    """What the page `reports/index.html` shows."""
+    """What the report shows: `reports/result.html`, and with the run's part `reports/index.html`."""
 
-    pictures: int = Field(12, ge=0, le=60)
-    """In each row of pictures: surest mistakes, least sure, surest right answers."""
+    pictures: int = Field(8, ge=0, le=60)
+    """Of each kind (surest mistakes, least sure, surest right answers); `evaluate.explained_images` of them have a heat map."""

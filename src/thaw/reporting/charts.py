@@ -8,7 +8,7 @@ import numpy as np
 from thaw.reporting.result import Curve, Measure
 
 _WIDTH, _HEIGHT = 420, 270
-_LEFT, _TOP, _RIGHT, _BOTTOM = 46, 10, 10, 42
+_LEFT, _TOP, _RIGHT, _BOTTOM = 46, 18, 10, 42
 _MOST_DOTS = 12
 """A curve of so few points shows each of them."""
 _NO_BREAK = "\u00a0"
@@ -38,7 +38,7 @@ def dot(measure: Measure) -> str:
         return ""
     low, high = _ends(measure)
     return (
-        '<svg class="dot" viewBox="-6 0 212 16" preserveAspectRatio="none" aria-hidden="true">'
+        '<svg class="dot" viewBox="0 0 200 16" preserveAspectRatio="none" aria-hidden="true">'
         '<line class="axis" x1="0" x2="200" y1="8" y2="8"/>'
         f'<line class="whisker" x1="{200 * low:.1f}" x2="{200 * high:.1f}" y1="8" y2="8"/>'
         f'<path class="mark" d="M{200 * measure.value:.1f} 8h.01"/></svg>'
@@ -66,7 +66,7 @@ def line_chart(
         labels: of the x axis and the y axis; so are `ranges`.
         mark: where on the x axis a line stands, and what it means.
         has_diagonal: whether a dashed line goes from corner to corner.
-        counts: bars behind the curves, over equal parts of the x axis, the highest as high as the chart; each with its number.
+        counts: bars behind the curves, over equal parts of the x axis, the highest as high as the chart; the number above each.
     """
     scale = _Scale(*ranges)
     parts = [_grid(scale, ranges), _bars(scale, ranges[0], counts)]
@@ -77,11 +77,12 @@ def line_chart(
         parts.append(_line("thawed", top, bottom))
         parts.append(f'<text x="{top[0] + 5:.1f}" y="{top[1] + 11:.1f}">{escape(mark[1])}</text>')
     parts += [_curve(scale, curve, number) for number, curve in enumerate(curves)]
+    axes = escape(f"{labels[1]} by {labels[0]}")
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(labels[0])}</text>')
     return (
-        f"<figure><figcaption><b>{escape(title)}</b> {_legend(curves)}</figcaption>"
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(f"{title}: {labels[1]} by {labels[0]}")}">'
+        f"<figure><figcaption><b>{escape(title)}</b> {_legend(curves)} <small>{axes}</small></figcaption>"
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}: {axes}">'
         f"{''.join(parts)}</svg></figure>"
     )
 
@@ -133,7 +134,7 @@ def _bars(scale: _Scale, x_range: tuple[float, float], counts: Sequence[int]) ->
             right, bottom = scale.point(x_range[0] + (number + 1) * width, 0.0)
             parts.append(
                 f'<rect class="count" x="{left + 1:.1f}" y="{top:.1f}" width="{right - left - 2:.1f}" '
-                f'height="{bottom - top:.1f}"/><text x="{(left + right) / 2:.1f}" y="{bottom - 4:.1f}" '
+                f'height="{bottom - top:.1f}"/><text x="{(left + right) / 2:.1f}" y="{_TOP - 6}" '
                 f'text-anchor="middle">{count}</text>'
             )
     return "".join(parts)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from html import escape
-from itertools import zip_longest
 
 import numpy as np
 
@@ -12,25 +11,27 @@ from thaw.reporting.result import Result
 _MOST_CELLS = 40
 _MOST_PICTURES = 200
 """Of all confusions together: the page stays small however large the test split is."""
-_PICTURES_A_CELL = 24
+_PICTURES_A_CELL, _RIGHT_A_CELL = 24, 8
 
 
-def galleries(result: Result, count: int) -> str:
-    """The surest mistakes, the least sure verdicts and the surest right answers of every class, `count` pictures each."""
-    surest = np.argsort(-result.certainty, kind="stable")
-    wrong, right = surest[~result.correct[surest]], surest[result.correct[surest]]
-    of_class = [right[result.predicted[right] == label].tolist() for label in range(len(result.classes))]
-    in_turn = [image for turn in zip_longest(*of_class) for image in turn if image is not None]
-    rows = (
-        ("mistakes", "Surest mistakes", wrong, "Look here first: is the label right, and could you tell yourself?"),
-        ("unsure", "Least sure", surest[::-1], "What the model could hardly decide; more images like these help it most."),
-        ("right", "Surest right answers", in_turn, "What it takes for typical of each class."),
-    )
-    return "".join(
-        f'<h3 id="{key}">{title}</h3><p>{text}</p>{_pictures(result, list(images)[:count])}'
-        for key, title, images, text in rows
-        if len(images)
-    )
+_KINDS = (
+    ("mistakes", "Surest mistakes", "Look here first: is the label right, and could you tell yourself?"),
+    ("unsure", "Least sure", "What the model could hardly decide; more images like these help it most."),
+    ("right", "Surest right answers", "What it takes for typical of each class."),
+)
+
+
+def galleries(result: Result) -> str:
+    """The surest mistakes, the least sure verdicts and the surest right answers, each beside where the model looked."""
+    parts = [
+        f'<h3 id="{key}">{title}</h3><p>{text}</p><div class="twins">'
+        f"{''.join(_picture(result, image, result.heatmap(image)) for image in result.examples[key])}</div>"
+        for key, title, text in _KINDS
+        if result.examples[key]
+    ]
+    drawn = any(result.heatmap(image) for images in result.examples.values() for image in images)
+    note = "<p>Beside each picture is where the model looked (Grad-CAM): warm is what spoke most for its verdict.</p>"
+    return note * drawn + "".join(parts)
 
 
 def linked_cells(result: Result) -> list[tuple[int, int]]:
@@ -49,10 +50,11 @@ def cell_galleries(result: Result) -> str:
         images = surest[(result.labels[surest] == true) & (result.predicted[surest] == taken)]
         verdict = "classified correctly" if true == taken else f"taken for {result.classes[taken]}"
         title = f"{result.classes[true]}, {verdict}"
-        shown = f", {room} of them shown" if len(images) > room else ""
+        most = min(room, _RIGHT_A_CELL) if true == taken else room
+        shown = f", {most} of them shown" if len(images) > most else ""
         parts.append(
             f'<section id="cell-{true}-{taken}"><h3>{escape(title)}: {len(images):,}{shown}</h3>'
-            f"{_pictures(result, images[:room])}</section>"
+            f"{_pictures(result, images[:most])}</section>"
         )
     return "".join(parts)
 
@@ -61,15 +63,16 @@ def _pictures(result: Result, images: Iterable[int]) -> str:
     return f'<div class="pictures">{"".join(_picture(result, int(image)) for image in images)}</div>'
 
 
-def _picture(result: Result, image: int) -> str:
+def _picture(result: Result, image: int, heatmap: str = "") -> str:
     path, true, taken = result.paths[image], result.labels[image], result.predicted[image]
     name, verdict = escape(result.classes[true]), escape(result.classes[taken])
     sure = percent(float(result.probabilities[image, taken]))
     said = f"is {name}" if true == taken else f"is <b>{name}</b>"
     file = path.rsplit("/", 1)[-1]
+    looked = f'<img loading="lazy" src="{heatmap}" alt="{escape(file)}: where the model looked">' if heatmap else ""
     return (
         f'<figure class="{"good" if true == taken else "bad"}"><img loading="lazy" src="{result.thumbnail(path)}" '
-        f'alt="{escape(file)}: is {name}, judged {verdict}" title="{escape(path)}">'
+        f'alt="{escape(file)}: is {name}, judged {verdict}" title="{escape(path)}">{looked}'
         f"<figcaption>{said}<br>judged {verdict}, {sure}<br><small>{escape(file)}</small></figcaption></figure>"
     )
 
@@ -80,11 +83,11 @@ def crossings(result: Result, count: int) -> str:
         f'<div class="pair">{_side(result, pair.tested, "test")}{_side(result, pair.seen, pair.split)}</div>'
         for pair in result.crossings[:count]
     )
-    return f'<div class="pictures">{pairs}</div>' if pairs else ""
+    return f'<div class="twins">{pairs}</div>' if pairs else ""
 
 
 def _side(result: Result, path: str, split: str) -> str:
     return (
         f'<figure><img loading="lazy" src="{result.thumbnail(path)}" alt="{escape(path)}, in {split}">'
-        f"<figcaption>{split}<br><small>{escape(path)}</small></figcaption></figure>"
+        f"<figcaption>{split}<br><small>{escape(path).replace('/', '/<wbr>')}</small></figcaption></figure>"
     )

@@ -7,6 +7,7 @@ import numpy as np
 from thaw.reporting.charts import interval_bar, percent
 from thaw.reporting.gallery import linked_cells
 from thaw.reporting.result import Measure, Result
+from thaw.run_slot import SLOT
 
 _NAMES = {"f1": "F1", "roc_auc": "ROC-AUC"}
 _NO_SHARE = ("log_loss",)
@@ -18,7 +19,7 @@ def headline(result: Result) -> str:
     commonest = int(np.bincount(result.labels).argmax())
     chance = float(np.mean(result.labels == commonest))
     ends = "" if accuracy.low is None else f"{100 * accuracy.low:.1f} to {percent(accuracy.high)}"
-    interval = f"{100 * result.coverage:g} % interval: <b>{ends}</b>" if ends else ""
+    interval = f"{100 * result.coverage:g}&nbsp;% interval: <b>{ends}</b>" if ends else ""
     bar = interval_bar(accuracy, chance, f"accuracy {percent(accuracy.value)}, interval {ends}, by chance {percent(chance)}")
     return (
         f'<h1><span class="number">{percent(accuracy.value)}</span> of the test images classified correctly</h1>'
@@ -26,7 +27,7 @@ def headline(result: Result) -> str:
         f'{int((~result.correct).sum()):,} wrong. {interval}</p>{bar}'
         f'<p class="ends"><span>0&nbsp;%</span><span class="chanced">dashed: {percent(chance)}, always saying '
         f'“{escape(result.classes[commonest])}”</span><span>100&nbsp;%</span></p>'
-        f'{_positive(result)}<div class="tiles">{_tiles(result)}</div>'
+        f'{SLOT}{_positive(result)}<div class="tiles">{_tiles(result)}</div>'
     )
 
 
@@ -59,6 +60,10 @@ def _range(name: str, measure: Measure) -> str:
     return f"<small>{low} to {high}</small>"
 
 
+def _images(count: int) -> str:
+    return f"{count:,} images" if count != 1 else "one image"
+
+
 def count_alike(result: Result) -> str:
     """How many test images look like one that training saw, in words."""
     count = len(result.crossings)
@@ -77,7 +82,7 @@ def next_steps(result: Result) -> str:
     if worst:
         true, taken = worst
         steps.append(
-            f'<a href="#cell-{true}-{taken}">Look at the {result.confusion[worst]:,} images of '
+            f'<a href="#cell-{true}-{taken}">Look at the {_images(result.confusion[worst])} of '
             f"“{escape(result.classes[true])}” taken for “{escape(result.classes[taken])}”</a>, its most frequent mistake; and "
             'at the <a href="#mistakes">surest mistakes</a>: where the label is wrong, move the image and run again.'
         )

@@ -1,5 +1,6 @@
 """The page: one file that asks for nothing else; every name in it is escaped."""
 
+import re
 from html import escape
 from pathlib import Path
 
@@ -17,29 +18,27 @@ _UNIT = (0.0, 1.0)
 _SHOWN_PAIRS = 8
 _VERDICTS = {"pass": "Passed", "warn": "Passed, with warnings", "block": "Blocked"}
 _PARTS = (("classes", "Classes"), ("confusion", "Confusion"), ("pictures", "Pictures"), ("training", "Training"),
-          ("probabilities", "Probabilities"), ("gate", "Data"), ("again", "Reproduce"))  # fmt: skip
+          ("probabilities", "Probabilities"), ("gate", "Data"), ("again", "Reproduce"),
+          ("cells", "Confusion in pictures"))  # fmt: skip
 
 
-def write_page(path: Path, result: Result, count: int) -> None:
-    """Write the page, whole or not at all.
-
-    Args:
-        count: pictures in each of the galleries.
-    """
-    write_text(path, page(result, count))
+def write_page(path: Path, result: Result) -> None:
+    """Write the page, whole or not at all."""
+    write_text(path, page(result))
 
 
-def page(result: Result, count: int) -> str:
+def page(result: Result) -> str:
     """The page as HTML: the same text for the same result."""
     sections = "".join(
         (
             _headed("classes", class_table(result) + slice_tables(result)),
             _headed("confusion", confusion(result)),
-            _headed("pictures", galleries(result, count) + _heatmaps(result) + cell_galleries(result)),
+            _headed("pictures", galleries(result)),
             _headed("training", _training(result)),
             _headed("probabilities", _plots(result)),
             _headed("gate", _gate(result)),
             _headed("again", _again(result)),
+            _headed("cells", cell_galleries(result)),
         )
     )
     links = "".join(f'<a href="#{key}">{title}</a>' for key, title in _PARTS)
@@ -50,16 +49,6 @@ def page(result: Result, count: int) -> str:
 
 def _headed(key: str, content: str) -> str:
     return f'<h2 id="{key}">{dict(_PARTS)[key]}</h2>{content}'
-
-
-def _heatmaps(result: Result) -> str:
-    if not result.heatmaps:
-        return ""
-    return (
-        "<h3>Where the model looked</h3><p>Grad-CAM: warm is what spoke most for the verdict.</p>"
-        '<details><summary>heat maps of the surest mistakes and right answers</summary>'
-        f'<img class="heat" loading="lazy" alt="Test images, each beside its heat maps" src="{result.heatmaps}"></details>'
-    )
 
 
 def _training(result: Result) -> str:
@@ -110,7 +99,7 @@ def _gate(result: Result) -> str:
     cures = {row["check"]: row for row in reversed(findings["findings"])}
     checks = "".join(
         f"<tr><th scope='row'>{escape(name.replace('_', ' '))}</th><td>{count:,}</td><td>{escape(cures[name]['severity'])}</td>"
-        f"<td>{escape(cures[name]['cure'])}</td></tr>"
+        f"<td>{_with_code(cures[name]['cure'])}</td></tr>"
         for name, count in findings["checks"].items()
     )
     table = _table(("finding", "times", "severity", "cure"), checks) if checks else ""
@@ -127,6 +116,11 @@ def _gate(result: Result) -> str:
     )
 
 
+def _with_code(text: str) -> str:
+    """A sentence as HTML, what stands between backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _again(result: Result) -> str:
     """How to get the same numbers, and by which hashes to see that they are."""
     network = result.model.get("model", {}).get("architecture", "")
@@ -136,9 +130,11 @@ def _again(result: Result) -> str:
         for name, digest in result.digests.items()
     )
     return (
-        f"<p>Network <code>{escape(str(network))}</code> on {escape(size)} pixels. In the commit that holds this run’s "
-        f"<code>dvc.lock</code>, which names the hash of every input, parameter, source file and output:</p>"
-        f"<pre>dvc checkout   # the data and results as they were\ndvc repro      # the same bytes again</pre>"
+        f"<p>Network <code>{escape(str(network))}</code> on {escape(size)} pixels. <code>thaw runs</code> tells its number. "
+        "<code>dvc.lock</code>, which comes back with the run, names the hash of every input, "
+        "parameter, source file and output.</p>"
+        "<pre>thaw restore NUMBER   # parameters, data, model and results as they were; it tells how the code comes back\n"
+        "dvc repro --force     # the same bytes again</pre>"
         f"{_table(('what', 'SHA-256'), rows)}"
     )
 

@@ -86,10 +86,12 @@ class Result:
     """The content of the judged model's `model.json`."""
     digests: Mapping[str, str]
     """What a digest is of to SHA-256, hexadecimal."""
-    heatmaps: str
-    """A picture of where the model looked, as a `data:` address; empty: none."""
+    examples: Mapping[str, Sequence[int]]
+    """The images to show at the top of `mistakes`, `unsure` and `right`."""
     thumbnail: Callable[[str], str]
     """From an image's path to a small picture, as a `data:` address."""
+    heatmap: Callable[[int], str]
+    """From an image to where the model looked in it, as a `data:` address; empty where that was not drawn."""
 
     @cached_property
     def correct(self) -> np.ndarray:

@@ -26,14 +26,20 @@ h1{margin:0;font-size:24px;line-height:1.2;font-weight:600}.number{font-size:52p
 h2{margin:44px 0 8px;font-size:21px;border-top:1px solid var(--line);padding-top:18px}h3{margin:24px 0 4px;font-size:16px}
 p{margin:6px 0}.lead{font-size:18px}small{color:var(--soft);font-size:13px;font-weight:400}
 nav{margin:16px 0 0;display:flex;gap:4px 18px;flex-wrap:wrap}
-code,pre{font:14px/1.5 ui-monospace,monospace;background:var(--card);border-radius:4px;padding:1px 5px}
+code,pre{font:.88em/1.5 ui-monospace,monospace;background:var(--card);border-radius:4px;padding:1px 5px}
 pre{padding:12px;white-space:pre-wrap}
 svg{display:block;width:100%}svg text{font-size:12px;fill:var(--soft)}
 .bar{height:34px;margin-top:14px;max-width:760px}.bar .track{fill:var(--line)}.bar .range{fill:var(--range)}
 .bar line{vector-effect:non-scaling-stroke}.bar .point{stroke:var(--ink);stroke-width:4}
 .chance{stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
 .ends{display:flex;justify-content:space-between;gap:12px;max-width:760px;margin:0;font-size:13px;color:var(--soft)}.chanced{text-align:center}
-.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:10px;margin-top:16px}
+.ends span:not(.chanced){white-space:nowrap}
+.run{margin:20px 0;padding:14px 18px;background:var(--card);border-left:4px solid var(--c0);border-radius:0 8px 8px 0}
+.run h2{margin:0;padding:0;border:0;font-size:17px}.run dl{display:flex;flex-wrap:wrap;gap:2px 22px;margin:8px 0}
+.run dl,.run ul,.run p{font-size:15px}.run dt{color:var(--soft)}.run dt,.run dd{display:inline;margin:0}
+.run code{background:var(--paper)}
+.run ul{display:flex;flex-wrap:wrap;gap:2px 22px;list-style:none;margin:8px 0 0;padding:0}.run li{margin:0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(122px,1fr));gap:10px;margin-top:16px}
 .tiles div{background:var(--card);border-radius:8px;padding:10px 14px;color:var(--soft);font-size:14px}
 .tiles b{display:block;font-size:21px;color:var(--ink)}.tiles small{display:block}
 li{margin:6px 0}
@@ -46,10 +52,11 @@ thead th{color:var(--soft);font-size:13px;vertical-align:bottom;overflow-wrap:br
 tbody th{font-weight:600;max-width:260px;overflow-wrap:break-word}
 .dots{width:100%}.dots th,.dots td{min-width:76px}.dots td:nth-child(2){width:90px}
 .dots td:nth-child(n+3){min-width:170px;width:36%}
-.dot{height:16px;max-width:340px;margin-top:2px}.dot line,.dot path{vector-effect:non-scaling-stroke}.axis{stroke:var(--line)}
+.dot{height:16px;max-width:340px;margin-top:2px;overflow:visible}
+.dot line,.dot path{vector-effect:non-scaling-stroke}.axis{stroke:var(--line)}
 .whisker{stroke:var(--range);stroke-width:5}.mark{stroke:var(--c0);stroke-width:10;stroke-linecap:round;fill:none}
 .matrix td,.matrix th{padding:8px 14px;border:1px solid var(--line)}.matrix tbody td{text-align:right;white-space:nowrap}
-.matrix small,.matrix a{color:var(--ink)}
+.matrix small,.matrix a{color:var(--ink)}.matrix .none{color:var(--soft)}
 .hit{background:color-mix(in srgb,var(--hit) var(--share,0%),var(--paper))}
 .miss{background:color-mix(in srgb,var(--miss) var(--share,0%),var(--paper))}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr));gap:16px;margin-top:12px}
@@ -63,17 +70,28 @@ polyline{fill:none;stroke-width:2;stroke-linejoin:round}.l0{stroke:var(--c0)}.l1
 .pictures{display:flex;flex-wrap:wrap;gap:12px;margin:10px 0}.pictures figure{margin:0;width:134px}
 .pictures img{display:block;width:134px;height:134px;object-fit:contain;
 background:var(--card);border:1px solid var(--line);border-radius:4px}
-.bad img{border:2px solid var(--bad)}.bad b{color:var(--bad)}.pictures figcaption{line-height:1.35;margin-top:3px}
-.pictures small{font-size:11px}
-.pair{display:flex;gap:6px;background:var(--card);border-radius:8px;padding:8px}
-.heat{max-width:100%;border:1px solid var(--line);border-radius:6px}
+.bad img{border:2px solid var(--bad)}.bad b{color:var(--bad)}
+.pictures figcaption,.twins figcaption{line-height:1.35;margin-top:3px}
+.pictures small,.twins small{font-size:12px}
+.pair{display:grid;grid-template-columns:1fr 1fr;gap:6px;background:var(--card);border-radius:8px;padding:8px}
+.twins .pair figure{display:block}
+.twins{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,258px),1fr));gap:14px 12px;margin:10px 0}
+.twins figure{margin:0;display:grid;grid-template-columns:1fr 1fr;gap:4px}.twins figcaption{grid-column:1/3}
+.twins img{display:block;width:100%;aspect-ratio:1;object-fit:contain;
+background:var(--card);border:1px solid var(--line);border-radius:4px}
 section{content-visibility:auto;contain-intrinsic-size:auto 320px}:target h3{text-decoration:underline}
 summary{cursor:pointer;color:var(--link);margin:10px 0}
 .is-pass{color:var(--good)}.is-block{color:var(--bad)}
 @media(max-width:520px){body{padding:16px 14px 40px}h1{font-size:20px}.number{font-size:44px;display:block}
 .tiles{grid-template-columns:1fr 1fr}.pictures{gap:10px}.pictures figure,.pictures img{width:108px}.pictures img{height:108px}
 .dots th,.dots td{padding-right:8px;min-width:50px;font-size:14px}
-.dots td:nth-child(2){width:50px}.dots td:nth-child(n+3){min-width:100px}.dots small{display:block}caption{white-space:normal}}
-@media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}
-section{content-visibility:visible}a{color:inherit;text-decoration:none}*{print-color-adjust:exact}}
+.dots td:nth-child(2){width:50px}.dots td:nth-child(n+3){min-width:92px}
+.dots tbody th{min-width:86px;overflow-wrap:anywhere}.dots small{display:block}caption{white-space:normal}}
+@media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}h2,h3{break-after:avoid}
+figure,tr,.pair,.run,.tiles div{break-inside:avoid}.wide{overflow:visible}.matrix{table-layout:fixed;width:100%}
+.matrix td,.matrix th{padding:3px;font-size:11px;overflow-wrap:anywhere}.matrix tbody td{white-space:normal}
+.screen{display:none}
+details::details-content{content-visibility:visible;display:block;block-size:auto}.tiles,.plots{gap:8px}
+.run dl,.run ul,.run p,table{font-size:12px}section{content-visibility:visible}
+a{color:inherit;text-decoration:none}*{print-color-adjust:exact}}
 """

@@ -79,7 +79,7 @@ def confusion(result: Result) -> str:
         more = _confusions(result, cells[_OPEN_CONFUSIONS:_LISTED_CONFUSIONS])
         parts.append(f"<details><summary>more of them</summary>{more}</details>")
     if len(result.classes) <= _MATRIX_CLASSES:
-        parts.append(f"<details><summary>the whole matrix</summary>{_matrix(result)}</details>")
+        parts.append(f"<details class='screen'><summary>the whole matrix</summary>{_matrix(result)}</details>")
     return "".join(parts) + "<p>Every count is in <code>reports/confusion.csv</code>.</p>"
 
 
@@ -101,12 +101,13 @@ def _matrix(result: Result) -> str:
 
 
 def _cell(result: Result, cell: tuple[int, int], share: float, linked: set[tuple[int, int]]) -> str:
+    if not share:
+        return '<td class="none">0</td>'
     count = f"{result.confusion[cell]:,}"
     kind = "hit" if cell[0] == cell[1] else "miss"
-    tint = f' style="--share:{round(60 * share)}%"' if share else ""
     if cell in linked:
         count = f'<a href="#cell-{cell[0]}-{cell[1]}">{count}</a>'
-    return f'<td class="{kind}"{tint}>{count} <small>{100 * share:.0f} %</small></td>'
+    return f'<td class="{kind}" style="--share:{round(60 * share)}%">{count} <small>{100 * share:.0f} %</small></td>'
 
 
 def _confusions(result: Result, cells: Sequence[tuple[int, int]]) -> str:

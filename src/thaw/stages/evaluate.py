@@ -13,9 +13,9 @@ from thaw.compute import Executor, Portable, open_executor
 from thaw.decision import DEFAULT_THRESHOLD, threshold_of
 from thaw.engines import Compilation, Engine, compile_cached
 from thaw.errors import ThawError
-from thaw.evaluation import Predictions, report_metrics
+from thaw.evaluation import Predictions, headline, report_metrics
 from thaw.evaluation.agreement import compare
-from thaw.evaluation.examples import caption, choose_examples
+from thaw.evaluation.examples import caption, choose_examples, examples_of, heatmap_path
 from thaw.evaluation.inference import Run, predict_files, predict_with_each
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.plots import draw_learning_curves, draw_predictions
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("thaw.evaluate")
 
 _SAMPLE_IMAGES = 16
+_HEATMAP_PIXELS = 256
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ class EvaluateInputs:
 class EvaluateOutputs:
     """What `evaluate` writes."""
 
+    headline_path: Path
+    """JSON: the few metrics that DVC shows of an experiment."""
     metrics_path: Path
+    """JSON: all of them, with intervals and slices."""
     predictions_path: Path
     class_metrics_path: Path
     confusion_path: Path
@@ -153,6 +157,7 @@ def evaluate(
     metrics = report_metrics(predictions, slices, params.bootstrap_samples, params.confidence, seed)
     engine = {"engine": classifier.engine.name, "precision": classifier.engine.precision}
     metrics["served"] = {"phase": config.get("phase", "fine_tuned")} | engine | agreement
+    write_json(outputs.headline_path, headline(metrics))
     write_json(outputs.metrics_path, metrics)
     log.info("accuracy %.4f on %d images", metrics["accuracy"], len(rows))
     write_csv(outputs.predictions_path, prediction_table(rows, predictions))
@@ -204,16 +209,23 @@ def _draw_grad_cam(
     classifier: Classifier,
     pictures_dir: Path,
 ) -> None:
-    """Draw where the network looked in the `count` images that say most about it, as `explained.png`; none: nothing."""
+    """Draw where the network looked: in the `count` images that say most about it as `explained.png`, and in `count` images of
+    each kind (`thaw.evaluation.examples`) as a picture each below `heatmaps`, named by the image's row. None: nothing.
+    """
     chosen = choose_examples(predictions, count)
     if not chosen:
         return
-    from thaw.explain.sheets import draw_sheet, open_image, save_png
+    from thaw.explain.sheets import draw_heatmaps, draw_sheet, open_image, save_png, shrink
 
-    opened = [open_image(files[image], classifier.shape, classifier.resize) for image in chosen]
+    images_of = {image: open_image(files[image], classifier.shape, classifier.resize)
+                 for image in examples_of(predictions, count).all()}  # fmt: skip
     captions = [caption(predictions, image, paths[image]) for image in chosen]
-    labels = predictions.predicted[chosen].tolist()
-    save_png(draw_sheet(network, opened, labels, captions), pictures_dir / "explained.png")
+    labels = predictions.predicted
+    sheet = draw_sheet(network, [images_of[image] for image in chosen], labels[chosen].tolist(), captions)
+    save_png(sheet, pictures_dir / "explained.png")
+    drawn = draw_heatmaps(network, images_of.values(), "grad_cam", labels[list(images_of)].tolist())
+    for image, heatmap in zip(images_of, drawn, strict=True):
+        save_png(shrink(heatmap, _HEATMAP_PIXELS), heatmap_path(pictures_dir, image))
 
 
 def open_classifier(

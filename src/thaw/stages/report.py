@@ -14,6 +14,7 @@ from thaw import images
 from thaw.decision import threshold_of
 from thaw.evaluation import Predictions
 from thaw.evaluation.curves import rankings, reliability
+from thaw.evaluation.examples import examples_of, heatmap_path
 from thaw.files import digest, read_json
 from thaw.params import ReportParams
 from thaw.reporting import Crossing, Curve, Measure, Phase, Plot, Result
@@ -23,7 +24,6 @@ from thaw.splitting.files import SPLITS, read_classes, read_split
 log = logging.getLogger("thaw.report")
 
 _THUMBNAIL_PIXELS = 134
-_HEATMAP_PIXELS = 1400
 _CURVE_COLUMNS = ("loss", "validation_loss", "accuracy", "validation_accuracy")
 
 
@@ -51,7 +51,7 @@ class ReportInputs:
 class ReportOutputs:
     """What `report` writes."""
 
-    index_path: Path
+    result_path: Path
 
 
 def report(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs) -> None:
@@ -60,12 +60,11 @@ def report(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs) -
     Raises:
         ThawError: an image that is to be shown cannot be read.
     """
-    result = _gather(inputs)
-    write_page(outputs.index_path, result, params.pictures)
-    log.info("the report, %.1f MB: %s", outputs.index_path.stat().st_size / 1e6, outputs.index_path.name)
+    write_page(outputs.result_path, _gather(inputs, params.pictures))
+    log.info("the report, %.1f MB: %s", outputs.result_path.stat().st_size / 1e6, outputs.result_path.name)
 
 
-def _gather(inputs: ReportInputs) -> Result:
+def _gather(inputs: ReportInputs, count: int) -> Result:
     classes, metrics = read_classes(inputs.classes_path), read_json(inputs.metrics_path)
     splits = {name: read_split(getattr(inputs, f"{name}_path")) for name in SPLITS}
     model = read_json(inputs.evaluated_dir / "model.json")
@@ -99,7 +98,8 @@ def _gather(inputs: ReportInputs) -> Result:
         findings=read_json(inputs.findings_path),
         model=model,
         digests=_digests(inputs, model),
-        heatmaps=_heatmaps(inputs.pictures_dir / "explained.png"),
+        examples=examples_of(predictions, count)._asdict(),
+        heatmap=cache(lambda image: _heatmap(heatmap_path(inputs.pictures_dir, image))),
         thumbnail=cache(lambda path: _thumbnail(images.inside(inputs.raw_dir, path))),
     )
 
@@ -147,8 +147,9 @@ def _plots(predictions: Predictions) -> Iterator[Plot]:
                 recall, false_alarms = hits / hits[-1], misses / misses[-1]
                 yield Plot(f"ROC of {name}", "false positive rate", "recall", [Curve("", false_alarms, recall)], True)
             if hits[-1]:
-                precision, recall = hits[1:] / (hits[1:] + misses[1:]), hits[1:] / hits[-1]
-                yield Plot(f"Precision by recall of {name}", "recall", "precision", [Curve("", recall, precision)], False)
+                precision, recall = hits[1:] / (hits[1:] + misses[1:]), hits / hits[-1]
+                precision = np.concatenate([precision[:1], precision])  # as the average precision counts the first step
+                yield Plot(f"Precision and recall of {name}", "recall", "precision", [Curve("", recall, precision)], False)
     found = reliability(predictions)
     about = found.about or "the likeliest class"
     yield Plot(
@@ -183,7 +184,5 @@ def _thumbnail(path: Path) -> str:
     return images.data_address(images.decode(path, 3, at_least=(side, side), resize="pad"), side)
 
 
-def _heatmaps(path: Path) -> str:
-    if not path.exists():
-        return ""
-    return images.data_address(images.decode(path, 3), _HEATMAP_PIXELS)
+def _heatmap(path: Path) -> str:
+    return images.data_address(images.decode(path, 3), _THUMBNAIL_PIXELS) if path.exists() else ""

@@ -72,9 +72,10 @@ def validate(
     write_page(page_path, inspection, summary)
     totals = summary["totals"]
     found = len(summary["findings"])
-    _log.info("%s images, %s of them fit, %s finding%s", totals["images"], totals["fit"], found, "" if found == 1 else "s")
+    counted = f"{found} finding" if found == 1 else f"{found} findings"
+    _log.info("%s images, %s of them fit, %s: %s", totals["images"], totals["fit"], counted, page_path)
     _log.info("%s expectations, %s not met: %s", verdict.expectations, len(verdict.failed), verdict.docs_path)
-    raise_if_blocked(summary, str(page_path))
+    raise_if_blocked(summary)
 
 
 def _tell_count(count: int) -> None:

@@ -7,7 +7,7 @@ from thaw.files import read_json
 from thaw.redaction import redact
 from thaw.tracking.address import address_digest
 from thaw.tracking.outbox import all_outboxes
-from thaw.tracking.view import VIEW_KEY
+from thaw.tracking.view import COMPARISON_KEY, VIEW_KEY
 
 _DEFAULT_URL = "http://127.0.0.1:5000"
 # Without it MLflow opens on its pages for GenAI.
@@ -33,6 +33,12 @@ def runs_page(base: str, experiment_id: str) -> str:
     if not experiment_id:
         return f"{base}/#/experiments?{_WORKFLOW}"
     return f"{base}/#/experiments/{experiment_id}/runs?{_WORKFLOW}&viewStateShareKey={VIEW_KEY}"
+
+
+def comparison_page(base: str, experiment_id: str) -> str:
+    """The newest run that has a result beside the one before it and the best: what differs."""
+    view = f"viewStateShareKey={COMPARISON_KEY}&compareRunsMode=CHART"
+    return f"{base}/#/experiments/{experiment_id}/runs?{_WORKFLOW}&{view}"
 
 
 def known_experiment(home: Path) -> str:

@@ -2,11 +2,15 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 
 PARAM_LIMIT = 6000
 TAG_LIMIT = 8000
 _KEY_LIMIT = 250
 _DIGEST_SIGNS = 8
+_HIDDEN = "mlflow.thaw."
+"""MLflow's pages show no tag that begins with `mlflow.`."""
+_SHOWN = ("mlflow.", "thaw.run", "thaw.number", "project", "data.", "champion")
 _FOREIGN = re.compile(r"[^\w.\- :/]")
 
 
@@ -29,3 +33,14 @@ def valid_key(name: str) -> str:
 def valid_value(value: object, limit: int) -> str:
     """`value` as text of at most `limit` signs, all of which can be written as UTF-8."""
     return str(value).encode("utf-8", "replace").decode()[:limit]
+
+
+def stored_tag(name: str) -> str:
+    """The name under which MLflow holds a run's tag: one that nobody filters by is hidden from its pages."""
+    return name if name == "failure" or name.startswith(_SHOWN) else valid_key(f"{_HIDDEN}{name}")
+
+
+def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Of the tags that MLflow holds those that thaw wrote, by the names that thaw has for them."""
+    named = {name.removeprefix(_HIDDEN): value for name, value in tags.items()}
+    return {name: value for name, value in named.items() if not name.startswith("mlflow.")}

@@ -132,11 +132,15 @@ class Outbox:
 
     def log_file(self, key: str, path: Path, folder: str = "") -> None:
         """Log a file as it is now: a copy is kept until it is shipped."""
+        self._append(op="file", run=key, path=self._keep(path), folder=folder)
+
+    def _keep(self, path: Path) -> str:
+        """Copy a file to where it stays until it is shipped; the place in the outbox."""
         kept = self._kept_path(path)
         if not kept.exists():
             with replacing(kept) as temporary:
                 shutil.copyfile(path, temporary)
-        self._append(op="file", run=key, path=str(kept.relative_to(self.folder)), folder=folder)
+        return str(kept.relative_to(self.folder))
 
     def _kept_path(self, path: Path) -> Path:
         return self.folder / "files" / digest(path)[:16] / path.name
@@ -149,9 +153,21 @@ class Outbox:
             if known.get(f"{place}/{path.name}") != str(self._kept_path(path).relative_to(self.folder)):
                 self.log_file(key, path, place)
 
-    def log_dataset(self, key: str, name: str, version: str, source: str, context: str) -> None:
-        """Log which version of which data the run used."""
-        self._append(op="dataset", run=key, name=name, version=version, source=source, context=context)
+    def log_dataset(
+        self, key: str, name: str, version: str, source: str, context: str, schema: str = "", profile: str = ""
+    ) -> None:
+        """Log which version of which data the run used.
+
+        Args:
+            schema: its columns, as MLflow writes them (JSON).
+            profile: what is counted of it (JSON).
+        """
+        described = {"schema": schema, "profile": profile}
+        self._append(op="dataset", run=key, name=name, version=version, source=source, context=context, **described)
+
+    def has_dataset(self, key: str) -> bool:
+        """Whether run `key` was given its data set."""
+        return any(event["op"] == "dataset" and event["run"] == key for _, event in self.events())
 
     def log_model(self, key: str, model_dir: Path, name: str, version: str, tags: Mapping[str, str]) -> None:
         """Log a saved model and register it, unless it is registered. The model is kept until it is shipped.
@@ -168,6 +184,28 @@ class Outbox:
             partial.replace(kept)
         path = str(kept.relative_to(self.folder))
         self._append(op="model", run=key, path=path, name=name, version=version, tags=_valid_tags(tags))
+
+    def log_report(self, key: str, path: Path, weights: str) -> None:
+        """Log the report that a run's own page is made of once the run is closed: a copy is kept.
+
+        Args:
+            weights: SHA-256 of the weights of the model that it tells of.
+        """
+        self._append(op="report", run=key, path=self._keep(path), weights=weights)
+
+    def log_links(self, key: str, links: Mapping[str, str]) -> None:
+        """Log addresses, by their titles, for the run's own page."""
+        self._append(op="links", run=key, links=dict(links))
+
+    def report(self, key: str) -> dict[str, Any]:
+        """The newest report of run `key`: `path` in the outbox, `weights` and `links`; empty where there is none."""
+        found: dict[str, Any] = {}
+        links: dict[str, str] = {}
+        for _, event in self.events():
+            if event.get("run") == key and event["op"] in ("report", "links"):
+                links |= event.get("links", {})
+                found = event if event["op"] == "report" else found
+        return {"path": found["path"], "weights": found["weights"], "links": links} if found else {}
 
     def close_run(self, key: str, status: str = "FINISHED") -> None:
         """End run `key`: `FINISHED`, `FAILED` or `KILLED`."""

@@ -2,9 +2,18 @@
 
 from typing import Any
 
-from thaw.tracking.names import TAG_LIMIT, valid_value
-from thaw.tracking.summary import differing_params, summarize
-from thaw.tracking.view import VIEW_TAG, renewed_view
+from thaw.tracking.names import TAG_LIMIT, own_tags, valid_value
+from thaw.tracking.summary import accuracy_of, differing_params, summarize, told_by
+from thaw.tracking.view import (
+    COMPARISON_KEY,
+    COMPARISON_TAG,
+    VIEW_KEY,
+    VIEW_TAG,
+    encode_comparison,
+    encode_view,
+    renewed_view,
+    view_columns,
+)
 
 NUMBER_TAG = "thaw.number"
 _FILTER = "tags.`thaw.run` = 'pipeline'"
@@ -53,13 +62,35 @@ class PipelineRuns:
         self._client.update_run(run_id, name=summary.name)
         self._client.set_tag(run_id, "mlflow.note.content", valid_value(summary.description, TAG_LIMIT))
         self.show(newest)
+        self._show_beside(run, earlier)
+
+    def told(self, run_id: str) -> tuple[dict[str, Any], str]:
+        """A run, as `newest` gives it, and its description (Markdown)."""
+        run = self._client.get_run(run_id)
+        return _as_dict(run), str(run.data.tags.get("mlflow.note.content", ""))
 
     def show(self, runs: list[dict[str, Any]]) -> None:
         """Write the table that links open, with a column for each parameter in which `runs` differ, where it is another now."""
-        kept = self._client.get_experiment(self._experiment_id).tags.get(VIEW_TAG, "")
-        view = renewed_view(kept, differing_params(runs)) if runs or not kept else None
+        if runs or not self._kept(VIEW_TAG):
+            self._renew(VIEW_TAG, encode_view(view_columns(differing_params(runs))), VIEW_KEY)
+
+    def _show_beside(self, run: dict[str, Any], earlier: list[dict[str, Any]]) -> None:
+        """Write the comparison that links open: a run that has a result, the one before it, and the best before.
+
+        There is always one: for a view that is not there MLflow opens its pages for GenAI.
+        """
+        if accuracy_of(run) is not None or not self._kept(COMPARISON_TAG):
+            others = told_by(earlier)
+            ids = [str(one["run_id"]) for one in (*others[:1], run, *others[1:])]
+            self._renew(COMPARISON_TAG, encode_comparison(ids), COMPARISON_KEY)
+
+    def _kept(self, tag: str) -> str:
+        return str(self._client.get_experiment(self._experiment_id).tags.get(tag, ""))
+
+    def _renew(self, tag: str, state: str, name: str) -> None:
+        view = renewed_view(self._kept(tag), state, name)
         if view:
-            self._client.set_experiment_tag(self._experiment_id, VIEW_TAG, view)
+            self._client.set_experiment_tag(self._experiment_id, tag, view)
 
 
 def _as_dict(run: Any) -> dict[str, Any]:
@@ -73,5 +104,5 @@ def _as_dict(run: Any) -> dict[str, Any]:
         "metrics": dict(run.data.metrics),
         "params": dict(run.data.params),
         "commit": run.data.tags.get("mlflow.source.git.commit", ""),
-        "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
+        "tags": own_tags(run.data.tags),
     }

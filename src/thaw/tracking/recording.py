@@ -10,16 +10,22 @@ from thaw.errors import ThawError
 from thaw.files import digest, read_json
 from thaw.redaction import redact
 from thaw.tracking import gate_pages, run_data
+from thaw.tracking.datasets import describe_splits, split_paths
 from thaw.tracking.outbox import PIPELINE, Outbox
 from thaw.tracking.registry import ACCURACY_TAG
 from thaw.tracking.run_data import LOCK_TAG
-from thaw.tracking.summary import FAILURE_TAG
+from thaw.tracking.summary import FAILED_STAGE_TAG, FAILURE_TAG
 
 EXPERIMENT_TAG = "dvc.experiment"
 """The name of the run among `dvc exp show`'s."""
 STATE_DIR = "reproduce"
 """The folder of a run's artifacts that keeps what it takes to have the run again (`thaw.versioning.state`)."""
 _MODEL = "evaluated_dir"
+_REPORT = "result_path"
+_METRICS = "metrics_path"
+_DATA = "data."
+_IMAGES = "raw"
+"""The folder that stages know as `raw_dir`."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,18 @@ class StageFacts:
 
 def record_data(outbox: Outbox, versions: Mapping[str, str]) -> None:
     """Log which version of which data the run uses."""
-    for name, version in versions.items():
-        outbox.log_dataset(PIPELINE, name, version, name, "training")
-        outbox.log_tags(PIPELINE, {f"data.{name}": version})
+    outbox.log_tags(PIPELINE, {f"{_DATA}{name}": version for name, version in versions.items()})
+
+
+def _record_dataset(outbox: Outbox, spec: Any) -> None:
+    """Log the images that the run uses with the first stage that knows their splits."""
+    splits = split_paths({**spec.inputs, **spec.outputs})
+    if not splits or outbox.has_dataset(PIPELINE):
+        return
+    for tag, version in _data_versions(outbox).items():
+        name = tag.removeprefix(_DATA)
+        if Path(name).name == _IMAGES:
+            outbox.log_dataset(PIPELINE, name, source=name, context="training", **describe_splits(version, splits))
 
 
 def record_gate(outbox: Outbox, spec: Any) -> None:
@@ -66,7 +81,7 @@ def _record_findings(outbox: Outbox, spec: Any) -> None:
 
 def record_child(outbox: Outbox, spec: Any) -> None:
     """Log a stage's outputs to its own run."""
-    run_data.record_outputs(outbox, [spec.name], spec.name, spec.outputs.values(), spec.metrics)
+    run_data.record_outputs(outbox, [spec.name], spec.name, spec.outputs.values(), _metrics(spec))
 
 
 def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
@@ -81,7 +96,12 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
             _record_findings(outbox, spec)
         for path in spec.curves:
             run_data.record_curve(outbox, PIPELINE, path, facts.first_step)
-    run_data.record_outputs(outbox, [PIPELINE], spec.name, spec.outputs.values(), spec.metrics)
+    _record_dataset(outbox, spec)
+    outputs = [path for name, path in spec.outputs.items() if name != _REPORT]
+    run_data.record_outputs(outbox, [PIPELINE], spec.name, outputs, _metrics(spec))
+    if _REPORT in spec.outputs:
+        model = read_json(spec.inputs[_MODEL] / "model.json")
+        outbox.log_report(PIPELINE, spec.outputs[_REPORT], model.get("weights_sha256", ""))
     hashes = {f"dvc.{path}": value for path, value in facts.hashes.items()}
     outbox.log_tags(PIPELINE, {f"stage.{spec.name}": facts.outcome, **hashes})
     model_dir = spec.outputs.get(_MODEL)
@@ -89,7 +109,7 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
         version = next(
             (facts.hashes[path] for path in facts.hashes if str(model_dir).endswith(f"/{path}")), ""
         )
-        tags = _judgement(spec.metrics) | _classes(model_dir) | _data_versions(outbox)
+        tags = _judgement(_metrics(spec)) | _classes(model_dir) | _data_versions(outbox)
         outbox.log_model(PIPELINE, model_dir, model_name, version, tags)
 
 
@@ -111,10 +131,13 @@ def record_failure(outbox: Outbox, stage: str, error: Exception) -> None:
     """Log why a run failed, in one line; `stage` is where, empty outside of stages."""
     first, *rest = str(error).splitlines() or [type(error).__name__]
     # Of a traceback the last line says it.
-    text = f"{error.reason}. {error.cure}" if isinstance(error, ThawError) else " ".join([first, *rest[-1:]])
-    where = f"{stage}: " if stage and not text.startswith(f"stage {stage} ") else ""
-    line = " ".join(f"{where}{text}".split())
-    outbox.log_tags(PIPELINE, {FAILURE_TAG: redact(line)})
+    line = error.sentence if isinstance(error, ThawError) else " ".join(" ".join([first, *rest[-1:]]).split())
+    outbox.log_tags(PIPELINE, {FAILURE_TAG: redact(line), FAILED_STAGE_TAG: stage})
+
+
+def _metrics(spec: Any) -> list[Path]:
+    """The file with all metrics of the test split, where the stage writes it; DVC is shown the headline alone."""
+    return [path for name, path in spec.outputs.items() if name == _METRICS]
 
 
 def _judgement(metric_paths: Iterable[Path]) -> dict[str, str]:
@@ -130,4 +153,4 @@ def _classes(model_dir: Path) -> dict[str, str]:
 
 
 def _data_versions(outbox: Outbox) -> dict[str, str]:
-    return {name: value for name, value in outbox.tags(PIPELINE).items() if name.startswith("data.")}
+    return {name: value for name, value in outbox.tags(PIPELINE).items() if name.startswith(_DATA)}

@@ -58,6 +58,25 @@ class Registry:
         entry = {"name": name, "version": str(made.version), "accuracy": tags.get(ACCURACY_TAG, "")}
         versions = kept.get("versions", {}) | {weights: entry}
         write_json(self._path, {CHAMPION: str(champion.version) if champion else "", "versions": versions})
+        if champion is not None:
+            self._tag_run(champion, made.run_id)
+
+    def _tag_run(self, champion: Any, run_id: str) -> None:
+        """Tag the run that made the champion, and no other of its experiment."""
+        experiment_id = self._client.get_run(run_id).info.experiment_id
+        for run in self._client.search_runs([experiment_id], f"tags.{CHAMPION} LIKE '{champion.name} %'"):
+            self._client.delete_tag(run.info.run_id, CHAMPION)
+        self._client.set_tag(champion.run_id, CHAMPION, f"{champion.name} v{champion.version}")
+
+    def tell(self, weights: str) -> str:
+        """Name and version of the model with these weights (SHA-256), and the champion's; empty where it is not registered."""
+        kept = read_json(self._path) if self._path.exists() else {"versions": {}}
+        entry = kept["versions"].get(weights)
+        if not entry:
+            return ""
+        champion = kept[CHAMPION]
+        stands = "the champion" if entry["version"] == champion else f"the champion is v{champion}" if champion else ""
+        return f"{entry['name']} v{entry['version']}" + (f", {stands}" if stands else "")
 
     def _champion(self, name: str, versions: list[Any]) -> Any:
         """The version that holds the alias; the most accurate one in a registry that has no alias yet."""

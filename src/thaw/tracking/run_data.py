@@ -12,6 +12,7 @@ from thaw.devices import machine_facts
 from thaw.files import digest, read_json
 from thaw.git import commit_of, is_dirty
 from thaw.params import flatten
+from thaw.project import project_name
 from thaw.tracking.outbox import PIPELINE, Outbox
 
 LOCK_TAG = "dvc.lock.sha256"
@@ -23,11 +24,16 @@ _VALIDATION = "validation_"
 _SHOWN = (".png", ".json", ".md", ".csv", ".html")
 
 
-def describe_run(root: Path) -> dict[str, str]:
-    """Tags of a run: the git commit, the hash of `dvc.lock`, the machine."""
+def describe_run(root: Path, home: Path) -> dict[str, str]:
+    """Tags of a run: the project, the git commit, the hash of `dvc.lock`, the machine.
+
+    Args:
+        root: where it works: the project's folder, or a copy of it.
+        home: the project's folder.
+    """
     lock = root / "dvc.lock"
     tags = {f"machine.{key}": value for key, value in machine_facts().items()}
-    tags |= {"mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL"}
+    tags |= {"project": project_name(home), "mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL"}
     commit = commit_of(root)
     if commit:
         tags["mlflow.source.git.commit"] = commit

@@ -3,7 +3,7 @@
 from itertools import groupby
 
 from thaw.files import write_json
-from thaw.tracking.outbox import Event, Outbox
+from thaw.tracking.outbox import PIPELINE, Event, Outbox
 from thaw.tracking.store import Store
 
 
@@ -99,6 +99,8 @@ class Shipper:
             if "path" in event and not (self.outbox.folder / event["path"]).exists():
                 raise _Refused(f"{event['path']}: the copy kept in the outbox is gone")
             self.store.apply(self._run_id(event["run"]), event, self.outbox.folder)
+            if event["op"] == "close" and event["run"] == PIPELINE:
+                self.store.log_run_page(self._run_id(PIPELINE), self.outbox)
 
     def _open(self, event: Event) -> None:
         ids = self.outbox.run_ids()
@@ -110,7 +112,7 @@ class Shipper:
             ids[key] = self.store.open_run(event, ids.get(event["parent"], ""))
             write_json(self.outbox.run_ids_path, ids)
             self.store.describe_run(ids[key], event)
-        if not event["parent"]:
+        if event["parent"]:  # the pipeline's run would have it before its result, where MLflow compares runs
             self.store.start_monitor(ids[key])
 
     def _run_id(self, key: str) -> str:

@@ -1,5 +1,6 @@
 """The one place that imports MLflow."""
 
+import json
 import logging
 import os
 import sqlite3
@@ -10,13 +11,17 @@ from typing import Any
 from filelock import FileLock
 
 from thaw import telemetry
+from thaw.decision import threshold_of
 from thaw.errors import ThawError
 from thaw.files import read_json
 from thaw.tracking import address
-from thaw.tracking.outbox import PIPELINE, Event
+from thaw.tracking.links import pages_url, run_page, runs_page
+from thaw.tracking.names import own_tags, stored_tag
+from thaw.tracking.outbox import PIPELINE, Event, Outbox
 from thaw.tracking.pipeline_runs import NUMBER_TAG, PipelineRuns
 from thaw.tracking.registry import VERSION_TAG, Registry
 from thaw.tracking.relocation import relocate
+from thaw.tracking.run_page import write_run_page
 
 _STORE_TAG = "thaw.store"
 _LAST_NUMBER_TAG = "thaw.last_number"
@@ -82,6 +87,7 @@ class Store:
             os.environ.pop(name, None)
         self.client = mlflow.MlflowClient(self.uri, self.registry_uri)
         self._registry = Registry(self.client, home)
+        self._pages_url = pages_url(home)
         self.experiment_id, self.store_id = self._experiment(home)
         self._runs = PipelineRuns(self.client, self.experiment_id)
         self._inode = self._database_inode()
@@ -184,7 +190,7 @@ class Store:
     def _log_tags(self, run_id: str, tags: dict[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        items = [RunTag(key, value) for key, value in tags.items()]
+        items = [RunTag(stored_tag(key), value) for key, value in tags.items()]
         for start in range(0, len(items), _BATCH):
             self.client.log_batch(run_id, tags=items[start : start + _BATCH])
 
@@ -222,10 +228,24 @@ class Store:
                 if event["run"] == PIPELINE:
                     self._runs.describe(run_id)
 
+    def log_run_page(self, run_id: str, outbox: Outbox) -> None:
+        """Make the page of a run that is closed, where it made a report, and log it at the root of its artifacts."""
+        run, description = self._runs.told(run_id)
+        links = {
+            "This run in MLflow": run_page(self._pages_url, self.experiment_id, run_id),
+            "All runs side by side": runs_page(self._pages_url, self.experiment_id),
+        }
+        model = self._registry.tell(outbox.report(PIPELINE).get("weights", ""))
+        page = write_run_page(outbox, run, description, model, links)
+        if page:
+            self.client.log_artifact(run_id, str(page))
+
     def _log_dataset(self, run_id: str, event: Event) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        dataset = Dataset(event["name"], event["version"][:36], "dvc", f'{{"uri": "{event["source"]}"}}')
+        described = event.get("schema") or None, event.get("profile") or None  # not in the outboxes of earlier versions
+        source = json.dumps({"uri": event["source"]})
+        dataset = Dataset(event["name"], event["version"][:36], "dvc", source, *described)
         self.client.log_inputs(
             run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", event["context"])])]
         )
@@ -250,6 +270,7 @@ class Store:
         model_dir = folder / event["path"]
         config = read_json(model_dir / "model.json")
         shape = tuple(config["input_shape"])
+        told = {"classes": config["classes"], "threshold": threshold_of(config)}
         signature = ModelSignature(
             inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *shape), "pixels")]),
             outputs=Schema(
@@ -277,6 +298,9 @@ class Store:
                     "numpy>=2",
                 ],
                 signature=signature,
+                # A signature names tensors and not what is in them.
+                metadata=told,
+                params={"classes": ", ".join(told["classes"]), "threshold": told["threshold"]},
                 input_example={"pixels": np.zeros((1, *shape), np.uint8)},
             )
         self.client.update_run(run_id, status="RUNNING")
@@ -310,6 +334,12 @@ class Store:
             return None
         return Path(self.client.download_artifacts(run_id, folder, str(target_dir)))
 
+    def download_file(self, run_id: str, name: str, target_dir: Path) -> Path | None:
+        """Fetch a file at the root of a run's artifacts; None where there is none."""
+        if name not in {item.path for item in self.client.list_artifacts(run_id)}:
+            return None
+        return Path(self.client.download_artifacts(run_id, name, str(target_dir)))
+
     def whole_id(self, beginning: str) -> str:
         """The id of the run whose id begins so.
 
@@ -341,7 +371,7 @@ class Store:
         """
         import mlflow
 
-        tags = self.client.get_run(run_id).data.tags
+        tags = own_tags(self.client.get_run(run_id).data.tags)
         # Runs of earlier versions logged what `fine_tune` made.
         version = tags.get("dvc.models/evaluated", tags.get("dvc.models/fine_tuned", ""))
         models = self._logged_models(f"source_run_id = '{run_id}'")

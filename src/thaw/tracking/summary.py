@@ -12,6 +12,8 @@ NAME_TAG = "thaw.name"
 """The name that a person, or DVC's experiment, gave the run."""
 FAILURE_TAG = "failure"
 """Why a run failed, in one sentence."""
+FAILED_STAGE_TAG = "failure.stage"
+"""The stage in which it failed; empty outside of stages."""
 _ACCURACY = "accuracy"
 _NAMED = ("model.architecture", "fine_tune.learning_rate", "fine_tune.epochs")
 # What a change of them does no more than repeat, or does not change the result.
@@ -69,12 +71,12 @@ def summarize(run: Run, earlier: Sequence[Run]) -> Summary:
     Args:
         earlier: runs of the project that began before this one, newest first.
     """
-    judged = [other for other in earlier if accuracy_of(other) is not None]
-    before = judged[0] if judged else None
+    others = told_by(earlier)
+    before = others[0] if others else None
     changed = differing_params([before, run]) if before else []
     lines = [
-        _result(run, before, judged),
-        _changes(run, before, changed) if before else "",
+        # Broken within one paragraph: on a narrow page MLflow shows the description low.
+        "  \n".join(filter(None, [_result(run, others), _changes(run, before, changed) if before else ""])),
         _stages(run),
         _again(run) if run["status"] == "FINISHED" else "",
     ]
@@ -114,37 +116,47 @@ def _short_number(value: str) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
-def _result(run: Run, before: Run | None, judged: Sequence[Run]) -> str:
+def told_by(earlier: Sequence[Run]) -> list[Run]:
+    """The runs that a run is told by: the one before it that has a result, and the best, where that is another.
+
+    Args:
+        earlier: as for `summarize`.
+    """
+    judged = [other for other in earlier if accuracy_of(other) is not None]
+    best = max(judged, key=lambda other: accuracy_of(other) or 0.0, default=None)
+    return judged[:1] + [other for other in judged[1:] if other is best]
+
+
+def _result(run: Run, others: Sequence[Run]) -> str:
     if run["status"] == "FAILED":
-        return f"**Failed:** {_code(run['tags'].get(FAILURE_TAG, 'see the log'))}"
+        stage = run["tags"].get(FAILED_STAGE_TAG)
+        where = f" in {_code(stage)}" if stage else ""
+        return f"**Failed{where}:** {_code(run['tags'].get(FAILURE_TAG, 'see the log'))}"
     accuracy = accuracy_of(run)
     if accuracy is None:
         return "**No result:** this run did not come to the test split."
     low, high = accuracy_of(run, "_low"), accuracy_of(run, "_high")
-    interval = f" (interval {low:.3f} to {high:.3f})" if low is not None and high is not None else ""
+    interval = f", interval {low:.3f} to {high:.3f}" if low is not None and high is not None else ""
     lines = [f"**Test accuracy {accuracy:.3f}**{interval}"]
-    if before is not None:
-        best = max(judged, key=lambda other: accuracy_of(other) or 0.0)
-        lines.append(f"{_difference(run, before)} the run before, {_which(before)}")
-        if best["run_id"] != before["run_id"]:
-            lines.append(f"{_difference(run, best)} the best before, {_which(best)}")
+    for other, role in zip(others, ("the run before", "the best before"), strict=False):
+        lines.append(_difference(run, other, f"{role} ({_which(other)})"))
     return "; ".join(lines)
 
 
-def _difference(run: Run, other: Run) -> str:
-    """How the accuracies compare, to be followed by the other's name."""
+def _difference(run: Run, other: Run, name: str) -> str:
+    """How the accuracies compare; `name` is the other's."""
     own, theirs = accuracy_of(run) or 0.0, accuracy_of(other) or 0.0
     low, high = accuracy_of(other, "_low"), accuracy_of(other, "_high")
     within = low is not None and high is not None and low <= own <= high
     if own == theirs:
-        return "the same as"
+        return f"the same as {name}"
     words = f"{abs(own - theirs):.3f} {'higher' if own > theirs else 'lower'}"
-    return f"{words} (within the interval) than" if within else f"{words} than"
+    return f"{words} than {name}" + (", within its interval" if within else "")
 
 
 def _which(run: Run) -> str:
-    number = f"{run['number']}: " if run["number"] else ""
-    return f"{number}{_code(run['name'])}"
+    """By its number, which is short; a run of an earlier version by its name."""
+    return f"run {run['number']}" if run["number"] else _code(run["name"])
 
 
 def _changes(run: Run, before: Run, changed: Sequence[str]) -> str:

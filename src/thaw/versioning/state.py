@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from thaw.errors import ThawError
 from thaw.files import read_json, replacing, write_json
 from thaw.redaction import redact
+from thaw.run_slot import RUN_PAGE
 from thaw.versioning.code import Code, read_code
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ def take_state(repo: "DvcRepo", params: bytes, ahead: str = "", code: Code | Non
     """
     lock, outputs = repo.booked_state(ahead)
     books = repo.books()
-    files: dict[str, Path | bytes] = {**workspace_files(repo), PARAMS: params}
+    here = workspace_files(repo)
+    here.pop(RUN_PAGE, None)  # of the run before: this one's is made once it is closed
+    files: dict[str, Path | bytes] = {**here, PARAMS: params}
     if lock:
         files[LOCK] = lock
     withheld = {path: reason for path, source in files.items() if (reason := _unfit(path, source))}

@@ -3,6 +3,7 @@
 The order is that of gravity: an image's verdict is the first check here that it failed.
 """
 
+import re
 from dataclasses import dataclass
 
 
@@ -32,6 +33,13 @@ TAKE_IN = "{take_in}"
 UNLABELLED_CURE = f"Run `{TAKE_IN}`: it sets images without a label aside, for `thaw predict`."
 """Of a picture in a test split, outside of its classes."""
 _CLEAN = f"Run `{CLEAN}` to see what it would move out, then `{CLEAN} --apply`."
+_LAST_COMMAND = re.compile(r"^Run `[^`]+` to see [^`]+, then `([^`]+)`\.$")
+
+
+def brief_cure(cure: str) -> str:
+    """A cure in a sentence of a refusal: of one that is a command to look and one to do it, the latter."""
+    return _LAST_COMMAND.sub(r"\1", cure)
+
 
 CHECKS: dict[str, Check] = {
     "hidden": Check("hidden file or folder", _CLEAN, unfit=True, movable=True),
