@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.code.shards import parquet, picture, unpacked
 from thaw.augmentation.shards import write_views
+from thaw.compute import Local
 from thaw.errors import ThawError
 from thaw.gate.inspection import inspect_folder
 from thaw.gate.report.manifest import write_manifest
@@ -76,9 +77,10 @@ def test_what_was_packed_is_read_as_the_folder_was_and_packs_to_the_same_bytes(p
         assert (tmp_path / "third" / "out" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
     made = []
     for name, folder in (("folder", pets), ("shards", root)):
-        inspection = inspect_folder(ValidateParams(), folder, tmp_path / name, workers=1)
+        inspection = inspect_folder(ValidateParams(), folder, tmp_path / name, executor=Local(1))
         write_manifest(tmp_path / name / "manifest.parquet", inspection)
-        write_views(AugmentParams(image_size=16, views=2), 1, folder, inspection.rows.paths, [], 3, tmp_path / name / "v")
+        small = AugmentParams(image_size=16, views=2)
+        write_views(small, 1, folder, inspection.rows.paths, [], 3, tmp_path / name / "v", Local(1))
         views = {path.name: path.read_bytes() for path in (tmp_path / name / "v").iterdir()}
         made.append((inspection.summary()["totals"], (tmp_path / name / "manifest.parquet").read_bytes(), views))
     assert made[0] == made[1]
@@ -147,7 +149,7 @@ def test_a_shard_that_was_cut_after_it_was_booked_is_an_error_that_names_it(tmp_
     shard.write_bytes(shard.read_bytes()[:2000])
     with pytest.raises(StoreError, match=r"x\.tar: changed in the store"):
         located(root, "cat/2.jpg").read_bytes()
-    found = inspect_folder(ValidateParams(), root, tmp_path / "scratch", workers=1).found
+    found = inspect_folder(ValidateParams(), root, tmp_path / "scratch", executor=Local(1)).found
     assert {row.path for row in found if "x.tar changed" in row.reason} == {f"cat/{number}.jpg" for number in range(3)}
     os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
     with pytest.raises(StoreError, match=r"x\.tar: ends before"):

@@ -20,6 +20,7 @@ from PIL import Image
 from tests.code.object_store import KEY_ID, SECRET, client, serving
 from thaw import cli, images
 from thaw.augmentation.shards import write_views
+from thaw.compute import Local
 from thaw.errors import ThawError
 from thaw.gate.inspection import Inspection, inspect_folder
 from thaw.gate.report.manifest import write_manifest
@@ -77,7 +78,7 @@ def booked(store: Store, tmp_path: Path) -> Path:
 
 
 def inspect(root: Path, scratch_dir: Path) -> Inspection:
-    return inspect_folder(ValidateParams(), root, scratch_dir, workers=2, folder="data/raw")
+    return inspect_folder(ValidateParams(), root, scratch_dir, executor=Local(2), folder="data/raw")
 
 
 def test_the_gate_and_augment_make_of_a_bucket_what_they_make_of_its_files(
@@ -87,7 +88,8 @@ def test_the_gate_and_augment_make_of_a_bucket_what_they_make_of_its_files(
     for name, root in (("files", store.folder), ("bucket", booked)):
         inspection = inspect(root, tmp_path / name)
         write_manifest(tmp_path / name / "manifest.parquet", inspection)
-        write_views(AugmentParams(image_size=16, views=2), 1, root, inspection.rows.paths, [], 3, tmp_path / name / "views")
+        small = AugmentParams(image_size=16, views=2)
+        write_views(small, 1, root, inspection.rows.paths, [], 3, tmp_path / name / "views", Local())
         summary = inspection.summary()
         for found in summary["findings"]:
             found.pop("cure")  # which says where to mend it

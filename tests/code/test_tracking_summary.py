@@ -49,6 +49,14 @@ def test_a_description_compares_with_the_run_before_and_the_best() -> None:
     assert "**Ran:** `fine_tune` · **Up to date before:** `split`" in text and "`thaw restore 3`" in text
 
 
+def test_what_a_run_does_not_speak_of_did_not_change() -> None:
+    before = a_run(1, 0.9, tags={"data.data/raw": "eeee.dir"}, params={"augment.views": "4"})
+    refused = a_run(2, None, status="FAILED", tags={"failure": "Blocked.", "failure.stage": "validate"})
+    assert summarize(refused, [before]).description == "**Failed in `validate`:** `Blocked.`  \n**Changed:** nothing"
+    later = a_run(2, 0.9, tags={"data.data/raw": "ffff.dir"}, params={"augment.views": "6"})
+    assert "`augment.views` none → `6`; data `data/raw` none → `ffff.dir`" in summarize(later, [a_run(1, 0.9)]).description
+
+
 def test_names_are_no_markup() -> None:
     evil = "a`b``c <img src=x>\n# [l](http://x)"
     text = summarize(a_run(2, 0.9), [a_run(1, 0.9, name=evil) | {"number": 0}]).description

@@ -174,7 +174,7 @@ def test_a_runs_page_is_headed_by_the_result_and_what_was_changed(project: Witne
 
 def test_the_comparison_shows_names_and_what_differs(project: Witness, base: str, page: Page) -> None:
     page.open(comparison_page(base, experiment_of(project)))
-    see(page, "0.880 threshold=0.6", "0.900 threshold=0.5", "evaluate.threshold", "0.000005", "test/accuracy")
+    see(page, "0.880 threshold=0.6", "0.900 threshold=0.5", "evaluate.threshold", "5e-06", "test/accuracy")
     picture(page, "differences")
     assert "fine_tune.epochs" not in page.text(), "what is the same is not in the way"
     ids = [run["run_id"] for run in project.runs()[1:]]

@@ -73,7 +73,8 @@ def summarize(run: Run, earlier: Sequence[Run]) -> Summary:
     """
     others = told_by(earlier)
     before = others[0] if others else None
-    changed = differing_params([before, run]) if before else []
+    # What a part of the pipeline does not read, and data that were not booked, it says nothing of.
+    changed = [key for key in differing_params([before, run]) if _param(run, key) is not None] if before else []
     lines = [
         # Broken within one paragraph: on a narrow page MLflow shows the description low.
         "  \n".join(filter(None, [_result(run, others), _changes(run, before, changed) if before else ""])),
@@ -164,11 +165,10 @@ def _changes(run: Run, before: Run, changed: Sequence[str]) -> str:
     told = [f"{_code(key)} {_value(_param(before, key))} → {_value(_param(run, key))}" for key in changed[:_MOST_IN_TEXT]]
     if len(changed) > _MOST_IN_TEXT:
         told.append(f"{len(changed) - _MOST_IN_TEXT} more parameters")
-    data = {key for tags in (before["tags"], run["tags"]) for key in tags if key.startswith("data.")}
-    for key in sorted(data):
-        versions = [str(tags.get(key, "none")) for tags in (before["tags"], run["tags"])]
-        if versions[0] != versions[1]:
-            told.append(f"data {_code(key.removeprefix('data.'))} {_code(versions[0][:8])} → {_code(versions[1][:8])}")
+    for key in sorted(key for key in run["tags"] if key.startswith("data.")):
+        versions = [str(tags.get(key, ""))[:8] for tags in (before["tags"], run["tags"])]
+        if before["tags"].get(key) != run["tags"][key]:
+            told.append(f"data {_code(key.removeprefix('data.'))} {_value(versions[0])} → {_value(versions[1])}")
     if before.get("commit") != run.get("commit"):
         told.append(f"code {_value(before.get('commit', '')[:8])} → {_value(run.get('commit', '')[:8])}")
     if run["tags"].get("git.dirty") == "true":

@@ -202,7 +202,7 @@ class _Training:
             raise self._not_finite(epoch, step)
         self.step += 1
         counts = {"done": self.step, "total": self.epochs * self.order.steps}
-        _log.info("epoch %d of %d", epoch + 1, self.epochs, extra=counts)
+        _log.info("epoch %d of %d, step %d of %d", epoch + 1, self.epochs, step + 1, self.order.steps, extra=counts)
         if self._is_due():
             self.save()
         self.heed_stop()
