@@ -82,7 +82,7 @@ def test_any_name_is_taken_and_no_two_become_one(home: Path) -> None:
 
 def test_a_refused_event_is_set_aside_and_shipping_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outbox = lay_out(home, finished=False)
-    append(outbox, op="tags", run="pipeline", tags={"set#1": "x"})
+    append(outbox, op="metrics", run="pipeline", values={"set#1": 1.0}, step=0)
     append(outbox, op="metrics", run="pipeline", values={"bad#": 1.0}, step=1)
     append(outbox, op="file", run="pipeline", path="files/none.txt", folder="")
     append(outbox, op="tags", run="never opened", tags={})
@@ -100,7 +100,7 @@ def test_a_refused_event_is_set_aside_and_shipping_goes_on(home: Path, monkeypat
     shown = CliRunner().invoke(app, ["sync", "--json"])
     assert shown.exit_code == 0
     (standing,) = json.loads(shown.stdout)
-    assert [item["event"]["op"] for item in standing["refused"]] == ["tags", "metrics", "file", "tags"]
+    assert [item["event"]["op"] for item in standing["refused"]] == ["metrics", "metrics", "file", "tags"]
     assert "set#1" in standing["refused"][0]["reason"]
 
 
