@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _SECONDS = 60
@@ -35,9 +35,11 @@ def commit_of(root: Path) -> str:
     return (ask(root, "rev-parse", "HEAD") or b"").decode().strip()
 
 
-def is_dirty(root: Path) -> bool:
-    """Whether a tracked file differs from the commit."""
-    return bool(ask(root, "status", "--porcelain", "--untracked-files=no"))
+def is_dirty(root: Path, apart_from: Sequence[str] = ()) -> bool:
+    """Whether a tracked file differs from the commit, `apart_from` those that these patterns of Git name."""
+    return bool(
+        ask(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *(f":(exclude){name}" for name in apart_from))
+    )
 
 
 def has_commit(root: Path, commit: str) -> bool:

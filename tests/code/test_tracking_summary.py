@@ -1,6 +1,7 @@
 """Names and descriptions of runs, and the rule by which a model becomes the champion."""
 
 import json
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from thaw.tracking.names import own_tags, stored_tag
 from thaw.tracking.outbox import Outbox
 from thaw.tracking.recording import record_failure
 from thaw.tracking.registry import Registry, choose_champion, name_model, tell_registered
+from thaw.tracking.run_data import describe_run
 from thaw.tracking.summary import differing_params, summarize
 from thaw.tracking.view import encode_view, renewed_view, view_columns
 
@@ -55,6 +57,24 @@ def test_what_a_run_does_not_speak_of_did_not_change() -> None:
     assert summarize(refused, [before]).description == "**Failed in `validate`:** `Blocked.`  \n**Changed:** nothing"
     later = a_run(2, 0.9, tags={"data.data/raw": "ffff.dir"}, params={"augment.views": "6"})
     assert "`augment.views` none → `6`; data `data/raw` none → `ffff.dir`" in summarize(later, [a_run(1, 0.9)]).description
+
+
+def test_what_a_run_writes_is_no_edit_of_the_code(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e", *arguments], cwd=tmp_path, check=True)
+
+    names = ("dvc.lock", "params.yaml", "data/raw.dvc", "reports/metrics.json", "code.py")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("a")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "first")
+    for name in names[:-1]:
+        (tmp_path / name).write_text("b")
+    assert describe_run(tmp_path, tmp_path)["git.dirty"] == "false"
+    (tmp_path / "code.py").write_text("b")
+    assert describe_run(tmp_path, tmp_path)["git.dirty"] == "true"
 
 
 def test_names_are_no_markup() -> None:

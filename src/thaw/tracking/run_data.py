@@ -24,6 +24,10 @@ _VALIDATION = "validation_"
 _SHOWN = (".png", ".json", ".md", ".csv", ".html")
 
 
+_BOOKS = ("dvc.lock", "params.yaml", "*.dvc", "reports/")
+"""What a run writes, or tells elsewhere: an edit of it is no edit of the code."""
+
+
 def describe_run(root: Path, home: Path) -> dict[str, str]:
     """Tags of a run: the project, the git commit, the hash of `dvc.lock`, the machine.
 
@@ -37,7 +41,7 @@ def describe_run(root: Path, home: Path) -> dict[str, str]:
     commit = commit_of(root)
     if commit:
         tags["mlflow.source.git.commit"] = commit
-        tags["git.dirty"] = str(is_dirty(root)).lower()
+        tags["git.dirty"] = str(is_dirty(root, _BOOKS)).lower()
     if lock.exists():
         tags[LOCK_TAG] = digest(lock)
     return tags
