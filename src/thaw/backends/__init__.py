@@ -81,6 +81,9 @@ class Backend(Protocol):
     def set_seed(self, seed: int) -> None:
         """Determine what Keras draws from here on."""
 
+    def sum_gradients(self, gradients: list[Any]) -> tuple[list[Any], int]:
+        """In a step: the sum of the devices' gradients, where each has its share's alone, and how many devices these are."""
+
     def runner(self, model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
         """A function from uint8 images `(n, ...)` to the model's outputs, float32 `(n, ...)`, with the weights it has now."""
 

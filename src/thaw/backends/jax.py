@@ -69,6 +69,10 @@ def set_seed(seed: int) -> None:
     np.random.seed(seed)
 
 
+def sum_gradients(gradients: list[Any]) -> tuple[list[Any], int]:
+    return gradients, 1  # JAX's are of the whole batch
+
+
 def runner(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """By this process alone, also where others share the training."""
     weights = [[np.asarray(variable) for variable in group] for group in _variables(model)[:2]]

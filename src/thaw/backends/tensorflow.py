@@ -69,6 +69,13 @@ def set_seed(seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
+def sum_gradients(gradients: list[Any]) -> tuple[list[Any], int]:
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return gradients, 1
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients), replica.num_replicas_in_sync
+
+
 def runner(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     @tf.function(jit_compile=False)
     def infer(images: Any) -> Any:

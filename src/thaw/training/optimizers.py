@@ -1,10 +1,11 @@
-"""Keras's optimizers with two things more: a learning rate of its own for each variable, and momentum that moves."""
+"""Keras's optimizers with a learning rate for each variable, momentum that moves, and clipping by the whole batch."""
 
 from collections.abc import Collection
 from typing import Any
 
 import keras
 
+from thaw.backends import backend
 from thaw.params import FitParams
 
 
@@ -13,10 +14,18 @@ class _PerVariable:
 
     factors: tuple[float, ...] = ()
     weight_decay: float | None
+    global_clipnorm: float | None
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         factor = self.factors[self._get_variable_index(variable)]  # type: ignore[attr-defined]
         super().update_step(gradient, variable, learning_rate * factor)  # type: ignore[misc]
+
+    def _clip_gradients(self, gradients: list[Any]) -> list[Any]:
+        """Keras clips what each device has of its share, and sums it then: here the sum is clipped."""
+        if not self.global_clipnorm:
+            return gradients
+        gradients, devices = backend.sum_gradients(gradients)
+        return [gradient / devices for gradient in super()._clip_gradients(gradients)]  # type: ignore[misc]
 
     def _apply_weight_decay(self, variables: list[Any]) -> None:
         """Keras decays all by one learning rate: here once for each factor, those that have it."""
