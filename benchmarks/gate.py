@@ -159,7 +159,7 @@ def rescan(folder: Path, scratch_dir: Path) -> None:
 
     params = ValidateParams()
     survey = Survey(folder, Findings(params.severity))
-    list(store.scan(folder, survey.files(), bounds(params.limits), scratch_dir / "rows.arrow", JOBS, 30.0))
+    list(store.scan(folder, survey.files(), bounds(params.limits), scratch_dir / "rows.arrow", Local(JOBS), 30.0))
 
 
 def changes(image: Image.Image, rng: np.random.Generator) -> Iterator[tuple[str, Image.Image, int]]:

@@ -165,8 +165,8 @@ def run_evaluate(project: Path, out: Path, compute: ComputeParams) -> None:
         project / "curve.csv", project / "curve.csv",
     )  # fmt: skip
     outputs = EvaluateOutputs(
-        out / "metrics.json", out / "predictions.csv", out / "class_metrics.csv", out / "confusion.csv", out / "pictures",
-        out / "evaluated",
+        out / "headline.json", out / "metrics.json", out / "predictions.csv", out / "class_metrics.csv", out / "confusion.csv",
+        out / "pictures", out / "evaluated",
     )  # fmt: skip
     params = EvaluateParams(bootstrap_samples=20, explained_images=0)
     evaluate(params, 1, ExtractParams(batch_size=8), compute, inputs, outputs, out / "scratch")
