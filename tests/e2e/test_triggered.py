@@ -65,7 +65,8 @@ def deployed(project: Witness, server: PrefectServer) -> Iterator[dict[str, Any]
         deadline = time.monotonic() + 90
         while True:
             with contextlib.suppress(OSError, KeyError, ValueError):
-                name = json.loads((project.root / ".thaw" / "project.json").read_text())["name"]
+                known = json.loads((project.root / ".thaw" / "project.json").read_text())
+                name = known["name"] if known["place"] == str(project.root.resolve()) else ""  # a copy's is its first's at first
             found = api(server, "deployments/filter", deployments={"name": {"any_": [name]}}) if name else []
             if found:
                 break
