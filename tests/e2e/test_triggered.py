@@ -66,7 +66,8 @@ def deployed(project: Witness, server: PrefectServer) -> Iterator[dict[str, Any]
         while True:
             with contextlib.suppress(OSError, KeyError, ValueError):
                 known = json.loads((project.root / ".thaw" / "project.json").read_text())
-                name = known["name"] if known["place"] == str(project.root.resolve()) else ""  # a copy's is its first's at first
+                # Until a copy asks for its name the file is that of what it was copied from.
+                name = known["name"] if known["place"] == str(project.root.resolve()) else ""
             found = api(server, "deployments/filter", deployments={"name": {"any_": [name]}}) if name else []
             if found:
                 break
