@@ -21,7 +21,7 @@ from thaw.gate.checks.unread_tables import check_unread_tables
 from thaw.gate.duplicates import exact_clusters, first_alike, kept_first, near_clusters, report_clusters
 from thaw.gate.duplicates.near import NearClusters
 from thaw.gate.findings import Finding, Findings, summarize
-from thaw.gate.rows import Rows, gather
+from thaw.gate.rows import Rows, Texts, gather
 from thaw.gate.scan import store
 from thaw.gate.scan.arrays import skip_pandas
 from thaw.gate.scan.image import Bounds
@@ -55,9 +55,10 @@ class Inspection:
     @cached_property
     def version(self) -> str:
         """Of what was judged: SHA-256 over path and SHA-256 of every file that could be read, in hexadecimal."""
-        files = zip(self.rows.paths, self.rows.words("sha256"), strict=True)
-        text = "".join(f"{sha}  {path}\n" for path, sha in sorted(files))
-        return hashlib.sha256(text.encode()).hexdigest()
+        files = hashlib.sha256()
+        for path, sha in zip(self.rows.paths, Texts(self.rows.table["sha256"]), strict=True):
+            files.update(f"{sha or ''}  {path}\n".encode())
+        return files.hexdigest()
 
     def summary(self) -> dict[str, Any]:
         """The content of `findings.json`."""

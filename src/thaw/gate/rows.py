@@ -27,9 +27,9 @@ class Rows:
         return len(self.table)
 
     @property
-    def paths(self) -> "Paths":
+    def paths(self) -> "Texts":
         """Of the images, in order."""
-        return Paths(self.table["path"])
+        return Texts(self.table["path"])
 
     def numbers(self, name: str) -> np.ndarray:
         """A column as float64; NaN where it has no value."""
@@ -46,7 +46,7 @@ class Rows:
         return pc.is_in(self.table["path"], pa.array(paths, pa.string())).to_numpy()
 
 
-class Paths(Sequence[str]):
+class Texts(Sequence[str]):
     """A column of text as strings, each made when it is asked for: ten million at once would take a gigabyte."""
 
     def __init__(self, column: pa.ChunkedArray) -> None:

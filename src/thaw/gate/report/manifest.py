@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from thaw.files import replacing
 from thaw.gate.checks.metadata import metadata_columns
 from thaw.gate.inspection import Inspection
-from thaw.gate.rows import Paths
+from thaw.gate.rows import Texts
 
 _SCANNED = ("bytes", "sha256", "format", "mode", "width", "height")
 STATISTICS = ("brightness", "contrast", "sharpness")
@@ -35,7 +35,7 @@ def write_manifest(path: Path, inspection: Inspection) -> None:
         for start in range(0, max(len(rows), 1), _GROUP_ROWS):
             part = slice(start, start + _GROUP_ROWS)
             table, first = rows.table.slice(start, _GROUP_ROWS), inspection.first_alike[part]
-            found = [verdicts.get(name, ("ok", "")) for name in Paths(table["path"])]
+            found = [verdicts.get(name, ("ok", "")) for name in Texts(table["path"])]
             columns = {
                 "path": table["path"],
                 "class": pa.array(rows.labels[part], pa.string()),
