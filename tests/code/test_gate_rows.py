@@ -142,7 +142,7 @@ def test_a_scan_keeps_its_rows_in_few_pieces(tmp_path: Path, monkeypatch: pytest
 
 
 def test_written_findings_are_so_many_a_check(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("thaw.gate.findings._LISTED", 2)
+    monkeypatch.setattr("thaw.gate.findings.LISTED", 2)
     rows = [{"check": check, "path": str(number)} for number in range(3) for check in ("dark", "bright")]
     rows.append({"check": "alpha", "path": "9"})
     summary = {"status": "warn", "checks": {"dark": 3, "bright": 3, "alpha": 1}, "findings": rows}
@@ -150,7 +150,7 @@ def test_written_findings_are_so_many_a_check(monkeypatch: pytest.MonkeyPatch):
     assert short["findings"] == [*rows[:4], rows[-1]]
     assert short["left_out"] == {"dark": 1, "bright": 1}
     assert short["checks"] == summary["checks"]
-    monkeypatch.setattr("thaw.gate.findings._LISTED", 3)
+    monkeypatch.setattr("thaw.gate.findings.LISTED", 3)
     assert shorten(summary) == summary
 
 

@@ -17,7 +17,7 @@ _SHELTERS = {"hidden": "hidden", "junk": "leftover"}
 """Checks of files and folders that nobody put there, and the word for these."""
 _NAMED = 5
 """Paths that a refusal names of each check."""
-_LISTED = 10_000
+LISTED = 10_000
 """Findings of each check that are written down."""
 _RANK = {"block": 0, "quarantine": 1, "warn": 2, "off": 3}
 
@@ -135,9 +135,9 @@ def shorten(summary: dict[str, Any]) -> dict[str, Any]:
     listed = []
     for row in summary["findings"]:
         shown[row["check"]] += 1
-        if shown[row["check"]] <= _LISTED:
+        if shown[row["check"]] <= LISTED:
             listed.append(row)
-    left_out = {check: count - _LISTED for check, count in summary["checks"].items() if count > _LISTED}
+    left_out = {check: count - LISTED for check, count in summary["checks"].items() if count > LISTED}
     return summary | {"findings": listed} | ({"left_out": left_out} if left_out else {})
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from thaw import images
 from thaw.files import write_text
 from thaw.gate.checks import CHECKS
-from thaw.gate.findings import cures
+from thaw.gate.findings import LISTED, cures
 from thaw.gate.inspection import Inspection
 from thaw.gate.report.charts import bar_chart, histogram
 from thaw.gate.scan.ahead import read_inside
@@ -121,7 +121,7 @@ def _section(check: str, rows: list[dict[str, Any]], shown: "_Thumbnails") -> st
         for row in rows[:_SHOWN_ROWS]
     )
     if len(rows) > _SHOWN_ROWS:
-        lines += f'<tr><td colspan="4">and {len(rows) - _SHOWN_ROWS:,} more: findings.json has up to 10,000</td></tr>'
+        lines += f'<tr><td colspan="4">and {len(rows) - _SHOWN_ROWS:,} more: findings.json has up to {LISTED:,}</td></tr>'
     opened = " open" if len(rows) <= 20 and not pictures else ""
     return (
         f'<section id="{check}"><h2><i class="{severity}">{severity}</i> {escape(CHECKS[check].title)} '
