@@ -116,20 +116,21 @@ def _cells(shards: Sequence[Row], root: File) -> tuple[list[Row], bytes]:
 def _images_in_tars(address: str, shards: Sequence[Row], beside: File) -> Iterator[Row]:
     at = _Place()
     places = Places(at.refuse, names_beside(beside))
+    splits: list[str] = []
     with ThreadPoolExecutor(_SHARDS_AT_ONCE) as pool:
         read = pool.map(lambda row: read_members(address, row), shards)
         for number, (shard, members) in enumerate(zip(shards, read, strict=True)):
             if not _is_web_dataset(members):
                 yield from (_row(shard, member, _tree_path(address, shard, member)) for member in members)
                 continue
-            split = split_names([row.path for row in shards], address)[number]
+            splits = splits or split_names([row.path for row in shards], address)
             for key, fields in grouped((member.name, member) for member in members):
                 at.archive, at.member, contents = f"{address}/{shard.path}", f"sample {key!r}", _contents(fields)
                 picture, label = picture_of(contents), label_of(contents)
                 if not picture or label is None:
                     at.refuse(f"one picture and a label (.cls or .json) wanted, found {', '.join(sorted(fields))}")
                 stem = PurePosixPath(shard.path).name.split(".")[0]
-                yield _row(shard, fields[picture], places.find(split, label, key, stem, fields[picture].suffix))
+                yield _row(shard, fields[picture], places.find(splits[number], label, key, stem, fields[picture].suffix))
 
 
 def read_members(address: str, shard: Row) -> list[Member]:
