@@ -1,11 +1,10 @@
 """What MLflow shows of the images that a run used: the columns known of each, and how many of each class are in each split."""
 
-import contextlib
 import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +39,17 @@ def describe_splits(version: str, paths: Mapping[str, Path]) -> dict[str, str]:
     """
     mark = hashlib.sha256(b"".join(path.read_bytes() for path in paths.values())).hexdigest()[:_MARK]
     profile: dict[str, Any] = {"images": 0}
-    columns: dict[str, list[str]] = {}
+    columns: dict[str, _Column] = {}
     for split, path in paths.items():
+        classes: Counter[str] = Counter()
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        profile["images"] += len(rows)
-        profile[split] = dict(sorted(Counter(row.get("class", "") for row in rows).items()))
-        for row in rows:
-            for name, text in row.items():
-                columns.setdefault(name, []).append(text)
-    fields = [{"name": name, "type": _type_of(texts), "required": True} for name, texts in columns.items()]
+            for row in csv.DictReader(file):
+                classes[row.get("class", "")] += 1
+                for name, text in row.items():
+                    columns.setdefault(name, _Column()).add(text)
+        profile["images"] += classes.total()
+        profile[split] = dict(sorted(classes.items()))
+    fields = [{"name": name, "type": column.kind, "required": True} for name, column in columns.items()]
     return {
         "version": f"{version[: _DIGEST_LIMIT - _MARK - 1]}-{mark}",
         "schema": json.dumps({"mlflow_colspec": fields}),
@@ -57,12 +57,23 @@ def describe_splits(version: str, paths: Mapping[str, Path]) -> dict[str, str]:
     }
 
 
-def _type_of(texts: Sequence[str]) -> str:
-    """MLflow's type of a column; a number that is missing is one of type `double`."""
-    if any(texts):
-        for kind, read, known in (("long", int, texts), ("double", float, list(filter(None, texts)))):
-            with contextlib.suppress(ValueError):
-                for text in known:
-                    read(text)
-                return kind
-    return "string"
+class _Column:
+    """MLflow's type of a column, of cells that come one after the other; a number that is missing is one of type `double`."""
+
+    def __init__(self) -> None:
+        self._is_empty, self._may_be = True, {"long": int, "double": float}
+
+    def add(self, text: str) -> None:
+        """Take one more cell."""
+        self._is_empty = self._is_empty and not text
+        for kind in [*self._may_be]:
+            if text or kind == "long":
+                try:
+                    self._may_be[kind](text)
+                except ValueError:
+                    del self._may_be[kind]
+
+    @property
+    def kind(self) -> str:
+        """The narrowest type that all cells have."""
+        return "string" if self._is_empty else next(iter(self._may_be), "string")
