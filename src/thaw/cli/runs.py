@@ -17,7 +17,7 @@ from thaw.cli.completion import complete_run
 from thaw.cli.console import print_table, stdout_console
 from thaw.errors import ThawError
 from thaw.files import digest
-from thaw.params import Params, load_params
+from thaw.params import load_params
 from thaw.params.editing import parse_overrides
 from thaw.prefect_pages import find_deployment, form_page, server_pages
 from thaw.progress import showing
@@ -91,8 +91,10 @@ class _Form:
 
     def changes_to(self, run: dict[str, Any]) -> dict[str, Any]:
         """The parameters that were others in a run than they are here now, with the run's values."""
-        then = {key: str(value) for key, value in Params().flat(["validate"]).items()} | run["params"]
-        differing = [key for key, value in self.now.items() if then.get(key, str(value)) != str(value)]
+        from thaw.tracking.summary import param_of
+
+        then = {key: param_of(run, key) for key in self.now}
+        differing = [key for key, value in self.now.items() if then[key] not in (None, str(value))]
         return parse_overrides([f"{key}={then[key]}" for key in differing])
 
     def page(self, run: dict[str, Any]) -> str:

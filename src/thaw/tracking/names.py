@@ -8,9 +8,11 @@ PARAM_LIMIT = 6000
 TAG_LIMIT = 8000
 _KEY_LIMIT = 250
 _DIGEST_SIGNS = 8
+DATA_TAG = "data."
+"""Begins the tag with the version of data, before its folder."""
 _HIDDEN = "mlflow.thaw."
 """MLflow's pages show no tag that begins with `mlflow.`."""
-_SHOWN = ("mlflow.", "thaw.run", "thaw.number", "project", "data.", "champion")
+_SHOWN = ("mlflow.", "thaw.run", "thaw.number", "project", DATA_TAG, "champion")
 _FOREIGN = re.compile(r"[^\w.\- :/]")
 
 

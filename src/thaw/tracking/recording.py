@@ -11,6 +11,7 @@ from thaw.files import digest, read_json
 from thaw.redaction import redact
 from thaw.tracking import gate_pages, run_data
 from thaw.tracking.datasets import describe_splits, split_paths
+from thaw.tracking.names import DATA_TAG
 from thaw.tracking.outbox import PIPELINE, Outbox
 from thaw.tracking.registry import ACCURACY_TAG
 from thaw.tracking.run_data import LOCK_TAG
@@ -23,7 +24,6 @@ STATE_DIR = "reproduce"
 _MODEL = "evaluated_dir"
 _REPORT = "result_path"
 _METRICS = "metrics_path"
-_DATA = "data."
 _IMAGES = "raw"
 """The folder that stages know as `raw_dir`."""
 
@@ -47,7 +47,7 @@ class StageFacts:
 
 def record_data(outbox: Outbox, versions: Mapping[str, str]) -> None:
     """Log which version of which data the run uses."""
-    outbox.log_tags(PIPELINE, {f"{_DATA}{name}": version for name, version in versions.items()})
+    outbox.log_tags(PIPELINE, {f"{DATA_TAG}{name}": version for name, version in versions.items()})
 
 
 def _record_dataset(outbox: Outbox, spec: Any) -> None:
@@ -56,7 +56,7 @@ def _record_dataset(outbox: Outbox, spec: Any) -> None:
     if not splits or outbox.has_dataset(PIPELINE):
         return
     for tag, version in _data_versions(outbox).items():
-        name = tag.removeprefix(_DATA)
+        name = tag.removeprefix(DATA_TAG)
         if Path(name).name == _IMAGES:
             outbox.log_dataset(PIPELINE, name, source=name, context="training", **describe_splits(version, splits))
 
@@ -153,4 +153,4 @@ def _classes(model_dir: Path) -> dict[str, str]:
 
 
 def _data_versions(outbox: Outbox) -> dict[str, str]:
-    return {name: value for name, value in outbox.tags(PIPELINE).items() if name.startswith(_DATA)}
+    return {name: value for name, value in outbox.tags(PIPELINE).items() if name.startswith(DATA_TAG)}

@@ -9,11 +9,11 @@ from typing import Any
 from thaw.files import replacing, write_text
 from thaw.redaction import redact
 from thaw.run_slot import RUN_PAGE, STAGE_PAGE, fill_slot, is_filled
+from thaw.tracking.names import DATA_TAG
 from thaw.tracking.outbox import PIPELINE, Outbox
 
 PAGE = "report.html"
 """What it is called in the outbox, and at the root of the run's artifacts."""
-_DATA = "data."
 _DIGITS = 8
 _NO_RESULT = "This run made the page anew; the result is an earlier run's."
 
@@ -61,9 +61,9 @@ def _facts(run: Mapping[str, Any], model: str) -> list[tuple[str, str]]:
     dirty = ", and files that Git has not committed" if tags.get("git.dirty") == "true" else ""
     facts = [("Code", f"{_code(commit[:_DIGITS])}{dirty}" if commit else "not in Git")]
     facts += [
-        ("Data", f"{escape(key.removeprefix(_DATA))}, version {_code(value[:_DIGITS])}")
+        ("Data", f"{escape(key.removeprefix(DATA_TAG))}, version {_code(value[:_DIGITS])}")
         for key, value in sorted(tags.items())
-        if key.startswith(_DATA)
+        if key.startswith(DATA_TAG)
     ]
     return facts + ([("Model", escape(model))] if model else [])
 

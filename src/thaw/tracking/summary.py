@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thaw.params import Params
+from thaw.tracking.names import DATA_TAG
 
 NAME_TAG = "thaw.name"
 """The name that a person, or DVC's experiment, gave the run."""
@@ -45,7 +46,7 @@ def accuracy_of(run: Run, end: str = "") -> float | None:
 def differing_params(runs: Sequence[Run]) -> list[str]:
     """The parameters that have not one value in all of the runs; those that change no result last."""
     keys = sorted({key for run in runs for key in run["params"]})
-    differing = [key for key in keys if len({_param(run, key) for run in runs}) > 1]
+    differing = [key for key in keys if len({param_of(run, key) for run in runs}) > 1]
     return sorted(differing, key=lambda key: key.startswith(_SILENT))
 
 
@@ -60,7 +61,8 @@ def default_gate(params: Mapping[str, Any]) -> list[str]:
     return [name for name, value in params.items() if _gate_defaults().get(name) == str(value)]
 
 
-def _param(run: Run, key: str) -> str | None:
+def param_of(run: Run, key: str) -> str | None:
+    """A parameter's value in a run, of a setting of the gate that it does not show the default; None where there is none."""
     value = run["params"].get(key, _gate_defaults().get(key))
     return None if value is None else str(value)
 
@@ -74,7 +76,7 @@ def summarize(run: Run, earlier: Sequence[Run]) -> Summary:
     others = told_by(earlier)
     before = others[0] if others else None
     # What a part of the pipeline does not read, and data that were not booked, it says nothing of.
-    changed = [key for key in differing_params([before, run]) if _param(run, key) is not None] if before else []
+    changed = [key for key in differing_params([before, run]) if param_of(run, key) is not None] if before else []
     lines = [
         # Broken within one paragraph: on a narrow page MLflow shows the description low.
         "  \n".join(filter(None, [_result(run, others), _changes(run, before, changed) if before else ""])),
@@ -162,13 +164,13 @@ def _which(run: Run) -> str:
 
 def _changes(run: Run, before: Run, changed: Sequence[str]) -> str:
     """What differs from the run before: parameters, data, code."""
-    told = [f"{_code(key)} {_value(_param(before, key))} → {_value(_param(run, key))}" for key in changed[:_MOST_IN_TEXT]]
+    told = [f"{_code(key)} {_value(param_of(before, key))} → {_value(param_of(run, key))}" for key in changed[:_MOST_IN_TEXT]]
     if len(changed) > _MOST_IN_TEXT:
         told.append(f"{len(changed) - _MOST_IN_TEXT} more parameters")
-    for key in sorted(key for key in run["tags"] if key.startswith("data.")):
+    for key in sorted(key for key in run["tags"] if key.startswith(DATA_TAG)):
         versions = [str(tags.get(key, ""))[:8] for tags in (before["tags"], run["tags"])]
         if before["tags"].get(key) != run["tags"][key]:
-            told.append(f"data {_code(key.removeprefix('data.'))} {_value(versions[0])} → {_value(versions[1])}")
+            told.append(f"data {_code(key.removeprefix(DATA_TAG))} {_value(versions[0])} → {_value(versions[1])}")
     if before.get("commit") != run.get("commit"):
         told.append(f"code {_value(before.get('commit', '')[:8])} → {_value(run.get('commit', '')[:8])}")
     if run["tags"].get("git.dirty") == "true":
