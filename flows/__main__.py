@@ -14,7 +14,6 @@ from flows.run import find_standing_run, shipment_of
 from flows.server import Server, use_named_server
 from flows.summary import summarize_run
 from thaw import telemetry
-from thaw.cli.console import print_table
 from thaw.errors import exiting_with_message
 from thaw.project import find_root
 from thaw.redaction import hide_in_logs, redact
@@ -92,6 +91,8 @@ def _show(outcome: Outcome, as_json: bool, quiet: bool) -> None:
         print(describe_outdated(outcome.outdated))
         return
     from rich.table import Table
+
+    from thaw.cli.console import print_table
 
     print("Result on the held-out test split")
     table = Table("metric", "test", "interval")
