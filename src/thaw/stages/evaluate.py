@@ -1,7 +1,7 @@
 """Stage `evaluate`: judge the model on the held-out test split."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +112,7 @@ class _LoadSaved:
 class _RunSaved:
     """Opens the model of a folder, to be run as MLflow serves it."""
 
-    load: _LoadSaved
+    load: "Callable[[], keras.Model]"
 
     def __call__(self) -> Run:
         return run_in_float32(self.load())
@@ -178,9 +178,7 @@ def _predict(
     Nothing is compared where the engine is Keras itself: that is this network in the same library and precision, and a second
     pass over the images would give the same again.
     """
-    load_saved = classifier.compilation.load
-    assert isinstance(load_saved, _LoadSaved)
-    runs: list[Run] = [Portable(run_in_float32(network), _RunSaved(load_saved))]
+    runs: list[Run] = [Portable(run_in_float32(network), _RunSaved(classifier.compilation.load))]
     if classifier.engine.name != keras_backend():
         runs.append(classifier.run)
     probabilities, failures = classifier.predict_with(runs, files, executor)
