@@ -19,12 +19,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 from PIL import Image
 
 SIDE = 64
-SHARD_BYTES = 64_000_000
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "rocket", "coins", "moon", "page", "text", "clock")
 
 
@@ -60,13 +60,13 @@ def images(count: int) -> Iterator[tuple[str, bytes]]:
         yield f"{('cat', 'dog')[number >= count // 2]}/{number:08d}.jpg", draw(number, sources)
 
 
-def write_shards(folder: Path, count: int) -> None:
+def write_shards(folder: Path, count: int, shard_bytes: int = 64_000_000) -> None:
     """As `thaw data pack` writes them, without the files."""
     folder.mkdir(parents=True)
     archive: tarfile.TarFile | None = None
     number = 0
     for path, data in images(count):
-        if archive is None or archive.offset >= SHARD_BYTES:
+        if archive is None or archive.offset >= shard_bytes:
             if archive:
                 archive.close()
             archive = tarfile.open(folder / f"shard-{number:05d}.tar", "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
@@ -155,11 +155,11 @@ def bench_bucket(folder: Path, count: int) -> None:
     """Each image an object, and shards of them as objects."""
     from thaw.sources import stores
 
-    with serving() as store:
+    with Server() as store:
         store.create_bucket(Bucket="bench")
         for path, data in images(count):
             store.put_object(Bucket="bench", Key=f"objects/{path}", Body=data)
-        write_small_shards(folder / "small", count)
+        write_shards(folder / "small", count, 8_000_000)  # moto reads an object whole for each range of it
         for path in sorted((folder / "small").iterdir()):
             store.upload_file(str(path), "bench", f"shards/{path.name}")
         for what in ("objects", "shards"):
@@ -169,21 +169,10 @@ def bench_bucket(folder: Path, count: int) -> None:
             print(row(f"{what} in a bucket", count, seconds, watch, found, index_size(folder / f"bucket-{what}")), flush=True)
 
 
-def write_small_shards(folder: Path, count: int) -> None:
-    """moto reads an object whole for each range of it."""
-    global SHARD_BYTES
-    SHARD_BYTES = 8_000_000
-    write_shards(folder, count)
-
-
-def serving() -> "Server":
-    return Server()
-
-
 class Server:
     """moto's server in a process of its own, and Amazon's client of it."""
 
-    def __enter__(self) -> "object":
+    def __enter__(self) -> Any:
         import boto3
 
         code = (

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 1 << 20
 
+
 def open_object(held: Object, size: int) -> io.BufferedReader:
     """An object as a file that can be searched.
 
@@ -21,7 +22,6 @@ def open_object(held: Object, size: int) -> io.BufferedReader:
 
 
 class _ObjectFile(io.RawIOBase):
-
     def __init__(self, held: Object, size: int) -> None:
         self.held, self.size, self._at = held, size, 0
 
