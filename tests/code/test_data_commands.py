@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.code.commands import call
 from tests.data.dirty import clean_folder
-from thaw import cli
 from thaw.demo import SETS
 from thaw.errors import ThawError
 from thaw.gate.inspection import inspect_folder
@@ -43,16 +43,6 @@ def thaw(*arguments: str, cwd: Path, **environment: str) -> "subprocess.Complete
         env={**ENVIRONMENT, **environment},
         timeout=120,
     )
-
-
-def call(*arguments: str, cwd: Path) -> str:
-    """What the command answers where it ends in an error of the user's, else nothing: in this process, which has DVC loaded."""
-    with contextlib.chdir(cwd):
-        try:
-            cli.app(arguments, standalone_mode=False)
-        except ThawError as error:
-            return str(error)
-    return ""
 
 
 def shell(command: str, cwd: Path) -> None:

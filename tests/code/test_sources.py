@@ -17,6 +17,7 @@ import pytest
 from moto.s3.models import s3_backends
 from PIL import Image
 
+from tests.code.commands import call
 from tests.code.object_store import KEY_ID, SECRET, client, serving
 from thaw import cli, images
 from thaw.augmentation.shards import write_views
@@ -311,16 +312,6 @@ stages:
     cmd: python -c "open('apart.txt', 'w').write('seen')"
     outs: [apart.txt]
 """
-
-
-def call(*arguments: str, cwd: Path) -> str:
-    """What the command answers where it ends in an error of the user's, else nothing."""
-    with contextlib.chdir(cwd):
-        try:
-            cli.app(arguments, standalone_mode=False)
-        except ThawError as error:
-            return str(error)
-    return ""
 
 
 def ran(project: Path) -> list[str]:
