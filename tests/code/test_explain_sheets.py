@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from thaw.cli import app
 from thaw.explain.composition import Panel, Row, compose
 from thaw.explain.drawing import draw_grid
-from thaw.explain.sheets import InputImage, draw_activations, draw_sheet
+from thaw.explain.sheets import InputImage, draw_activations, draw_heatmaps, draw_sheet
 from thaw.models import build, save
 from thaw.params import ModelParams
 
@@ -119,6 +119,12 @@ def test_a_sheet_for_a_report():
     model = build(ModelParams(architecture="lenet5"), (28, 28, 1), 3, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1)).astype("uint8")
     pictures = [InputImage(each, each, "stretch") for each in pixels]
-    first, second = (draw_sheet(model, pictures, [1, 0], ["猫: dog 0.9", "b"]) for _ in range(2))
+    first, second = (
+        draw_sheet(
+            pictures, {method: draw_heatmaps(model, pictures, method, [1, 0]) for method in ("grad_cam", "grad_cam++")},
+            ["猫: dog 0.9", "b"],
+        )
+        for _ in range(2)
+    )  # fmt: skip
     assert first.tobytes() == second.tobytes()
     assert first.width > 3 * 190

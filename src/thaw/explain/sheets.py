@@ -137,19 +137,18 @@ def _last_of_each_size(model: keras.Model) -> list[str]:
 
 
 def draw_sheet(
-    model: keras.Model, pictures: Sequence[InputImage], labels: Sequence[int], captions: Sequence[str]
+    pictures: Sequence[InputImage], heatmaps: Mapping[str, Iterable[np.ndarray]], captions: Sequence[str]
 ) -> Image.Image:
-    """One sheet for a report: of each picture the original, Grad-CAM and Grad-CAM++ of its class in `labels`.
+    """One sheet for a report: of each picture the original and its heatmaps.
 
     Args:
-        labels: the class of each picture that is looked for.
+        heatmaps: title to those of each picture, as `draw_heatmaps` gives them.
         captions: what stands over each picture, in any language.
     """
-    drawn = [draw_heatmaps(model, pictures, method, labels) for method in ("grad_cam", "grad_cam++")]
     return compose(
         [
-            Row(caption, picture_panels(picture, dict(zip(("Grad-CAM", "Grad-CAM++"), heat, strict=True)), _TILE))
-            for picture, caption, *heat in zip(pictures, captions, *drawn, strict=True)
+            Row(caption, picture_panels(picture, dict(zip(heatmaps, heat, strict=True)), _TILE))
+            for picture, caption, *heat in zip(pictures, captions, *heatmaps.values(), strict=True)
         ]
     )
 

@@ -222,13 +222,18 @@ def _draw_grad_cam(
 
     images_of = {image: open_image(files[image], classifier.shape, classifier.resize)
                  for image in examples_of(predictions, count).all()}  # fmt: skip
-    captions = [caption(predictions, image, paths[image]) for image in chosen]
     labels = predictions.predicted
-    sheet = draw_sheet(network, [images_of[image] for image in chosen], labels[chosen].tolist(), captions)
-    save_png(sheet, pictures_dir / "explained.png")
+    kept: dict[int, np.ndarray] = {}
     drawn = draw_heatmaps(network, images_of.values(), "grad_cam", labels[list(images_of)].tolist())
     for image, heatmap in zip(images_of, drawn, strict=True):
         save_png(shrink(heatmap, _HEATMAP_PIXELS), heatmap_path(pictures_dir, image))
+        if image in chosen:
+            kept[image] = heatmap
+    pictures = [images_of[image] for image in chosen]
+    plus = draw_heatmaps(network, pictures, "grad_cam++", labels[chosen].tolist())
+    captions = [caption(predictions, image, paths[image]) for image in chosen]
+    sheet = draw_sheet(pictures, {"Grad-CAM": [kept[image] for image in chosen], "Grad-CAM++": plus}, captions)
+    save_png(sheet, pictures_dir / "explained.png")
 
 
 def open_classifier(
