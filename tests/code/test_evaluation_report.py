@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from thaw.evaluation import Predictions, headline, intervals, report, report_metrics
+from thaw.evaluation import Predictions, headline, report, report_metrics
+from thaw.statistics import intervals
 
 
 def coin(count, accuracy, seed=0):

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from thaw.evaluation.intervals import Interval, percentile_interval, resample, share_interval
 from thaw.evaluation.metrics import UNDEFINED, measure, shares
 from thaw.evaluation.predictions import Predictions
+from thaw.statistics.intervals import Interval, percentile_interval, resample, share_interval
 
 _DIGITS = 6
 

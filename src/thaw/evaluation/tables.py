@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from thaw.evaluation.intervals import share_interval
 from thaw.evaluation.metrics import confusion, measure_classes
 from thaw.evaluation.predictions import PROBABILITY_DIGITS, Predictions
+from thaw.statistics.intervals import share_interval
 
 _PROBABILITY = "probability_"
 """Prefix of the columns that hold the probability of a class."""

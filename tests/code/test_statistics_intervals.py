@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import beta, binomtest, t
 
 from thaw.evaluation import Predictions, report_metrics
-from thaw.evaluation.intervals import percentile_interval, resample, share_interval
 from thaw.evaluation.metrics import measure, shares
+from thaw.statistics.intervals import percentile_interval, resample, share_interval
 
 
 def judge(right, groups=None, sure=0.9):
