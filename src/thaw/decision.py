@@ -34,3 +34,8 @@ def predict_labels(probabilities: np.ndarray, threshold: float) -> np.ndarray:
 def threshold_of(config: Mapping[str, Any]) -> float:
     """The threshold that a saved model (`model.json`) was evaluated with; 0.5 where it was not evaluated."""
     return float(config.get("threshold", DEFAULT_THRESHOLD))
+
+
+def temperature_of(config: Mapping[str, Any]) -> float:
+    """The temperature inside a saved model (`model.json`), which its logits are already divided by; 1 where it has none."""
+    return float(config.get("temperature", 1.0))

@@ -3,6 +3,7 @@
 import csv
 import logging
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from thaw.evaluation.curves import BINS, rankings, reliability
+from thaw.evaluation.calibration import diagram
+from thaw.evaluation.curves import rankings
 from thaw.evaluation.metrics import confusion
 from thaw.evaluation.predictions import Predictions
 from thaw.files import replacing
@@ -52,13 +54,13 @@ def draw_learning_curves(frozen_curve_path: Path, fine_tuned_curve_path: Path, p
     _save(figure, picture_path)
 
 
-def draw_predictions(predictions: Predictions, pictures_dir: Path) -> None:
-    """Write `roc.png`, `precision_recall.png`, `confusion.png` and `reliability.png`."""
+def draw_predictions(predictions: Predictions, temperature: float, pictures_dir: Path) -> None:
+    """Write `roc.png`, `precision_recall.png`, `confusion.png` and `reliability.png` of a model with this temperature."""
     for name, draw in (
         ("roc", _draw_roc),
         ("precision_recall", _draw_precision_recall),
         ("confusion", _draw_confusion),
-        ("reliability", _draw_reliability),
+        ("reliability", partial(_draw_reliability, temperature)),
     ):
         side = 5.2 if name != "confusion" else float(np.clip(3.4 + 0.45 * len(predictions.classes), 4.6, 14))
         figure = Figure(figsize=(side + 0.6, side), layout="constrained")
@@ -109,14 +111,15 @@ def _draw_confusion(predictions: Predictions, axes: Axes) -> None:
     axes.set(xlabel="predicted", ylabel="true", title="Confusion (shares of the true class)")
 
 
-def _draw_reliability(predictions: Predictions, axes: Axes) -> None:
-    found = reliability(predictions)
-    about = _literal(found.about) if found.about else "the likeliest class"
-    axes.bar((np.arange(BINS) + 0.5) / BINS, found.sizes / found.sizes.sum(), width=0.95 / BINS, color="#dddddd",
-             label="share of the images")  # fmt: skip
+def _draw_reliability(temperature: float, predictions: Predictions, axes: Axes) -> None:
+    about, after, before = diagram(predictions, temperature)
+    axes.fill_between(after.predicted, after.density / after.density.max(), color="#dddddd", label="density of the predictions")
     axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")
-    axes.plot(found.predicted, found.observed, marker="o", color=_TRAIN, label="observed")
-    axes.set(xlabel=f"predicted probability of {about}", ylabel="observed share", title="Reliability")
+    if before:
+        axes.plot(before.predicted, before.observed, color=_VALIDATION, linestyle=":", label="before the temperature")
+    axes.plot(after.predicted, after.observed, color=_TRAIN, label="observed")
+    name = about if about not in predictions.classes else _literal(about)
+    axes.set(xlabel=f"predicted probability of {name}", ylabel="observed share", title="Reliability (smooth)")
     _finish(axes, "upper left")
 
 

@@ -21,7 +21,8 @@ def save(model: "keras.Model", model_dir: Path, config: dict[str, Any]) -> None:
 
     Args:
         config: what `model.json` keeps. `load` needs `model` (a dump of `ModelParams`), `input_shape` and
-            `classes` (names in the order of the labels). Of a weight file's path only the name is kept.
+            `classes` (names in the order of the labels). Of a weight file's path only the name is kept. With `temperature`
+            the network that `load` gives has it as its last layer.
 
     Raises:
         ThawError: `config` lacks one of them, or describes another network.
@@ -63,6 +64,7 @@ def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":
     Raises:
         ThawError: a file is missing, torn, changed, or does not fit the other.
     """
+    from thaw.models.heads import divide_by_temperature
     from thaw.models.network import build
 
     config = load_config(model_dir)
@@ -80,6 +82,8 @@ def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":
         raise ThawError(
             f"{weights_path}: does not fit {_CONFIG}: {str(error)[:300]}", "Train again."
         ) from None
+    if "temperature" in config:
+        model = divide_by_temperature(model, float(config["temperature"]))
     return model, config
 
 

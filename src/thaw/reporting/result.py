@@ -34,8 +34,6 @@ class Plot(NamedTuple):
     curves: Sequence[Curve]
     has_diagonal: bool
     """Whether what chance gives is the diagonal."""
-    counts: Sequence[int] = ()
-    """Images in bins of equal width along x, drawn as bars."""
 
 
 class Phase(NamedTuple):
@@ -77,6 +75,8 @@ class Result:
     phases: Sequence[Phase]
     """Frozen, then thawed."""
     plots: Sequence[Plot]
+    calibration: Mapping[str, Any]
+    """`calibration` of `metrics.json`."""
     crossings: Sequence[Crossing]
     split_counts: Mapping[str, Sequence[int]]
     """Split to images of each class."""

@@ -10,12 +10,13 @@ import numpy as np
 
 from thaw import images
 from thaw.compute import Executor, Portable, open_executor
-from thaw.decision import DEFAULT_THRESHOLD, threshold_of
+from thaw.decision import DEFAULT_THRESHOLD, temperature_of, threshold_of
 from thaw.devices import keras_backend
 from thaw.engines import Compilation, Engine, compile_cached
 from thaw.errors import ThawError
 from thaw.evaluation import Predictions, headline, report_metrics
 from thaw.evaluation.agreement import compare
+from thaw.evaluation.calibration import report_calibration
 from thaw.evaluation.examples import caption, choose_examples, examples_of, heatmap_path
 from thaw.evaluation.inference import Run, predict_files, predict_with_each
 from thaw.evaluation.mistakes import draw_mistakes
@@ -158,6 +159,10 @@ def evaluate(
     slices = {name: rows[name].to_numpy(str) for name in rows.columns if name not in FIXED_COLUMNS}
     metrics = report_metrics(predictions, slices, params.bootstrap_samples, params.confidence, seed)
     engine = {"engine": classifier.engine.name, "precision": classifier.engine.precision}
+    temperature = temperature_of(config)
+    metrics["calibration"] = report_calibration(
+        predictions, temperature, params.bootstrap_samples, params.confidence, seed
+    )
     metrics["served"] = {"phase": config.get("phase", "fine_tuned")} | engine | agreement
     write_json(outputs.headline_path, headline(metrics))
     write_json(outputs.metrics_path, metrics)
@@ -165,7 +170,7 @@ def evaluate(
     write_csv(outputs.predictions_path, prediction_table(rows, predictions))
     write_csv(outputs.class_metrics_path, class_table(predictions, params.confidence))
     write_csv(outputs.confusion_path, confusion_table(predictions))
-    _draw_plots(predictions, list(rows["path"]), inputs, outputs.pictures_dir)
+    _draw_plots(predictions, temperature, list(rows["path"]), inputs, outputs.pictures_dir)
     _draw_grad_cam(params.explained_images, predictions, list(rows["path"]), files, network, classifier, outputs.pictures_dir)
     save_evaluated(inputs.fine_tuned_dir, outputs.evaluated_dir, params.threshold)
 
@@ -187,11 +192,13 @@ def _predict(
     return probabilities[0], compare(probabilities[0], probabilities[1], threshold) if len(runs) > 1 else {}
 
 
-def _draw_plots(predictions: Predictions, paths: Sequence[str], inputs: EvaluateInputs, pictures_dir: Path) -> None:
+def _draw_plots(
+    predictions: Predictions, temperature: float, paths: Sequence[str], inputs: EvaluateInputs, pictures_dir: Path
+) -> None:
     draw_learning_curves(
         inputs.frozen_curve_path, inputs.fine_tuned_curve_path, pictures_dir / "learning_curves.png"
     )
-    draw_predictions(predictions, pictures_dir)
+    draw_predictions(predictions, temperature, pictures_dir)
     draw_mistakes(
         predictions,
         paths,
@@ -257,7 +264,7 @@ def open_classifier(
     shape, resize = (height, width, channels), config.get("resize", "stretch")
     sample = np.stack([images.load(file, *shape, resize) for file in sample_files]) if sample_files else None
     classes = list(config["classes"])
-    key = content_key("classifier", config["model"], shape, len(classes), config.get("weights_sha256"))
+    key = content_key("classifier", config["model"], shape, len(classes), config.get("weights_sha256"), temperature_of(config))
     in_float32 = extract.model_copy(update={"precision": "float32"})
 
     load_saved = _LoadSaved(model_dir.absolute(), str(config.get("weights_sha256")))

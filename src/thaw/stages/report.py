@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from thaw import images
-from thaw.decision import threshold_of
+from thaw.decision import temperature_of, threshold_of
 from thaw.evaluation import Predictions
-from thaw.evaluation.curves import rankings, reliability
+from thaw.evaluation.calibration import diagram
+from thaw.evaluation.curves import rankings
 from thaw.evaluation.examples import examples_of, heatmap_path
 from thaw.files import digest, read_json
 from thaw.params import ReportParams
@@ -91,7 +92,8 @@ def _gather(inputs: ReportInputs, count: int) -> Result:
             for column, of_column in metrics["slices"].items()
         },
         phases=[_read_phase(inputs.frozen_curve_path), _read_phase(inputs.fine_tuned_curve_path)],
-        plots=list(_plots(predictions)),
+        plots=list(_plots(predictions, temperature_of(model))),
+        calibration=metrics["calibration"],
         crossings=list(_crossings(splits)),
         split_counts={
             name: np.bincount(rows["label"], minlength=len(classes)).tolist() for name, rows in splits.items()
@@ -140,7 +142,7 @@ def _read_phase(path: Path) -> Phase:
     return Phase({name: pd.to_numeric(column).to_numpy(np.float64) for name, column in columns.items()})
 
 
-def _plots(predictions: Predictions) -> Iterator[Plot]:
+def _plots(predictions: Predictions, temperature: float) -> Iterator[Plot]:
     """ROC and precision by recall of two classes; the reliability of any number."""
     if len(predictions.classes) == 2:
         for name, hits, misses, _ in rankings(predictions):
@@ -151,12 +153,11 @@ def _plots(predictions: Predictions) -> Iterator[Plot]:
                 precision, recall = hits[1:] / (hits[1:] + misses[1:]), hits / hits[-1]
                 precision = np.concatenate([precision[:1], precision])  # as the average precision counts the first step
                 yield Plot(f"Precision and recall of {name}", "recall", "precision", [Curve("", recall, precision)], False)
-    found = reliability(predictions)
-    about = found.about or "the likeliest class"
-    yield Plot(
-        "Reliability", f"predicted probability of {about}", "observed share (bars: images)",
-        [Curve("", found.predicted, found.observed)], True, found.sizes.tolist(),
-    )  # fmt: skip
+    about, after, before = diagram(predictions, temperature)
+    curves = [Curve("observed", after.predicted, after.observed),
+              Curve("density of the predictions", after.predicted, after.density / after.density.max())]  # fmt: skip
+    curves += [Curve("before the temperature", before.predicted, before.observed)] if before else []
+    yield Plot("Reliability", f"predicted probability of {about}", "observed share", curves, True)
 
 
 def _crossings(splits: Mapping[str, pd.DataFrame]) -> Iterator[Crossing]:
