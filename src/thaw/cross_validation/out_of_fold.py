@@ -73,9 +73,11 @@ def _choose_watched(material: Material, trains: np.ndarray, seed: int) -> np.nda
 
 
 def _weights(material: Material, labels: Labels, trains: np.ndarray, params: FitParams) -> np.ndarray:
-    """Of all images in the loss; those that are trained on balance each other where `params` asks for it."""
+    """Of all images in the loss. Where `params` asks for it the classes that are trained on have the same sum each: those there
+    are, since a class of one image is in no head's but that of the other folds."""
     if params.class_weights == "none":
         return labels.weights
-    weights = labels.weights.copy()
-    weights[trains] = make_labels(material.rows[trains], len(material.classes), params, balance=True).weights
-    return weights
+    sums = np.bincount(material.labels[trains], labels.weights[trains], minlength=len(material.classes))
+    share = sums.sum() / np.count_nonzero(sums)
+    factors = np.divide(share, sums, out=np.ones_like(sums), where=sums > 0)
+    return (labels.weights * factors[material.labels]).astype(np.float32)

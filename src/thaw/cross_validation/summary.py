@@ -84,7 +84,13 @@ def _means_over_folds(predictions: Predictions, of_fold: np.ndarray, counts: np.
     for weights in of_fold:
         inside = weights > 0
         parts.append(measure(predictions.where(inside), counts[:, inside]))
-    return {name: np.nanmean(np.stack([part[name] for part in parts]), axis=0) for name in METRICS}
+    return {name: _mean(np.stack([part[name] for part in parts])) for name in METRICS}
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Over the folds where it is defined; NaN where it is in none."""
+    known = ~np.isnan(values)
+    return np.nan_to_num(values).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
 
 
 def _plain(value: float) -> float | None:
