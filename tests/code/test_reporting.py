@@ -47,6 +47,10 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     rows.loc[3, "group"] = "seen.png"
     predictions = Predictions(classes, labels, probabilities_of(logits), np.ones(images))
     metrics = report_metrics(predictions, {"type": rows["type"].to_numpy(str)}, 50, 0.95, 1)
+    metrics["decision"] = {"threshold": 0.5, "aim": "recall of at least 0.9", "chosen_on": 1234, "answered": 0.9,
+                           "answered_accuracy": 0.95, "least_certainty": 0.1,
+                           "interval": {"threshold": {"low": 0.41, "high": 0.62},
+                                        "answered_accuracy": {"low": 0.91, "high": 0.97}}}  # fmt: skip
     metrics["calibration"] = report_calibration(predictions, 1.5, 50, 0.95, 1)
     inputs = ReportInputs(
         root / "raw", root / "manifest.parquet", root / "findings.json", root / "train.csv", root / "validation.csv",
@@ -247,6 +251,13 @@ def test_the_calibration_is_told_before_and_after(made):
         row = re.search(rf"<tr><th scope='row'>{when}</th>(.*?)</tr>", text)[1]
         assert f"<td>{values[when]['log_loss']:.4f}</td>" in row and f"<td>{values[when]['brier_score']:.4f}</td>" in row
     assert "divided by a temperature of 1.5" in text and "before the temperature" in text
+
+
+def test_the_decision_is_told(made):
+    text = made[1].read_text(encoding="utf-8").replace("\u00a0", " ")
+    chosen = "chosen for recall of at least 0.9, on 1,234 images that are not of the test split, interval 41 to 62 %"
+    assert (chosen in text) is (len(json.loads(made[0].classes_path.read_text())) == 2)
+    assert "answers 90.0 % of the images" in text and "95.0 % is right (91.0 to 97.0 %)" in text
 
 
 def test_the_curves_enclose_what_scikit_learn_says(made):

@@ -1,4 +1,4 @@
-"""What ROC and precision-recall curves draw, as numbers."""
+"""What ROC, precision-recall and coverage-accuracy curves draw, as numbers."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -20,6 +20,27 @@ class Ranking(NamedTuple):
     """Of other classes, likewise."""
     share: float
     """Of the class among all images."""
+
+
+class Answered(NamedTuple):
+    """What is gained by answering the surest verdicts alone (El-Yaniv and Wiener, "On the foundations of noise-free selective
+    classification", JMLR 11, 2010)."""
+
+    coverage: np.ndarray
+    """Share of the images that is answered, `(steps,)`, rising to 1; images of equal certainty are one step."""
+    accuracy: np.ndarray
+    """Of the verdicts on these, `(steps,)`."""
+    certainty: np.ndarray
+    """The least of them, `(steps,)`."""
+
+
+def answered(predictions: Predictions) -> Answered:
+    """The coverage-accuracy curve, the surest verdicts first."""
+    certainty = predictions.certainty
+    order = np.argsort(-certainty, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(certainty[order])), len(order) - 1)
+    counts = ends + 1
+    return Answered(counts / len(order), predictions.correct[order].cumsum()[ends] / counts, certainty[order][ends])
 
 
 def rankings(predictions: Predictions) -> Iterator[Ranking]:

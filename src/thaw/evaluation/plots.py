@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from thaw.evaluation.calibration import diagram
-from thaw.evaluation.curves import rankings
+from thaw.evaluation.curves import answered, rankings
 from thaw.evaluation.metrics import confusion
 from thaw.evaluation.predictions import Predictions
 from thaw.files import replacing
@@ -66,6 +66,22 @@ def draw_predictions(predictions: Predictions, temperature: float, pictures_dir:
         figure = Figure(figsize=(side + 0.6, side), layout="constrained")
         draw(predictions, figure.subplots())
         _save(figure, pictures_dir / f"{name}.png")
+
+
+def draw_answered(predictions: Predictions, least_certainty: float, picture_path: Path) -> None:
+    """The accuracy of the surest verdicts by how many of the images they answer, a mark where the bound is."""
+    coverage, accuracy, certainty = answered(predictions)
+    figure = Figure(figsize=(5.8, 5.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(coverage, accuracy, color=_TRAIN, label="accuracy of what is answered")
+    kept = int((certainty >= least_certainty).sum()) - 1
+    if kept >= 0:
+        axes.plot(coverage[kept], accuracy[kept], "o", color=_VALIDATION, label=f"answered: {coverage[kept]:.1%}")
+    axes.set(xlabel="share of the images answered", ylabel="accuracy", title="Coverage and accuracy",
+             xlim=(-0.01, 1.01), ylim=(max(0.0, float(accuracy.min()) - 0.05), 1.005))  # fmt: skip
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left", fontsize="small")
+    _save(figure, picture_path)
 
 
 def _draw_roc(predictions: Predictions, axes: Axes) -> None:

@@ -1,6 +1,7 @@
 """Save and load a network: `model.json` and `model.weights.h5`, the same bytes for the same network."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +47,11 @@ def save(model: "keras.Model", model_dir: Path, config: dict[str, Any]) -> None:
     files.write_json(model_dir / _CONFIG, kept | {"weights_sha256": files.digest(weights_path)})
 
 
-def save_evaluated(model_dir: Path, evaluated_dir: Path, threshold: float) -> None:
-    """Copy the model in `model_dir` to `evaluated_dir`; the copy's `model.json` has the threshold it was evaluated with.
+def save_evaluated(model_dir: Path, evaluated_dir: Path, decision: Mapping[str, float]) -> None:
+    """Copy the model in `model_dir` to `evaluated_dir`; the copy's `model.json` has the decision it was evaluated with.
+
+    Args:
+        decision: the fields of `thaw.decision.Decision`, by name.
 
     Raises:
         ThawError: there is no such model.
@@ -55,7 +59,7 @@ def save_evaluated(model_dir: Path, evaluated_dir: Path, threshold: float) -> No
     config = load_config(model_dir)
     with files.replacing(evaluated_dir / _WEIGHTS) as temporary:
         shutil.copyfile(model_dir / _WEIGHTS, temporary)
-    files.write_json(evaluated_dir / _CONFIG, config | {"threshold": threshold})
+    files.write_json(evaluated_dir / _CONFIG, {**config, **decision})
 
 
 def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":

@@ -88,7 +88,8 @@ class Result:
     """Frozen, then thawed."""
     plots: Sequence[Plot]
     calibration: Mapping[str, Any]
-    """`calibration` of `metrics.json`."""
+    """`calibration` of `metrics.json`, as `decision`."""
+    decision: Mapping[str, Any]
     crossings: Sequence[Crossing]
     split_counts: Mapping[str, Sequence[int]]
     """Split to images of each class."""

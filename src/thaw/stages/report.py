@@ -96,6 +96,7 @@ def _gather(inputs: ReportInputs, count: int) -> Result:
         phases=[_read_phase(inputs.frozen_curve_path), _read_phase(inputs.fine_tuned_curve_path)],
         plots=list(_plots(predictions, temperature_of(model))),
         calibration=metrics["calibration"],
+        decision=metrics["decision"],
         crossings=list(_crossings(splits)),
         split_counts={
             name: np.bincount(rows["label"], minlength=len(classes)).tolist() for name, rows in splits.items()

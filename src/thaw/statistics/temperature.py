@@ -29,9 +29,9 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray
     """The temperature nearest to 1 that the images do not refute.
 
     One number for all classes, so that no image gets another likeliest class (Guo et al., "On calibration of modern
-    neural networks", ICML 2017, section 4.2). They take the temperature of largest likelihood; of a few hundred images that is
-    uncertain by a tenth and more, and does a calibrated network harm as often as not. Taken is therefore the end nearest to 1 of
-    the 95 % likelihood interval about it (Wilks, Annals of Mathematical Statistics 9, 1938), and 1 where that is in the
+    neural networks", ICML 2017, 4.2). They take the temperature of largest likelihood; of a few hundred images that is
+    uncertain by a tenth and more, and does a calibrated network harm as often as not. Taken is therefore the end nearest to 1
+    of the 95 % likelihood interval about it (Wilks, Annals of Mathematical Statistics 9, 1938), and 1 where that is in the
     interval. Many images bring it to the likeliest one.
 
     Args:

@@ -20,8 +20,8 @@ class Aim:
 
     @property
     def by_probability(self) -> float:
-        """Of `cost`: the threshold that probabilities ask for which are right (Elkan, "The foundations of cost-sensitive learning",
-        IJCAI 2001, equation 2)."""
+        """Of `cost`: the threshold that probabilities ask for which are right (Elkan, "The foundations of cost-sensitive
+        learning", IJCAI 2001, equation 2)."""
         return self.false_positive / (self.false_positive + self.false_negative)
 
     @property
