@@ -311,12 +311,11 @@ def test_a_threshold_is_chosen_for_its_aim_and_never_on_the_test_split(project, 
 def test_a_decision_that_cannot_be_had_is_refused_and_nothing_changes(project, change, reason, cure):
     if len(json.loads((project / "classes.json").read_text())) > 2 and "threshold" in change:
         pytest.skip("of two classes")
-    before = run(project)
+    kept = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
     with pytest.raises(ThawError, match=reason) as caught:
         run(project, EvaluateParams(**change, **LEAN))
     assert cure in caught.value.cure
-    names = [project / name for name in OUTPUTS if "." in name]
-    assert {path.name: path.read_bytes() for path in names} == {path.name: before[path.name] for path in names}
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == kept
 
 
 def test_without_images_to_choose_on_it_says_so(project, tmp_path):
@@ -345,7 +344,7 @@ def test_all_say_unsure_of_the_same_images(project, monkeypatch):
     assert told["answered"] == pytest.approx((sure >= bound).mean(), abs=0.04) and "answered.png" in files
     right = (rows["class"] == rows["predicted"])[sure >= bound + 1e-6]
     assert told["answered_accuracy"] == pytest.approx(right.mean(), abs=0.04)
-    assert told["interval"]["answered_accuracy"]["low"] < told["answered_accuracy"]
+    assert told["interval"]["answered_accuracy"]["low"] <= told["answered_accuracy"]
     predicted, listed, _, served = verdicts(project, monkeypatch, project / "models" / "evaluated")
     assert listed == served and set(served) > {"unsure"} and "unsure" not in predicted
     near = np.abs(sure - bound) < 1e-5  # `predictions.csv` has six digits
