@@ -161,7 +161,8 @@ def run_extract(project: Path, out: Path, compute: ComputeParams) -> None:
 
 def run_evaluate(project: Path, out: Path, compute: ComputeParams) -> None:
     inputs = EvaluateInputs(
-        project / "data" / "raw", project / "test.csv", project / "classes.json", project / "models" / "fine_tuned",
+        project / "data" / "raw", project / "none", project / "none", project / "test.csv", project / "classes.json",
+        project / "models" / "fine_tuned", project / "none", project / "none",
         project / "curve.csv", project / "curve.csv",
     )  # fmt: skip
     outputs = EvaluateOutputs(

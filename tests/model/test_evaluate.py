@@ -354,6 +354,17 @@ def test_all_say_unsure_of_the_same_images(project, monkeypatch):
     assert shown.exit_code == 0 and "unsure" in shown.stdout
 
 
+def test_another_temperature_is_never_taken_from_what_was_compiled(project, tmp_path):
+    """The weights are the same file: only the temperature tells the networks apart."""
+    files, said = sorted((project / "data" / "raw").rglob("*.png"))[:4], []
+    for temperature in (1.0, 4.0):
+        model_dir = shutil.copytree(project / "models" / "fine_tuned", tmp_path / str(temperature))
+        config = json.loads((model_dir / "model.json").read_text()) | {"temperature": temperature}
+        (model_dir / "model.json").write_text(json.dumps(config))
+        said.append(np.log(open_classifier(model_dir, EXTRACT, tmp_path / "scratch").predict(files)[0]))
+    assert np.diff(said[0][:, :2]) == pytest.approx(4 * np.diff(said[1][:, :2]), rel=1e-3)
+
+
 def test_mlflows_model_decides_by_the_models_threshold(project, tmp_path):
     """Logged, registered and loaded by MLflow, as a server does."""
     import mlflow
