@@ -47,11 +47,12 @@ def save(model: "keras.Model", model_dir: Path, config: dict[str, Any]) -> None:
     files.write_json(model_dir / _CONFIG, kept | {"weights_sha256": files.digest(weights_path)})
 
 
-def save_evaluated(model_dir: Path, evaluated_dir: Path, decision: Mapping[str, float]) -> None:
+def save_evaluated(model_dir: Path, evaluated_dir: Path, decision: Mapping[str, Any]) -> None:
     """Copy the model in `model_dir` to `evaluated_dir`; the copy's `model.json` has the decision it was evaluated with.
 
     Args:
-        decision: the fields of `thaw.decision.Decision`, by name.
+        decision: the fields of `thaw.decision.Decision`, by name; and under `decision` what it was chosen for and on, for
+            whoever reads it.
 
     Raises:
         ThawError: there is no such model.

@@ -182,7 +182,7 @@ def evaluate(
         draw_answered(predictions, decision.least_certainty, outputs.pictures_dir / "answered.png")
     _draw_plots(predictions, temperature, list(rows["path"]), inputs, outputs.pictures_dir)
     _draw_grad_cam(params.explained_images, predictions, list(rows["path"]), files, network, classifier, outputs.pictures_dir)
-    save_evaluated(inputs.fine_tuned_dir, outputs.evaluated_dir, decision.told())
+    save_evaluated(inputs.fine_tuned_dir, outputs.evaluated_dir, decision.told() | ({"decision": told} if told else {}))
 
 
 def _choose(
