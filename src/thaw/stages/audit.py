@@ -69,7 +69,7 @@ def audit(
         return
     with guarded(scratch_dir) as stop:
         predictions = material.predictions(predict_out_of_fold(material, folds, train_frozen, model, seed, stop.check))
-    summary = summarize_folds(predictions, folds, evaluate.bootstrap_samples, evaluate.confidence, seed)
+    summary = summarize_folds(predictions, folds, evaluate.confidence)
     write_csv(outputs.out_of_fold_path, _table(material.rows, folds, predictions))
     write_json(outputs.audit_path, _facts(material, folds, params.folds) | summary)
     mean, sd = (summary["accuracy"][name] for name in ("mean", "sd"))
