@@ -172,7 +172,7 @@ def test_outputs_become_files_and_metrics(tmp_path: Path) -> None:
 def test_an_audit_stands_behind_the_result_by_name_and_one_that_was_not_made_has_no_numbers(tmp_path):
     path = tmp_path / "audit.json"
     accuracy = {"mean": 0.82, "sd": 0.01, "low": 0.8, "high": 0.84}
-    facts = {"folds": 5, "images": 90, "accuracy": accuracy, "roc_auc": {"mean": None, "sd": None}, "intervals": {"coverage": 0.9}}
+    facts = {"folds": 5, "accuracy": accuracy, "roc_auc": {"mean": None, "sd": None}, "intervals": {"coverage": 0.9}}
     path.write_text(json.dumps(facts))
     names = [f"train_audit/accuracy{end}" for end in ("", "_sd", "_low", "_high")]
     assert audit_metrics(path) == dict(zip(names, accuracy.values(), strict=True))
