@@ -128,10 +128,11 @@ def test_the_same_bytes_again_and_another_head_or_early_stopping_runs(project):
 
 
 @pytest.mark.parametrize(
-    ("features", "folds", "reason"), [(False, 5, "views are made on the fly"), (True, 0, "audit.folds is 0")]
+    ("features", "folds", "epochs", "reason"),
+    [(False, 5, 9, "views are made on the fly"), (True, 0, 9, "audit.folds is 0"), (True, 5, 0, "no head is trained")],
 )
-def test_where_there_is_nothing_to_audit_it_is_said_why(tmp_path, features, folds, reason):
-    table, facts = Project(tmp_path, features=features).run(folds)
+def test_where_there_is_nothing_to_audit_it_is_said_why(tmp_path, features, folds, epochs, reason):
+    table, facts = Project(tmp_path, features=features).run(folds, FIT.model_copy(update={"epochs": epochs}))
     assert list(table.columns) == ["path", "class", "label", "fold", "predicted", "probability_no", "probability_yes"]
     assert table.empty and facts["folds"] == 0 and reason in facts["reason"]
 

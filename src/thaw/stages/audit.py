@@ -61,6 +61,8 @@ def audit(
     try:
         if params.folds < 2:
             raise NothingToAudit(f"audit.folds is {params.folds}")
+        if not train_frozen.epochs:
+            raise NothingToAudit("train_frozen.epochs is 0: no head is trained")
         material = read_material(inputs.features_dir, inputs.train_path, inputs.validation_path, inputs.classes_path)
         folds = choose_folds(material, params.folds, seed)
     except NothingToAudit as nothing:
