@@ -20,6 +20,7 @@ from tests.code.accessibility import faults
 from tests.code.browser import CHROMIUM, browsing
 from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions, report_metrics
+from thaw.evaluation.slices import divide_images, slice_table
 from thaw.evaluation.tables import class_table, prediction_table
 from thaw.params import ReportParams
 from thaw.reporting.charts import ticks
@@ -48,7 +49,8 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     inputs = ReportInputs(
         root / "raw", root / "manifest.parquet", root / "findings.json", root / "train.csv", root / "validation.csv",
         root / "test.csv", root / "classes.json", root / "evaluated", root / "frozen.csv", root / "fine.csv",
-        root / "metrics.json", root / "predictions.csv", root / "class_metrics.csv", root / "pictures",
+        root / "metrics.json", root / "predictions.csv", root / "class_metrics.csv",
+        root / "slices.csv", root / "pictures",
     )  # fmt: skip
     for path in [*paths, "seen.png"]:
         (inputs.raw_dir / path).parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +70,10 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     inputs.fine_tuned_curve_path.write_text(CURVE)
     prediction_table(rows, predictions).to_csv(inputs.predictions_path, index=False)
     class_table(predictions, 0.95).to_csv(inputs.class_metrics_path, index=False)
+    pictures = pd.DataFrame({"format": "PNG", "width": 60, "height": 40, "grey": True, "contrast": 20.0, "sharpness": 0.3,
+                             "brightness": random.permutation(images) + 0.0})  # fmt: skip
+    divisions = divide_images(pictures, labels, classes, {"type": rows["type"].to_numpy(str)})
+    slice_table(predictions, divisions, 0.95).to_csv(inputs.slices_path, index=False)
     (inputs.pictures_dir / "heatmaps").mkdir(parents=True)
     for image in range(0, images, 2):
         Image.new("RGB", (60, 40), (image % 250, 0, 0)).save(inputs.pictures_dir / "heatmaps" / f"{image:05d}.png")

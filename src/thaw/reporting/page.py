@@ -11,14 +11,15 @@ from thaw.reporting.charts import line_chart
 from thaw.reporting.gallery import cell_galleries, crossings, galleries
 from thaw.reporting.headline import count_alike, headline, next_steps
 from thaw.reporting.result import Curve, Result
+from thaw.reporting.slices import slices
 from thaw.reporting.style import style
-from thaw.reporting.tables import class_table, confusion, slice_tables
+from thaw.reporting.tables import class_table, confusion
 
 _UNIT = (0.0, 1.0)
 _SHOWN_PAIRS = 8
 _VERDICTS = {"pass": "Passed", "warn": "Passed, with warnings", "block": "Blocked"}
-_PARTS = (("classes", "Classes"), ("confusion", "Confusion"), ("pictures", "Pictures"), ("training", "Training"),
-          ("probabilities", "Probabilities"), ("gate", "Data"), ("again", "Reproduce"),
+_PARTS = (("classes", "Classes"), ("confusion", "Confusion"), ("slices", "Slices"), ("pictures", "Pictures"),
+          ("training", "Training"), ("probabilities", "Probabilities"), ("gate", "Data"), ("again", "Reproduce"),
           ("cells", "Confusion in pictures"))  # fmt: skip
 
 
@@ -31,8 +32,9 @@ def page(result: Result) -> str:
     """The page as HTML: the same text for the same result."""
     sections = "".join(
         (
-            _headed("classes", class_table(result) + slice_tables(result)),
+            _headed("classes", class_table(result)),
             _headed("confusion", confusion(result)),
+            _headed("slices", slices(result)),
             _headed("pictures", galleries(result)),
             _headed("training", _training(result)),
             _headed("probabilities", _plots(result)),

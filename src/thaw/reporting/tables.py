@@ -1,4 +1,4 @@
-"""The page's tables: classes and slices as dots with intervals, the confusion, whose cells lead to their pictures."""
+"""The page's tables: classes as dots with intervals, the confusion, whose cells lead to their pictures."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -26,19 +26,6 @@ def class_table(result: Result) -> str:
     ]
     head = ("class", "images", "recall: found of the class", "precision: right when named")
     return _folded(head, rows, f"all {len(rows)} classes")
-
-
-def slice_tables(result: Result) -> str:
-    """A table a slice column: images and accuracy of each value."""
-    return "".join(
-        f"<h3>By {escape(column)}</h3>"
-        + _folded(
-            (column, "images", "accuracy"),
-            [(name, f"{images:,}", [measure]) for name, (images, measure) in values.items()],
-            "all values",
-        )
-        for column, values in result.slices.items()
-    )
 
 
 def _value(measure: Measure) -> float:

@@ -17,7 +17,7 @@ from thaw.evaluation.curves import rankings, reliability
 from thaw.evaluation.examples import examples_of, heatmap_path
 from thaw.files import digest, read_json
 from thaw.params import ReportParams
-from thaw.reporting import Crossing, Curve, Measure, Phase, Plot, Result
+from thaw.reporting import Crossing, Curve, Measure, Phase, Plot, Result, Slice
 from thaw.reporting.page import write_page
 from thaw.sources import File
 from thaw.splitting.files import SPLITS, read_classes, read_split
@@ -45,6 +45,7 @@ class ReportInputs:
     metrics_path: Path
     predictions_path: Path
     class_metrics_path: Path
+    slices_path: Path
     pictures_dir: Path
 
 
@@ -86,10 +87,7 @@ def _gather(inputs: ReportInputs, count: int) -> Result:
         metrics={name: _measure(metrics, name) for name in _headline_names(metrics)},
         coverage=metrics["intervals"]["coverage"],
         class_measures=_class_measures(inputs.class_metrics_path),
-        slices={
-            column: {name: (values["images"], _measure(values, "accuracy")) for name, values in of_column.items()}
-            for column, of_column in metrics["slices"].items()
-        },
+        slices=_slices(inputs.slices_path),
         phases=[_read_phase(inputs.frozen_curve_path), _read_phase(inputs.fine_tuned_curve_path)],
         plots=list(_plots(predictions)),
         crossings=list(_crossings(splits)),
@@ -121,12 +119,33 @@ def _measure(metrics: Mapping[str, Any], name: str) -> Measure:
 
 def _class_measures(path: Path) -> list[dict[str, Measure]]:
     return [
-        {
-            name: Measure(*(float(row[key]) if row[key] else None for key in (name, f"{name}_low", f"{name}_high")))
-            for name in ("recall", "precision")
-        }
+        {name: _read_measure(row, name, f"{name}_low", f"{name}_high") for name in ("recall", "precision")}
         for row in _read_text_table(path).to_dict("records")
     ]
+
+
+def _slices(path: Path) -> list[Slice]:
+    return [
+        Slice(
+            row["slice"],
+            row["value"],
+            int(row["images"]),
+            _read_measure(row, "accuracy", "low", "high"),
+            _read_measure(row, "difference", "difference_low", "difference_high"),
+            _number(row["adjusted_p"]),
+            _number(row["detectable"]),
+            row["worse"] == "1",
+        )
+        for row in _read_text_table(path).to_dict("records")
+    ]
+
+
+def _read_measure(row: Mapping[str, str], *columns: str) -> Measure:
+    return Measure(*(_number(row[name]) for name in columns))
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
 
 
 def _read_text_table(path: Path) -> pd.DataFrame:

@@ -28,12 +28,32 @@ def share_interval(hits: np.ndarray, weights: np.ndarray, units: np.ndarray, cov
         coverage: 0.95 for example.
     """
     used = weights > 0
-    hits, weights = hits[used], weights[used] / weights.sum()
-    units = np.unique(units[used], return_inverse=True)[1]
+    hits, weights, units = hits[used], weights[used], units[used]
+    size = effective_size(hits, weights, units, coverage)
+    if not size:
+        return 0.0, 1.0
+    share = float(weights @ hits / weights.sum())
+    tail = (1 - coverage) / 2
+    right, wrong = share * size, (1 - share) * size
+    low = float(beta.ppf(tail, right, wrong + 1)) if hits.any() else 0.0
+    high = float(beta.ppf(1 - tail, right + 1, wrong)) if not hits.all() else 1.0
+    return low, high
+
+
+def effective_size(hits: np.ndarray, weights: np.ndarray, units: np.ndarray, coverage: float) -> float:
+    """How many independent images of equal weight would tell a share as well; 0 of one unit of several images.
+
+    Korn and Graubard's (see `share_interval`), with its correction for the degrees of freedom that few units leave.
+
+    Args:
+        weights: `(images,)`, positive.
+    """
+    weights = weights / weights.sum()
+    units = np.unique(units, return_inverse=True)[1]
     images, count = len(units), int(units.max()) + 1
     share = float(weights @ hits)
     if count == 1 and images > 1:
-        return 0.0, 1.0  # one unit tells nothing of how units differ
+        return 0.0  # one unit tells nothing of how units differ
     in_unit = np.bincount(units, weights)
     spread = (np.bincount(units, weights * (hits - share)) ** 2).sum()
     if hits.all() or not hits.any():
@@ -41,13 +61,10 @@ def share_interval(hits: np.ndarray, weights: np.ndarray, units: np.ndarray, cov
     else:
         spread *= count / max(count - 1, 1) * (images - 1) / images
         size = min(share * (1 - share) / spread, 1 / (weights**2).sum())
-    tail = (1 - coverage) / 2
     if count < images:
+        tail = (1 - coverage) / 2
         size *= (t.ppf(tail, images - 1) / t.ppf(tail, count - 1)) ** 2
-    right, wrong = share * size, (1 - share) * size
-    low = float(beta.ppf(tail, right, wrong + 1)) if hits.any() else 0.0
-    high = float(beta.ppf(1 - tail, right + 1, wrong)) if not hits.all() else 1.0
-    return low, high
+    return float(size)
 
 
 def percentile_interval(values: np.ndarray, units: int, coverage: float) -> Interval | None:
@@ -71,10 +88,8 @@ def resample(labels: np.ndarray, units: np.ndarray, samples: int, seed: int) -> 
     """
     units = np.unique(units, return_inverse=True)[1]
     count = int(units.max(initial=-1)) + 1
-    in_class = np.zeros((count, int(labels.max(initial=-1)) + 1), np.int64)
-    np.add.at(in_class, (units, labels), 1)
-    members = [np.flatnonzero(in_class.argmax(axis=1) == label) for label in np.unique(labels)]
-    members = [some for some in members if len(some)]
+    of_unit = _commonest(units, labels)
+    members = [np.flatnonzero(of_unit == label) for label in np.unique(of_unit)]
     # A stream a class: a sample's draws do not depend on how many samples are drawn at a time.
     streams = np.random.Generator(np.random.PCG64(seed)).spawn(len(members))
     batch = max(1, _BATCH_CELLS // max(1, len(labels)))
@@ -87,3 +102,12 @@ def resample(labels: np.ndarray, units: np.ndarray, samples: int, seed: int) -> 
         ]
         counts = np.bincount(np.concatenate(drawn, axis=1).ravel(), minlength=size * count)
         yield counts.reshape(size, count)[:, units].astype(np.float64)
+
+
+def _commonest(units: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The label that most images of each unit have, of equally many the lowest, int `(units,)`."""
+    classes = int(labels.max(initial=0)) + 1
+    pairs, sizes = np.unique(units * classes + labels, return_counts=True)
+    order = np.lexsort((pairs, -sizes, pairs // classes))
+    first = np.unique(pairs[order] // classes, return_index=True)[1]
+    return np.asarray(pairs[order][first] % classes)
