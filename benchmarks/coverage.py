@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, ndtr
+from scipy.special import ndtr
 
 from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions, report_metrics

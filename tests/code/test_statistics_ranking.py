@@ -68,7 +68,8 @@ def test_of_many_classes_the_mean_varies_as_the_jackknife_says():
     left = np.array([roc_auc_score(np.delete(truth, image, 0), np.delete(scores, image, 0)) for image in range(150)])
     spread = np.sqrt(149 / 150 * ((left - left.mean()) ** 2).sum())
     wanted = t.isf(0.025, 149) * spread / (area * (1 - area))
-    assert widths(Ranking(scores, owners).area_interval(np.arange(150), 0.95), area) == pytest.approx([wanted, wanted], rel=0.03)
+    interval = Ranking(scores, owners).area_interval(np.arange(150), 0.95)
+    assert widths(interval, area) == pytest.approx([wanted, wanted], rel=0.03)
 
 
 def test_equal_groups_of_ten_are_as_many_images_as_groups():

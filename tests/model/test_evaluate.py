@@ -56,9 +56,9 @@ def project(request, tmp_path_factory):
     columns = ["path", "class", "label", "target", "weight", "confidence", "grey", "group", "kind"]
     pd.DataFrame(rows, columns=columns).sort_values("path").to_csv(folder / "test.csv", index=False)
     pd.DataFrame([
-        {"path": path, "class": name, "format": "PNG", "width": 60, "height": 30, "brightness": 50.0 + 70 * label, "contrast": 29.0,
-         "sharpness": 0.5, "grey": True}
-        for path, name, label, *_ in rows
+        {"path": path, "format": "PNG", "width": 60, "height": 30, "grey": True, "contrast": 29.0, "sharpness": 0.5,
+         "brightness": 50.0 + 70 * label}
+        for path, _, label, *_ in rows
     ]).to_parquet(folder / "manifest.parquet")  # fmt: skip
     (folder / "classes.json").write_text(json.dumps(classes))
     (folder / "frozen.csv").write_text(CURVE)

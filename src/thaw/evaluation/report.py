@@ -23,9 +23,9 @@ def report_metrics(
 ) -> dict[str, Any]:
     """What `metrics.json` holds, ready for JSON: the undefined is null, with the reason under `undefined`.
 
-    Metrics that are shares of the images, and ROC-AUC, have intervals in closed form (`share_interval`, `Ranking.area_interval`); the
-    others are resampled by unit, the set of images that depend on each other, within each class. An interval that the samples cannot tell, since
-    all of them give the same value, is left out.
+    Metrics that are shares of the images, and ROC-AUC, have intervals in closed form (`share_interval`,
+    `Ranking.area_interval`); the others are resampled by unit, the set of images that depend on each other, within each
+    class. An interval that the samples cannot tell, since all of them give the same value, is left out.
 
     Args:
         slices: values of each slice column, text `(images,)`; one of more than 20 values is left out.
@@ -46,7 +46,7 @@ def report_metrics(
     report["intervals"] = {
         "coverage": coverage,
         "units": len(np.unique(predictions.units)),
-        "shares": "Clopper-Pearson with the effective sample size (Korn and Graubard 1998)",
+        "shares": "modified Jeffreys (Brown, Cai and DasGupta 2001) with the effective sample size (Korn and Graubard 1998)",
         "roc_auc": "logit of DeLong's, summed within units (Obuchowski 1997)",
         "others": "expanded percentile bootstrap of units within each class (Hesterberg 2015)",
         "bootstrap_samples": bootstrap_samples,

@@ -6,19 +6,23 @@ from thaw.reporting.charts import dot, percent
 from thaw.reporting.result import Measure, Result, Slice
 
 _OPEN_SLICES, _LISTED_SLICES = 12, 60
+_NOTE = (
+    "<p><small>p: of so low an accuracy by chance, corrected for looking at all of them. Could show: the smallest difference "
+    "that a slice of its size would show in four of five test sets. Every slice is in <code>reports/slices.csv</code>.</small></p>"
+)
 
 
 def slices(result: Result) -> str:
     """Which slices are worse, and the table of the lowest of all; the rest folded."""
     if not result.slices:
         return "<p>The test images have no metadata and no property by which they could be divided.</p>"
-    rows = sorted(result.slices, key=lambda part: (part.adjusted_p is None, part.adjusted_p or 0.0, part.difference.value or 0.0))
+    rows = sorted(result.slices, key=lambda part: (part.adjusted_p is None, part.adjusted_p, part.difference.value or 0.0))
     table = _table(rows[:_OPEN_SLICES])
     if len(rows) > _OPEN_SLICES:
         table = f"<p>The {_OPEN_SLICES} most doubtful first.</p>{table}"
         rest = rows[_OPEN_SLICES:_LISTED_SLICES]
         table += f"<details><summary>{len(rest)} more of {len(rows):,}</summary>{_table(rest)}</details>"
-    return f"{_verdict(result)}{table}<p>Every slice is in <code>reports/slices.csv</code>.</p>"
+    return f"{_verdict(result)}{table}{_NOTE}"
 
 
 def _verdict(result: Result) -> str:
@@ -49,7 +53,7 @@ def _sentence(part: Slice) -> str:
 
 
 def _table(rows: list[Slice]) -> str:
-    titles = ("slice", "images", "accuracy", "points to the rest", "p, corrected", "could show")
+    titles = ("slice", "images", "accuracy", "points to the rest")
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     lines = "".join(
         f'<tr><th scope="row">{escape(part.name)}: {escape(part.value)}</th><td>{part.images:,}</td>'
@@ -65,16 +69,15 @@ def _accuracy(measure: Measure) -> str:
 
 
 def _test(part: Slice) -> str:
+    """The difference with its interval, p after correction, and what a slice of that size could show at all."""
     if part.adjusted_p is None or part.difference.value is None:
-        return '<td colspan="3"><small>too small to be tested</small></td>'
+        return "<td><small>too small to be tested</small></td>"
     low, high = (100 * (end or 0.0) for end in part.difference[1:])
-    p = "&lt; 0.001" if part.adjusted_p < 0.001 else f"{part.adjusted_p:.3f}"
-    could = "–" if part.detectable is None else f"−{100 * part.detectable:.1f}"
+    p = "p &lt; 0.001" if part.adjusted_p < 0.001 else f"p = {part.adjusted_p:.3f}"
+    could = "could show none" if part.detectable is None else f"could show {_signed(-100 * part.detectable)}"
     mark = ' class="worse"' if part.is_worse else ""
-    return (
-        f"<td{mark}>{_signed(100 * part.difference.value)} <small>{_signed(low)} to {_signed(high)}</small></td>"
-        f"<td>{p}</td><td>{could}</td>"
-    )
+    difference = f"{_signed(100 * part.difference.value)} <small>{_signed(low)} to {_signed(high)}; {p}; {could}</small>"
+    return f"<td{mark}>{difference}</td>"
 
 
 def _signed(points: float) -> str:

@@ -140,7 +140,7 @@ def _slices(path: Path) -> list[Slice]:
     ]
 
 
-def _read_measure(row: Mapping[str, str], *columns: str) -> Measure:
+def _read_measure(row: Mapping[Any, Any], *columns: str) -> Measure:
     return Measure(*(_number(row[name]) for name in columns))
 
 

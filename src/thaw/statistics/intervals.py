@@ -14,12 +14,19 @@ Interval = tuple[float, float]
 
 
 def share_interval(hits: np.ndarray, weights: np.ndarray, units: np.ndarray, coverage: float) -> Interval:
-    """The interval of a weighted share: Clopper and Pearson's, with the effective sample size for the sample size.
+    """The interval of a weighted share: the modified Jeffreys interval, with the effective sample size for the sample size.
 
-    After Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated
-    from survey data", Survey Methodology 24 (1998). The effective size comes from the linearised variance between
-    units, is never above Kish's for the weights, and takes the images of a unit for one where nothing varies. Of
-    independent images of equal weight it is their number: the interval is Clopper and Pearson's own.
+    Of n images of which x are hits it lies between quantiles of a beta distribution of x + 1/2 and n - x + 1/2, and holds the
+    truth about as often as it says, where Clopper and Pearson's holds it more often, the more so of few images; where all are
+    hits, or none is, it is Clopper and Pearson's own (Brown, Cai and DasGupta, "Interval estimation for a binomial proportion",
+    Statistical Science 16, 2001).
+
+    The effective size is that of Korn and Graubard, "Confidence intervals for proportions with small expected number of
+    positive counts estimated from survey data", Survey Methodology 24 (1998); that it goes with this interval as well is
+    shown by Franco, Little, Louis and Slud, "Comparative study of confidence intervals for proportions in complex sample
+    surveys", Journal of Survey Statistics and Methodology 7 (2019). It comes from the linearised variance between units, is
+    never above Kish's for the weights, and takes the images of a unit for one where nothing varies. Of independent images of
+    equal weight it is their number.
 
     Args:
         hits: bool `(images,)`.
@@ -34,10 +41,12 @@ def share_interval(hits: np.ndarray, weights: np.ndarray, units: np.ndarray, cov
         return 0.0, 1.0
     share = float(weights @ hits / weights.sum())
     tail = (1 - coverage) / 2
-    right, wrong = share * size, (1 - share) * size
-    low = float(beta.ppf(tail, right, wrong + 1)) if hits.any() else 0.0
-    high = float(beta.ppf(1 - tail, right + 1, wrong)) if not hits.all() else 1.0
-    return low, high
+    if hits.all():
+        return float(tail ** (1 / size)), 1.0
+    if not hits.any():
+        return 0.0, float(1 - tail ** (1 / size))
+    right, wrong = share * size + 0.5, (1 - share) * size + 0.5
+    return float(beta.ppf(tail, right, wrong)), float(beta.ppf(1 - tail, right, wrong))
 
 
 def effective_size(hits: np.ndarray, weights: np.ndarray, units: np.ndarray, coverage: float) -> float:

@@ -108,8 +108,8 @@ class Ranking:
                 of_ties[rows] = hits[rows] / positives / 2 * other
                 of_hits[rows] = (below - area) * one - (above - area) * other
             parts += block.named.T @ of_named + block.hits.T @ of_hits + block.ties.T @ of_ties
-        count = np.count_nonzero(defined)
-        area, spread = total / max(count, 1), float(np.sqrt((np.bincount(units, parts) ** 2).sum())) / max(count, 1)
+        count = max(int(np.count_nonzero(defined)), 1)
+        area, spread = total / count, float(np.sqrt((np.bincount(units, parts) ** 2).sum())) / count
         if not 0 < area < 1 or spread < _NO_SPREAD:
             return None
         reach = t.isf((1 - coverage) / 2, units.max()) * spread / (area * (1 - area))

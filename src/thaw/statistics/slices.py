@@ -99,11 +99,11 @@ def _difference_interval(share: float, interval: Interval, rest: float, rest_int
 
 
 def detectable_difference(rest: float, size: float, rest_size: float, level: float) -> float:
-    """By how much a slice's share has to lie below that of the rest to be found with a power of `POWER`; NaN: no share is so low.
+    """By how much a slice's share has to lie below the rest's to be found with a power of `POWER`; NaN: no share is so low.
 
-    Two proportions by the normal approximation: Fleiss, Levin and Paik, "Statistical Methods for Rates and Proportions", 3rd
-    edition (2003), chapter 4, solved for the difference d:
-    d = z(1 - level) sqrt(m (1 - m) (1/n + 1/n')) + z(power) sqrt(p (1 - p)/n + p' (1 - p')/n'),
+    Two proportions by the normal approximation, with the correction for continuity that the exact test asks for: Fleiss, Levin
+    and Paik, "Statistical Methods for Rates and Proportions", 3rd edition (2003), chapter 4, solved for the difference d:
+    d = (1/n + 1/n')/2 + z(1 - level) sqrt(m (1 - m) (1/n + 1/n')) + z(power) sqrt(p (1 - p)/n + p' (1 - p')/n'),
     with p = p' - d and m the mean of both, weighted by their sizes n and n'.
 
     Args:
@@ -113,12 +113,13 @@ def detectable_difference(rest: float, size: float, rest_size: float, level: flo
     """
     rest = float(np.clip(rest, 0.5 / rest_size, 1 - 0.5 / rest_size))
     under_null, under_difference = norm.isf(level), norm.ppf(POWER)
+    continuity = (1 / size + 1 / rest_size) / 2
 
     def excess(difference: float) -> float:
         share = rest - difference
         mean = (share * size + rest * rest_size) / (size + rest_size)
         alike = np.sqrt(mean * (1 - mean) * (1 / size + 1 / rest_size))
         apart = np.sqrt(share * (1 - share) / size + rest * (1 - rest) / rest_size)
-        return float(difference - under_null * alike - under_difference * apart)
+        return float(difference - continuity - under_null * alike - under_difference * apart)
 
     return float(brentq(excess, 0, rest)) if excess(rest) > 0 else float("nan")
