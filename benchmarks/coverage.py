@@ -5,7 +5,6 @@ python -m benchmarks.coverage --quick    # 200
 """
 
 import argparse
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,10 @@ from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions, report_metrics
 
 POPULATION = 2_000_000
+
+
+METRICS = {"accuracy": "accuracy", "weighted by confidence": "confidence_weighted_accuracy", "ROC-AUC": "roc_auc"}
+"""What the table's columns are of: a key of `truth`, and of `interval` in `metrics.json`."""
 
 
 class Case(NamedTuple):
@@ -70,18 +73,6 @@ def truth(case: Case) -> dict[str, float]:
     return {"accuracy": right, "confidence_weighted_accuracy": right, "roc_auc": area}
 
 
-METRICS: dict[str, tuple[Callable[[Predictions], dict[str, float] | None], Callable[[Case], float]]] = {}
-"""By name: the interval of a test set, and the truth of a case."""
-
-
-def reported(name: str) -> tuple[Callable[[Predictions], dict[str, float] | None], Callable[[Case], float]]:
-    """A metric as `metrics.json` has it."""
-    return (
-        lambda predictions: report_metrics(predictions, {}, 0, 0.95, 1)["interval"].get(name),
-        lambda case: truth(case)[name],
-    )
-
-
 def held(case: Case, sets: int) -> dict[str, float]:
     """In which share of the test sets each metric's interval holds the truth."""
     truths, random = truth(case), np.random.default_rng(0)
@@ -100,10 +91,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="200 test sets a line instead of 1,000")
     sets = 200 if parser.parse_args().quick else 1000
     print(f"{sets:,} test sets a line; 95 % intervals hold the truth in:\n")
-    print("| test set | accuracy | weighted by confidence | ROC-AUC |\n|---|---|---|---|")
+    print(f"| test set | {' | '.join(METRICS)} |\n|{'---|' * (1 + len(METRICS))}")
     for case in CASES:
         found = held(case, sets)
-        cells = (f"{100 * found[name]:.1f} %" if name in found else "" for name in ("accuracy", "confidence_weighted_accuracy", "roc_auc"))
+        cells = (f"{100 * found[name]:.1f} %" if name in found else "" for name in METRICS.values())
         print(f"| {case.name} | {' | '.join(cells)} |", flush=True)
 
 

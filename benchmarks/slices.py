@@ -56,7 +56,7 @@ def main() -> None:
     sets = 50 if parser.parse_args().quick else 200
     alone, grouped = np.arange(IMAGES), np.arange(IMAGES) // GROUP
     print(f"{IMAGES} images, {COLUMNS * VALUES} slices, {sets} data sets a line. Planted: {PLANTED} images, 20 points less.\n")
-    print("| accuracy | slices at random: any called worse | in groups of 4 | planted, by chance: found | exactly 20 points: found |")
+    print("| accuracy | at random: any called worse | in groups of 4 | planted, by chance: found | exactly 20 points: found |")
     print("|---|---|---|---|---|")
     for accuracy in ACCURACIES:
         cells = []

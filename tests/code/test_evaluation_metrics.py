@@ -6,7 +6,8 @@ from sklearn import metrics as reference
 
 from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions
-from thaw.evaluation.metrics import confusion, measure, measure_classes
+from thaw.evaluation.confusion import confusion
+from thaw.evaluation.metrics import measure, measure_classes
 
 
 def judge(classes, count, seed=0, tied=False, threshold=0.5):

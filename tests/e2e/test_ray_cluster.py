@@ -161,12 +161,12 @@ def run_extract(project: Path, out: Path, compute: ComputeParams) -> None:
 
 def run_evaluate(project: Path, out: Path, compute: ComputeParams) -> None:
     inputs = EvaluateInputs(
-        project / "data" / "raw", project / "test.csv", project / "classes.json", project / "models" / "fine_tuned",
-        project / "curve.csv", project / "curve.csv",
+        project / "data" / "raw", project / "manifest.parquet", project / "test.csv", project / "classes.json",
+        project / "models" / "fine_tuned", project / "curve.csv", project / "curve.csv",
     )  # fmt: skip
     outputs = EvaluateOutputs(
-        out / "headline.json", out / "metrics.json", out / "predictions.csv", out / "class_metrics.csv", out / "confusion.csv",
-        out / "pictures", out / "evaluated",
+        out / "headline.json", out / "metrics.json", out / "predictions.csv", out / "class_metrics.csv", out / "slices.csv",
+        out / "confusion.csv", out / "confused_pairs.csv", out / "confusion_plot.csv", out / "pictures", out / "evaluated",
     )  # fmt: skip
     params = EvaluateParams(bootstrap_samples=20, explained_images=0)
     evaluate(params, 1, ExtractParams(batch_size=8), compute, inputs, outputs, out / "scratch")

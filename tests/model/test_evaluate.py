@@ -31,8 +31,8 @@ from thaw.tracking.store import Store
 ROOT = Path(__file__).parents[2]
 CURVE = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n1,0.7,0.5,0.8,0.5,0.1\n2,0.6,0.7,,,0.1\n"
 OUTPUTS = (
-    "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "slices.csv", "confusion.csv", "pictures",
-    "models/evaluated",
+    "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "slices.csv", "confusion.csv",
+    "confused_pairs.csv", "confusion_plot.csv", "pictures", "models/evaluated",
 )  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def test_metrics_agree_with_the_predictions_and_bytes_repeat(project):
     assert set(metrics["slices"]["kind"]) == {"a", "b"}
     assert {name for name in files if not name[0].isdigit()} == {
         "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "slices.csv", "confusion.csv",
-        "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
+        "confused_pairs.csv", "confusion_plot.csv", "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
         "reliability.png", "mistakes.png", "explained.png", "model.json", "model.weights.h5",
     }  # fmt: skip
     assert run(project) == files

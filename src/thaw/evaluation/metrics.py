@@ -79,7 +79,7 @@ def shares(predictions: Predictions) -> dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def measure_classes(predictions: Predictions) -> list[dict[str, float]]:
-    """Images, precision, recall and F1 of each class, NaN where undefined."""
+    """Images, precision, recall, F1 and ROC-AUC against the rest of each class, NaN where undefined."""
     support, predicted, hits = (
         counts[0] for counts in _class_counts(predictions, np.ones((1, len(predictions))))
     )
@@ -88,16 +88,9 @@ def measure_classes(predictions: Predictions) -> list[dict[str, float]]:
         "precision": _ratio(hits, predicted),
         "recall": _ratio(hits, support),
         "f1": _ratio(2 * hits, support + predicted),
+        "roc_auc": np.broadcast_to(predictions.ranking.measure(np.ones((1, len(predictions))))[0][0], support.shape),
     }
     return [{name: float(column[i]) for name, column in columns.items()} for i in range(len(support))]
-
-
-def confusion(predictions: Predictions) -> np.ndarray:
-    """Counts, int `(classes, classes)`: a row a true class, a column a predicted one."""
-    size = len(predictions.classes)
-    return np.bincount(predictions.labels * size + predictions.predicted, minlength=size * size).reshape(
-        size, size
-    )
 
 
 def _class_counts(predictions: Predictions, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

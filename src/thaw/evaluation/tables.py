@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from thaw.evaluation.metrics import confusion, measure_classes
+from thaw.evaluation.confusion import confusion
+from thaw.evaluation.metrics import measure_classes
 from thaw.evaluation.predictions import PROBABILITY_DIGITS, Predictions
 from thaw.statistics.intervals import share_interval
 
@@ -27,13 +28,14 @@ def prediction_table(images: pd.DataFrame, predictions: Predictions) -> pd.DataF
 
 
 def class_table(predictions: Predictions, coverage: float) -> pd.DataFrame:
-    """A row a class: images, precision, recall and F1, and the intervals of precision and recall; empty where undefined."""
+    """A row a class: images, precision, recall, F1 and ROC-AUC against the rest, and the intervals of precision and recall;
+    empty where undefined."""
     rows = []
     for number, measured in enumerate(measure_classes(predictions)):
         predicted = _interval(predictions, predictions.predicted == number, coverage)
         found = _interval(predictions, predictions.labels == number, coverage)
         rows.append((*measured.values(), *predicted, *found))
-    table = pd.DataFrame(rows, columns=["images", "precision", "recall", "f1", *_ENDS]).round(_DIGITS)
+    table = pd.DataFrame(rows, columns=["images", "precision", "recall", "f1", "roc_auc", *_ENDS]).round(_DIGITS)
     table.insert(0, "class", predictions.classes)
     return table.astype({"images": int})
 

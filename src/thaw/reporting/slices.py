@@ -8,7 +8,8 @@ from thaw.reporting.result import Measure, Result, Slice
 _OPEN_SLICES, _LISTED_SLICES = 12, 60
 _NOTE = (
     "<p><small>p: of so low an accuracy by chance, corrected for looking at all of them. Could show: the smallest difference "
-    "that a slice of its size would show in four of five test sets. Every slice is in <code>reports/slices.csv</code>.</small></p>"
+    "that a slice of its size would show in four of five test sets. Every slice is in <code>reports/slices.csv</code>."
+    "</small></p>"
 )
 
 

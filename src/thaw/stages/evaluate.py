@@ -16,6 +16,7 @@ from thaw.engines import Compilation, Engine, compile_cached
 from thaw.errors import ThawError
 from thaw.evaluation import Predictions, headline, report_metrics
 from thaw.evaluation.agreement import compare
+from thaw.evaluation.confusion import confused_pairs, plotted_verdicts
 from thaw.evaluation.examples import caption, choose_examples, examples_of, heatmap_path
 from thaw.evaluation.inference import Run, predict_files, predict_with_each
 from thaw.evaluation.mistakes import draw_mistakes
@@ -65,6 +66,9 @@ class EvaluateOutputs:
     slices_path: Path
     """CSV: each slice against the rest of the test images."""
     confusion_path: Path
+    confused_pairs_path: Path
+    confusion_plot_path: Path
+    """CSV: what DVC's plot counts; a row an image."""
     pictures_dir: Path
     evaluated_dir: Path
     """The model, with the threshold it was evaluated with."""
@@ -175,6 +179,8 @@ def evaluate(
     write_csv(outputs.class_metrics_path, class_table(predictions, params.confidence))
     write_csv(outputs.slices_path, tested)
     write_csv(outputs.confusion_path, confusion_table(predictions))
+    write_csv(outputs.confused_pairs_path, confused_pairs(predictions))
+    write_csv(outputs.confusion_plot_path, plotted_verdicts(predictions))
     _draw_plots(predictions, list(rows["path"]), inputs, outputs.pictures_dir)
     _draw_grad_cam(params.explained_images, predictions, list(rows["path"]), files, network, classifier, outputs.pictures_dir)
     save_evaluated(inputs.fine_tuned_dir, outputs.evaluated_dir, params.threshold)

@@ -162,7 +162,7 @@ def _read_phase(path: Path) -> Phase:
 def _plots(predictions: Predictions) -> Iterator[Plot]:
     """ROC and precision by recall of two classes; the reliability of any number."""
     if len(predictions.classes) == 2:
-        for name, hits, misses, _ in rankings(predictions):
+        for name, hits, misses, _ in rankings(predictions, [1]):
             if hits[-1] and misses[-1]:
                 recall, false_alarms = hits / hits[-1], misses / misses[-1]
                 yield Plot(f"ROC of {name}", "false positive rate", "recall", [Curve("", false_alarms, recall)], True)
