@@ -95,6 +95,14 @@ def made(request, tmp_path_factory) -> tuple[ReportInputs, Path]:
     return inputs, folder / "index.html"
 
 
+def test_400_classes_make_a_short_page_that_names_the_files_of_the_rest(tmp_path):
+    text = write(lay_out(tmp_path, [f"class {number}" for number in range(400)], 400), tmp_path / "index.html")
+    assert len(text) < 500_000 and text.count("<tr>") < 400
+    for name in ("class_metrics.csv", "confused_pairs.csv", "slices.csv"):
+        assert f"<code>reports/{name}</code>" in text
+    assert "400 more are too small for it" in text and "top 5 accuracy" in text
+
+
 class Reader(HTMLParser):
     """Start tags in their order, with their attributes."""
 
@@ -220,6 +228,22 @@ def test_the_runs_part_has_one_place_before_the_other_metrics(made):
     filled = fill_slot(text, "<p>run 1</p>")
     assert "<p>run 1</p>" in filled and is_filled(filled, text) and is_filled(text, text)
     assert not is_filled(filled, text.replace("</main>", "<p></main>"))
+
+
+def test_only_a_slice_that_survives_the_correction_is_called_worse(tmp_path):
+    inputs = lay_out(tmp_path, ["no", "yes"], 60)
+    quiet = write(inputs, tmp_path / "quiet.html")
+    assert "No slice is worse than the rest beyond chance.</b> " in quiet and 'class="worse"' not in quiet
+    table = pd.read_csv(inputs.slices_path)
+    row = table.index[table["value"] == "mono"][0]
+    ends = ["difference", "difference_low", "difference_high", "adjusted_p", "detectable"]
+    table.loc[row, ends] = [-0.2, -0.31, -0.09, 0.0004, 0.15]
+    table["worse"] = (table.index == row).astype(int)
+    table.to_csv(inputs.slices_path, index=False)
+    said = write(inputs, tmp_path / "said.html").split('<h2 id="slices">')[1].split("<h2")[0]
+    assert "One slice is worse than the rest, beyond chance." in said
+    assert "20.0 points fewer than of the rest (9.0 to 31.0)" in said and "−20.0 <small>−31.0 to −9.0; p &lt; 0.001" in said
+    assert said.index("<b>type: mono</b>") < said.index("<table") and said.count('class="worse"') == 1
 
 
 def test_a_chart_names_both_axes(made):

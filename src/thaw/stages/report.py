@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import csv
 
 from thaw import images
 from thaw.decision import threshold_of
@@ -70,18 +72,17 @@ def _gather(inputs: ReportInputs, count: int) -> Result:
     classes, metrics = read_classes(inputs.classes_path), read_json(inputs.metrics_path)
     splits = {name: read_split(getattr(inputs, f"{name}_path")) for name in SPLITS}
     model = read_json(inputs.evaluated_dir / "model.json")
-    table = _read_text_table(inputs.predictions_path)
+    paths, predicted, probabilities = _read_predictions(inputs.predictions_path)
     test = splits["test"]
     predictions = Predictions(
-        classes, test["label"].to_numpy(), table.iloc[:, 3:].to_numpy(np.float64), test["confidence"].to_numpy(),
-        threshold_of(model),
+        classes, test["label"].to_numpy(), probabilities, test["confidence"].to_numpy(), threshold_of(model),
     )  # fmt: skip
     number_of = {name: number for number, name in enumerate(classes)}
     return Result(
         classes=classes,
-        paths=list(table["path"]),
+        paths=paths,
         labels=predictions.labels,
-        predicted=np.array([number_of[name] for name in table["predicted"]], np.int64),
+        predicted=np.array([number_of[name] for name in predicted], np.int64),
         probabilities=predictions.probabilities,
         certainty=predictions.certainty,
         metrics={name: _measure(metrics, name) for name in _headline_names(metrics)},
@@ -146,6 +147,20 @@ def _read_measure(row: Mapping[Any, Any], *columns: str) -> Measure:
 
 def _number(cell: str) -> float | None:
     return float(cell) if cell else None
+
+
+def _read_predictions(path: Path) -> tuple[list[str], list[str], np.ndarray]:
+    """Paths, predicted classes and probabilities `(images, classes)`; as text a table of 1,000 classes would take long."""
+    texts = dict.fromkeys(("path", "class", "predicted"), pa.string())
+    table = csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(use_threads=False, block_size=1 << 26),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
+    )
+    columns = [column.to_numpy() for column in table.columns[len(texts) :]]
+    probabilities = np.column_stack(columns).astype(np.float64, copy=False)
+    return table["path"].to_pylist(), table["predicted"].to_pylist(), probabilities
 
 
 def _read_text_table(path: Path) -> pd.DataFrame:
