@@ -7,6 +7,7 @@ python -m benchmarks.slices --quick    # 50
 import argparse
 
 import numpy as np
+from scipy.stats import norm
 
 from thaw.statistics.slices import compare_slices
 
@@ -27,11 +28,8 @@ def divide(random: np.random.Generator, has_planted: bool) -> list[np.ndarray]:
 
 def judge(random: np.random.Generator, accuracies: np.ndarray, units: np.ndarray) -> np.ndarray:
     """Which images are told rightly: those of a unit share half of what decides it."""
-    common = random.normal(size=len(units))[units]
-    own = random.normal(size=len(units))
-    noise = (common + own) / np.sqrt(2) if len(np.unique(units)) < len(units) else own
-    ranks = noise.argsort().argsort() / len(noise)
-    return ranks < accuracies if len(np.unique(units)) < len(units) else random.random(len(units)) < accuracies
+    noise = (random.normal(size=units.max() + 1)[units] + random.normal(size=len(units))) / np.sqrt(2)
+    return noise < norm.ppf(accuracies)
 
 
 def flagged(random: np.random.Generator, accuracy: float, units: np.ndarray, planted: str) -> list[bool]:

@@ -278,6 +278,10 @@ def test_the_curves_enclose_what_scikit_learn_says(made):
         assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(true, sure), abs=0.002)
         x, y = points(charts["Precision"])
         assert (np.diff(x) * y[1:]).sum() == pytest.approx(average_precision_score(true, sure), abs=0.002)
+    else:
+        x, y = points(charts["ROC"])
+        truth = rows["class"].to_numpy()[:, None] == np.array(classes)
+        assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(truth, rows.iloc[:, 3:]), abs=0.006), "the mean of all"
 
 
 def test_a_test_image_like_one_trained_on_is_told_before_all_else(made):

@@ -7,7 +7,8 @@ import numpy as np
 
 from thaw.evaluation.predictions import Predictions
 
-_MOST_CURVES, _WORST_CURVES = 12, 5
+MOST_CURVES, _WORST_CURVES = 12, 5
+"""So many curves a figure can tell apart; of more classes it shows so many, the lowest."""
 _GRID = np.linspace(0, 1, 501)
 BINS = 10
 
@@ -45,15 +46,13 @@ def shown_classes(predictions: Predictions, measured: np.ndarray) -> list[int]:
     """
     if len(predictions.classes) == 2:
         return [1]
-    if len(predictions.classes) > _MOST_CURVES:
+    if len(predictions.classes) > MOST_CURVES:
         return [int(number) for number in np.argsort(measured, kind="stable")[:_WORST_CURVES] if not np.isnan(measured[number])]
     return [int(number) for number in np.argsort(-np.bincount(predictions.labels), kind="stable")]
 
 
-def average_roc(predictions: Predictions) -> tuple[np.ndarray, np.ndarray] | None:
-    """False positive rates and the mean of all classes' recall there (Fawcett 2006); None where a figure shows each of them."""
-    if len(predictions.classes) <= _MOST_CURVES:
-        return None
+def average_roc(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """False positive rates and the mean of the classes' recall there, each against the rest (Fawcett 2006)."""
     recalls = [
         np.interp(_GRID, misses / misses[-1], hits / hits[-1])
         for _, hits, misses, _ in rankings(predictions, range(len(predictions.classes)))

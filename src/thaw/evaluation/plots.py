@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from thaw.evaluation.confusion import confused_pairs, confusion, order_by_likeness
-from thaw.evaluation.curves import BINS, average_roc, rankings, reliability, shown_classes
+from thaw.evaluation.curves import BINS, MOST_CURVES, average_roc, rankings, reliability, shown_classes
 from thaw.evaluation.predictions import Predictions
 from thaw.files import replacing
 
@@ -72,13 +72,15 @@ def draw_predictions(predictions: Predictions, pictures_dir: Path) -> None:
 def _draw_roc(predictions: Predictions, axes: Axes) -> None:
     axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")
     areas = predictions.ranking.measure(np.ones((1, len(predictions))))[0][0]
-    if average := average_roc(predictions):
-        axes.plot(*average, color="black", linewidth=2, label=f"mean of all {len(areas)}: area {np.nanmean(areas):.3f}")
+    is_large = len(predictions.classes) > MOST_CURVES
+    if is_large:
+        label = f"mean of all {len(areas)}: area {np.nanmean(areas):.3f}"
+        axes.plot(*average_roc(predictions), color="black", linewidth=2, label=label)
     for name, hits, misses, _ in rankings(predictions, shown_classes(predictions, areas)):
         if hits[-1] and misses[-1]:
             rates = misses / misses[-1], hits / hits[-1]
             axes.plot(*rates, label=f"{_literal(name)}: area {np.trapezoid(rates[1], rates[0]):.3f}")
-    title = "ROC" if average is None else "ROC, one class against the rest: the lowest"
+    title = "ROC, one class against the rest: the lowest" if is_large else "ROC"
     axes.set(xlabel="false positive rate", ylabel="true positive rate (recall)", title=title)
     _finish(axes, "lower right")
 

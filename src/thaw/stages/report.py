@@ -15,7 +15,7 @@ from pyarrow import csv
 from thaw import images
 from thaw.decision import threshold_of
 from thaw.evaluation import Predictions
-from thaw.evaluation.curves import rankings, reliability
+from thaw.evaluation.curves import average_roc, rankings, reliability
 from thaw.evaluation.examples import examples_of, heatmap_path
 from thaw.files import digest, read_json
 from thaw.params import ReportParams
@@ -27,6 +27,7 @@ from thaw.splitting.files import SPLITS, read_classes, read_split
 log = logging.getLogger("thaw.report")
 
 _THUMBNAIL_PIXELS = 134
+_LOWEST_CURVES = 3
 _CURVE_COLUMNS = ("loss", "validation_loss", "accuracy", "validation_accuracy")
 
 
@@ -175,7 +176,7 @@ def _read_phase(path: Path) -> Phase:
 
 
 def _plots(predictions: Predictions) -> Iterator[Plot]:
-    """ROC and precision by recall of two classes; the reliability of any number."""
+    """ROC and precision by recall of two classes, the mean ROC and the lowest of more; the reliability of any number."""
     if len(predictions.classes) == 2:
         for name, hits, misses, _ in rankings(predictions, [1]):
             if hits[-1] and misses[-1]:
@@ -185,6 +186,13 @@ def _plots(predictions: Predictions) -> Iterator[Plot]:
                 precision, recall = hits[1:] / (hits[1:] + misses[1:]), hits / hits[-1]
                 precision = np.concatenate([precision[:1], precision])  # as the average precision counts the first step
                 yield Plot(f"Precision and recall of {name}", "recall", "precision", [Curve("", recall, precision)], False)
+    else:
+        areas = predictions.ranking.measure(np.ones((1, len(predictions))))[0][0]
+        lowest = [int(number) for number in np.argsort(areas)[:_LOWEST_CURVES] if not np.isnan(areas[number])]
+        curves = [Curve(f"mean of all {len(areas):,}", *average_roc(predictions))]
+        curves += [Curve(name, misses / misses[-1], hits / hits[-1]) for name, hits, misses, _ in rankings(predictions, lowest)]
+        title = "ROC of each class against the rest: mean and the lowest"
+        yield Plot(title, "false positive rate", "recall", curves, True)
     found = reliability(predictions)
     about = found.about or "the likeliest class"
     yield Plot(

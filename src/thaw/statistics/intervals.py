@@ -98,7 +98,8 @@ def resample(labels: np.ndarray, units: np.ndarray, samples: int, seed: int) -> 
     units = np.unique(units, return_inverse=True)[1]
     count = int(units.max(initial=-1)) + 1
     of_unit = _commonest(units, labels)
-    members = [np.flatnonzero(of_unit == label) for label in np.unique(of_unit)]
+    order = np.argsort(of_unit, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(of_unit[order])) + 1) if count else []
     # A stream a class: a sample's draws do not depend on how many samples are drawn at a time.
     streams = np.random.Generator(np.random.PCG64(seed)).spawn(len(members))
     batch = max(1, _BATCH_CELLS // max(1, len(labels)))

@@ -56,7 +56,7 @@ class Ranking:
         """
         columns = np.ascontiguousarray(weights.T)
         total = columns.sum(axis=0)
-        areas, precisions = (np.full((len(self._scores), len(weights)), np.nan) for _ in range(2))
+        lower_pairs, precisions, positives = (np.zeros((len(self._scores), len(weights))) for _ in range(3))
         for block in self._kept or self._rank():
             all_named, all_hits, all_ties = (each @ columns for each in block[1:])
             end = 0
@@ -64,12 +64,12 @@ class Ranking:
                 start, end = end, end + size
                 hits, found = all_hits[start:end], all_hits[start:end].cumsum(axis=0)
                 named = all_named[start:end].cumsum(axis=0)
-                positives, negatives = found[-1], total - found[-1]
-                lower = negatives - (named - found) + all_ties[start:end] / 2
-                areas[number] = _ratio((hits * lower).sum(axis=0), positives * negatives)
+                positives[number] = found[-1]
+                lower = total - found[-1] - named + found + all_ties[start:end] / 2
+                lower_pairs[number] = (hits * lower).sum(axis=0)
                 shares = np.divide(found, named, out=np.zeros_like(found), where=named > 0)
-                precisions[number] = _ratio((hits * shares).sum(axis=0), positives)
-        return areas.T, precisions.T
+                precisions[number] = (hits * shares).sum(axis=0)
+        return _ratio(lower_pairs, positives * (total - positives)).T, _ratio(precisions, positives).T
 
     def area_interval(self, units: np.ndarray, coverage: float) -> Interval | None:
         """The interval of ROC-AUC, of several classes of its mean over those that are defined; None where nothing varies.
@@ -131,22 +131,22 @@ class Ranking:
         classes, images = self._scores.shape
         step = max(1, _BLOCK_CELLS // max(images, 1))
         for first in range(0, classes, step):
-            sizes: dict[int, int] = {}
+            rows_before, sizes = 0, dict[int, int]()
             places: list[tuple[np.ndarray, ...]] = []
             for number in range(first, min(first + step, classes)):
                 scores, own = self._scores[number], self._owners == number
                 thresholds = np.unique(scores[own])
                 if not len(thresholds):
                     continue
-                reached = np.searchsorted(thresholds, scores, side="right")
-                images_named = np.flatnonzero(reached)
-                rows = sum(sizes.values()) + len(thresholds) - reached[images_named]
-                at = thresholds[reached[images_named] - 1] == scores[images_named]
-                places.append((rows, images_named, own[images_named], at))
+                named = np.flatnonzero(scores >= thresholds[0])
+                reached = np.searchsorted(thresholds, scores[named], side="right")
+                at = thresholds[reached - 1] == scores[named]
+                places.append((rows_before + len(thresholds) - reached, named, own[named], at))
                 sizes[number] = len(thresholds)
+                rows_before += len(thresholds)
             if sizes:
                 rows, named, own, at = (np.concatenate(each) for each in zip(*places, strict=True))
-                shape = (sum(sizes.values()), images)
+                shape = (rows_before, images)
                 chosen = (np.ones(len(rows), bool), own, at & ~own)
                 yield _Block(sizes, *(_matrix(rows[some], named[some], shape) for some in chosen))
 
