@@ -11,8 +11,8 @@ from scipy.stats import beta
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from thaw.evaluation import Predictions, report_metrics
-from thaw.evaluation.confusion import OTHERS, confused_pairs, plotted_verdicts
-from thaw.evaluation.tables import class_table, confusion_table, prediction_table
+from thaw.evaluation.confusion import OTHERS, confused_pairs, confusion_table, plotted_verdicts
+from thaw.evaluation.tables import class_table, prediction_table
 
 
 def judge(names, count, seed=0):

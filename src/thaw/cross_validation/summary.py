@@ -12,7 +12,7 @@ from thaw.statistics.intervals import percentile_interval, resample, share_inter
 METRICS = ("accuracy", "balanced_accuracy", "log_loss", "roc_auc")
 _DIGITS = 6
 _METHOD = (
-    "the mean over folds with other images, the heads as given: of shares Clopper-Pearson with the effective sample size, of "
+    "the mean over folds with other images, the heads as given: of shares modified Jeffreys with the effective sample size, of "
     "others the expanded percentile bootstrap of units within each class"
 )
 

@@ -19,6 +19,13 @@ def confusion(predictions: Predictions) -> np.ndarray:
     return np.bincount(predictions.labels * size + predictions.predicted, minlength=size * size).reshape(size, size)
 
 
+def confusion_table(predictions: Predictions) -> pd.DataFrame:
+    """A row a true class, a column a predicted one: how many images."""
+    table = pd.DataFrame(confusion(predictions), columns=predictions.classes)
+    table.insert(0, "class", predictions.classes, allow_duplicates=True)
+    return table
+
+
 def confused_pairs(predictions: Predictions) -> pd.DataFrame:
     """A row a pair of classes of which one was taken for the other: images and their share of the class, most first."""
     counts, names = confusion(predictions), np.array(predictions.classes, object)

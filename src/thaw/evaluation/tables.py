@@ -1,9 +1,8 @@
-"""Predictions as tables: what each image was taken for, how well each class is told, which are taken for each other."""
+"""Predictions as tables: what each image was taken for, how well each class is told."""
 
 import numpy as np
 import pandas as pd
 
-from thaw.evaluation.confusion import confusion
 from thaw.evaluation.metrics import measure_classes
 from thaw.evaluation.predictions import PROBABILITY_DIGITS, Predictions
 from thaw.statistics.intervals import share_interval
@@ -45,10 +44,3 @@ def _interval(predictions: Predictions, chosen: np.ndarray, coverage: float) -> 
     if not chosen.any():
         return np.nan, np.nan
     return share_interval(predictions.correct, chosen.astype(np.float64), predictions.units, coverage)
-
-
-def confusion_table(predictions: Predictions) -> pd.DataFrame:
-    """A row a true class, a column a predicted one: how many images."""
-    table = pd.DataFrame(confusion(predictions), columns=predictions.classes)
-    table.insert(0, "class", predictions.classes, allow_duplicates=True)
-    return table

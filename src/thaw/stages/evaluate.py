@@ -16,13 +16,13 @@ from thaw.engines import Compilation, Engine, compile_cached
 from thaw.errors import ThawError
 from thaw.evaluation import Predictions, headline, report_metrics
 from thaw.evaluation.agreement import compare
-from thaw.evaluation.confusion import confused_pairs, plotted_verdicts
+from thaw.evaluation.confusion import confused_pairs, confusion_table, plotted_verdicts
 from thaw.evaluation.examples import caption, choose_examples, examples_of, heatmap_path
 from thaw.evaluation.inference import Run, predict_files, predict_with_each
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.plots import draw_learning_curves, draw_predictions
 from thaw.evaluation.slices import divide_images, read_pictures, slice_table, summarize_slices, tell_worse
-from thaw.evaluation.tables import class_table, confusion_table, prediction_table
+from thaw.evaluation.tables import class_table, prediction_table
 from thaw.files import write_csv, write_json
 from thaw.fingerprint import content_key
 from thaw.inference import exclude_tensor_float_32, run_in_float32
