@@ -89,7 +89,8 @@ summary{cursor:pointer;color:var(--link);margin:10px 0}
 .dots td:nth-child(2){width:50px}.dots td:nth-child(n+3){min-width:92px}
 .slices th,.slices td{padding-right:8px;min-width:44px;font-size:14px}
 .slices td:nth-child(n+3){min-width:88px}
-.dots tbody th{min-width:86px;overflow-wrap:anywhere}.slices tbody th{min-width:98px}.dots small,.slices small{display:block}
+.dots tbody th{min-width:86px;overflow-wrap:anywhere}
+.slices tbody th{min-width:98px;overflow-wrap:anywhere}.dots small,.slices small{display:block}
 caption{white-space:normal}}
 @media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}h2,h3{break-after:avoid}
 figure,tr,.pair,.run,.tiles div{break-inside:avoid}.wide{overflow:visible}.matrix{table-layout:fixed;width:100%}
