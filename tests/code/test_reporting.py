@@ -56,7 +56,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     seen = rows[:1].assign(path="seen.png", group="seen.png")
     for path, table in ((inputs.test_path, rows), (inputs.train_path, seen), (inputs.validation_path, rows[:0])):
         table.to_csv(path, index=False)
-    inputs.manifest_path.write_bytes(b"rows")
+    pd.DataFrame({"path": [*paths, "seen.png"], "sha256": "00"}).to_parquet(inputs.manifest_path)
     findings = {"status": "warn", "totals": {"images": images + 1, "fit": images + 1}, "checks": {"near_duplicate": 1},
                 "findings": [{"check": "near_duplicate", "severity": "warn", "cure": "See <them>: `thaw clean`."}]}  # fmt: skip
     model = {"model": {"architecture": "lenet5"}, "input_shape": [28, 28, 1], "phase": "fine_tuned", "weights_sha256": "ab12"}
@@ -75,7 +75,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
 
 
 def write(inputs: ReportInputs, path: Path) -> str:
-    report(ReportParams(), inputs, ReportOutputs(path))
+    report(ReportParams(), inputs, ReportOutputs(path, path.with_suffix(".md")))
     return path.read_text(encoding="utf-8")
 
 

@@ -47,7 +47,8 @@ def export(
 
     root = find_root()
     model_dir = _model_dir(root, run_id)
-    data, card_path = root / "data", root / "reports" / "model_card.md"
+    card_path = _card(root, model_dir, run_id)
+    data = root / "data"
     with showing("exporting"):
         found = write(
             model_dir,
@@ -56,7 +57,7 @@ def export(
             ExportData(data / "raw", data / "splits", data / "views", load_params(root / "params.yaml").seed),
             int8=int8,
             force=force,
-            card_path=card_path if card_path.is_file() and not run_id else None,
+            card_path=card_path,
         )
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
@@ -72,6 +73,33 @@ def _model_dir(root: Path, run_id: str | None) -> Path:
     if not model_dir.is_dir():
         raise ThawError(f"{model_dir}: no trained model", "Train one with `thaw run`, or name a run: --run ID.")
     return model_dir
+
+
+def _card(root: Path, model_dir: Path, run_id: str | None) -> Path | None:
+    """The card of this very model; None, and a word of it, where there is none."""
+    from thaw.files import read_json
+
+    path = _fetch_card(root, model_dir, run_id) if run_id else root / "reports" / "model_card.md"
+    weights = read_json(model_dir / "model.json").get("weights_sha256", "")
+    if path and path.is_file() and weights in path.read_text(encoding="utf-8"):
+        return path
+    typer.echo("without a model card: the stage `report` has made none of this model (`thaw run`)", err=True)
+    return None
+
+
+def _fetch_card(root: Path, model_dir: Path, run_id: str) -> Path | None:
+    from thaw.project import home_dir
+
+    if (model_dir / "model_card.md").is_file():
+        return model_dir / "model_card.md"
+    try:
+        from thaw.tracking.store import Store
+
+        store = Store(home_dir(root))
+        return store.download_file(store.whole_id(run_id), "model_card.md", model_dir)
+    except Exception as error:  # MLflow and its stores raise many kinds, and the model is here
+        typer.echo(f"run {run_id}: {error}", err=True)
+        return None
 
 
 def _tell(to: Path, found: dict[str, Any], rows: list[tuple[str, ...]], headings: tuple[str, ...]) -> None:

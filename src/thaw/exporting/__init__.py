@@ -165,12 +165,13 @@ def _keras_run(network: "keras.Model") -> Run:
 
 
 def _batches(files: Sequence[File], served: Served) -> Iterator[tuple[int, np.ndarray]]:
-    shape, resize = served.metadata["input_shape"], served.metadata["resize"]
+    (height, width, channels), resize = served.metadata["input_shape"], served.metadata["resize"]
     is_far = any(isinstance(file, StoredPath) for file in files[:1])
     with ThreadPoolExecutor(READERS if is_far else 2) as pool:
         for start in range(0, len(files), _BATCH_SIZE):
             part = files[start : start + _BATCH_SIZE]
-            yield start + len(part), np.stack(list(pool.map(lambda file: images.load(file, *shape, resize), part)))
+            read = pool.map(lambda file: images.load(file, height, width, channels, resize), part)
+            yield start + len(part), np.stack(list(read))
 
 
 def _size(folder: Path) -> int:

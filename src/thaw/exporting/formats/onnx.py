@@ -36,7 +36,7 @@ def write(served: Served, folder: Path, examples: np.ndarray | None) -> None:
 def _quantize(plain: Path, path: Path, examples: np.ndarray) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class _Examples(CalibrationDataReader):  # type: ignore[misc]
+    class _Examples(CalibrationDataReader):
         def __init__(self) -> None:
             self._starts = iter(range(0, len(examples), _BATCH))
 
