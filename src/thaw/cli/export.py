@@ -1,6 +1,7 @@
 """`thaw export`: the model for a runtime without thaw."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,6 +46,7 @@ def export(
     from thaw.exporting import export as write
     from thaw.params import load_params
 
+    logging.getLogger().addHandler(logging.NullHandler())  # else TensorFlow's first word has Python print thaw's progress too
     root = find_root()
     model_dir = _model_dir(root, run_id)
     card_path = _card(root, model_dir, run_id)
