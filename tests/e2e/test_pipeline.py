@@ -4,13 +4,18 @@ import hashlib
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
+import time
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import SMALL, Project
 
-STAGES = ["validate", "split", "augment", "extract", "train_frozen", "fine_tune", "evaluate", "report"]
+STAGES = ["validate", "split", "augment", "extract", "audit", "train_frozen", "fine_tune", "evaluate", "report"]
 
 
 def overrides(*assignments: str) -> list[str]:
@@ -45,6 +50,43 @@ def test_mlflow_holds_children_curves_and_a_model(project: Project) -> None:
     model_dir = store.download_model(run_id, project.root / ".thaw" / "test-model")
     trained_dir = project.root / "models" / "fine_tuned"
     assert sha256(model_dir / "model.weights.h5") == sha256(trained_dir / "model.weights.h5")
+
+
+def test_cross_validation_is_a_run_of_its_own_that_leaves_the_project_as_it_is(project: Project) -> None:
+    from thaw.tracking.store import Store
+
+    result = json.loads(project.thaw("cross-validate", "--folds", "3", "--repeats", "2", "--json").stdout)
+    assert len(result["per_fold"]) == 6 and {row["images"] for row in result["per_fold"]} == {24}
+    store = Store(project.root)
+    (run,) = store.client.search_runs([store.experiment_id], "tags.`thaw.run` = 'cross-validation'")
+    children = store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+    assert run.info.status == "FINISHED" and run.data.metrics["held_out/accuracy"] == result["accuracy"]["mean"]
+    assert sorted(child.data.metrics["held_out/accuracy"] for child in children) == pytest.approx(
+        sorted(row["accuracy"] for row in result["per_fold"]), abs=1e-6
+    )
+    assert [other["number"] for other in project.runs()] == [1], "it takes no number of the pipeline's runs"
+
+
+@pytest.mark.slow
+def test_whole_trainings_on_folds_go_on_where_they_were_killed(project: Project) -> None:
+    command = [sys.executable, "-m", "thaw", "cross-validate", "--folds", "2", "--fine-tune", "--json"]
+    killed = subprocess.Popen(command, cwd=project.root, env=project.environment())
+    work_dir = project.root / ".thaw" / "cross-validate"
+    deadline = time.monotonic() + 300
+    while not list(work_dir.rglob("extract.done")):
+        assert killed.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    killed.kill()
+    killed.wait()
+    extracted = {path: path.stat().st_mtime_ns for path in work_dir.rglob("features/train.npy")}
+    went_on = subprocess.Popen(command, cwd=project.root, env=project.environment(), stdout=subprocess.PIPE, text=True)
+    while not list(work_dir.rglob("train_frozen.done")):
+        assert went_on.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    assert {path: path.stat().st_mtime_ns for path in extracted} == extracted, "a stage that was done is not done again"
+    result = json.loads(went_on.communicate(timeout=600)[0])
+    assert [row["images"] for row in result["per_fold"]] == [36, 36] and result["whole_trainings"]
+    assert not [path for path in work_dir.rglob("*") if path.is_file()]
 
 
 def test_dvc_agrees_that_nothing_is_left_to_do(project: Project) -> None:

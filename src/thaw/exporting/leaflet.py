@@ -55,6 +55,8 @@ def _page(kind: str, metadata: Mapping[str, Any], found: Mapping[str, Any]) -> s
         if len(classes) == 2
         else "the class of the largest probability"
     )
+    if metadata["least_certainty"]:
+        decision += f"; below a certainty of {metadata['least_certainty']:.3g}, as `predict.py` measures it, it is `unsure`"
     lines = [
         f"# {metadata['architecture']} as {_NAMES[kind]}",
         "",

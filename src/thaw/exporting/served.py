@@ -48,6 +48,7 @@ def describe(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "classes": list(config["classes"]),
         "threshold": threshold_of(config),
+        "least_certainty": float(config.get("least_certainty", 0.0)),
         "temperature": float(config.get("temperature", 1.0)),
         "input_shape": list(config["input_shape"]),
         "pixels": "uint8, 0 to 255, (images, height, width, channels)",

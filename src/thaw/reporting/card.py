@@ -73,11 +73,18 @@ def _details(result: Result, standing: Standing) -> str:
         ("trained", "head alone" if result.model.get("phase") == "frozen" else "head, then the upper layers (fine-tuned)"),
         ("input", f"{width} × {height} pixels, {kind}, 0 to 255"),
         ("decision", decision),
+        *_unsure(result),
         ("temperature", f"{float(result.model.get('temperature', 1)):g}, inside the model"),
         ("weights began as", _name(model.get("weights", ""))),
         ("SHA-256 of the weights", f"`{result.model.get('weights_sha256', '')}`"),
     ]
     return _table(("what", "value"), rows) + "\n\n### Licences\n\n" + _licences(standing)
+
+
+def _unsure(result: Result) -> Iterable[tuple[str, str]]:
+    least = float(result.model.get("least_certainty", 0))
+    if least:
+        yield "unsure", f"a verdict of less certainty than {least:.3g} is not given"
 
 
 def _licences(standing: Standing) -> str:
@@ -148,12 +155,23 @@ def _analyses(result: Result, standing: Standing) -> str:
     ]
     head = ("metric", "value", f"{100 * result.coverage:g} % interval")
     parts = [
-        _table(head, overall),
+        _table(head, overall) + _out_of_fold(result),
         f"### Classes{_shown(result, 'the lowest recall')}\n\n" + _table(("class", "recall", "precision"), classes),
         *_slices(result),
         "### Calibration\n\n" + _calibration(standing.calibration),
     ]
     return "\n\n".join(parts)
+
+
+def _out_of_fold(result: Result) -> str:
+    found = result.out_of_fold
+    if found is None:
+        return ""
+    return (
+        f"\n\nOf {found.folds} heads on the frozen network, each judged on those of the {found.images:,} training and validation "
+        f"images that it had not seen: {_share(found.accuracy, result.coverage)}, standard deviation between folds "
+        f"{100 * found.sd:.1f} points."
+    )
 
 
 def _slices(result: Result) -> Iterable[str]:

@@ -18,7 +18,7 @@ from thaw.evaluation.examples import examples_of, heatmap_path
 from thaw.files import digest, read_json
 from thaw.licences import digest_images, images_licence, weights_licence
 from thaw.params import ReportParams
-from thaw.reporting import Crossing, Curve, Measure, Phase, Plot, Result
+from thaw.reporting import Crossing, Curve, Measure, OutOfFold, Phase, Plot, Result
 from thaw.reporting.card import Standing, write_card
 from thaw.reporting.page import write_page
 from thaw.sources import File
@@ -48,6 +48,7 @@ class ReportInputs:
     predictions_path: Path
     class_metrics_path: Path
     pictures_dir: Path
+    audit_path: Path
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def _gather(inputs: ReportInputs, count: int) -> Result:
         probabilities=predictions.probabilities,
         certainty=predictions.certainty,
         metrics={name: _measure(metrics, name) for name in _headline_names(metrics)},
+        out_of_fold=_read_audit(inputs.audit_path),
         coverage=metrics["intervals"]["coverage"],
         class_measures=_class_measures(inputs.class_metrics_path),
         slices={
@@ -135,6 +137,14 @@ def _headline_names(metrics: Mapping[str, Any]) -> list[str]:
 def _measure(metrics: Mapping[str, Any], name: str) -> Measure:
     interval = metrics["interval"].get(name, {})
     return Measure(metrics[name], interval.get("low"), interval.get("high"))
+
+
+def _read_audit(path: Path) -> OutOfFold | None:
+    facts = read_json(path)
+    if not facts["folds"]:
+        return None
+    found = facts["accuracy"]
+    return OutOfFold(Measure(found["mean"], found["low"], found["high"]), found["sd"], facts["folds"], facts["images"])
 
 
 def _class_measures(path: Path) -> list[dict[str, Measure]]:

@@ -2,9 +2,9 @@
 
     python predict.py photo.jpg other.png
 
-A line a picture: path, class, probability of each class. The picture is made upright, grey or RGB, and brought to the model's
-size as the training pictures were. Of pictures with a colour profile, transparency or 16 bits a channel `thaw predict` knows
-more: bring these to plain 8-bit sRGB first.
+A line a picture: path, class (or `unsure`, of a model that may leave a verdict unsaid), probability of each class. The picture is
+made upright, grey or RGB, and brought to the model's size as the training pictures were. Of pictures with a colour profile,
+transparency or 16 bits a channel `thaw predict` knows more: bring these to plain 8-bit sRGB first.
 """
 
 import sys
@@ -61,12 +61,22 @@ def decide(probabilities, threshold):
     return probabilities.argmax(axis=1)
 
 
+def certainty(probabilities, threshold):
+    """How sure each verdict is: of two classes 0 at the threshold and 1 at either end, else the largest probability."""
+    if probabilities.shape[1] != 2:
+        return probabilities.max(axis=1)
+    positive = probabilities[:, 1]
+    return np.where(positive >= threshold, (positive - threshold) / (1 - threshold), (threshold - positive) / threshold)
+
+
 def main(paths):
     metadata, run = open_model(Path(__file__).parent)
     for path in paths:
         pixels = read_picture(path, metadata["input_shape"], metadata["resize"])
         _, probabilities = run(pixels[None])
         predicted = metadata["classes"][decide(probabilities, metadata["threshold"])[0]]
+        if certainty(probabilities, metadata["threshold"])[0] < metadata["least_certainty"]:
+            predicted = "unsure"
         shares = zip(metadata["classes"], probabilities[0], strict=True)
         print(path, predicted, *(f"{name}={share:.6f}" for name, share in shares), sep="\t")
 
