@@ -168,8 +168,8 @@ def _out_of_fold(result: Result) -> str:
     if found is None:
         return ""
     return (
-        f"\n\nOf {found.folds} heads on the frozen network, each judged on those of the {found.images:,} training and validation "
-        f"images that it had not seen: {_share(found.accuracy, result.coverage)}, standard deviation between folds "
+        f"\n\nOf {found.folds} heads on the frozen network, each judged on those of the {found.images:,} training and "
+        f"validation images that it had not seen: {_share(found.accuracy, result.coverage)}, standard deviation between folds "
         f"{100 * found.sd:.1f} points."
     )
 

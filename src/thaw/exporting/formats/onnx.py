@@ -35,6 +35,7 @@ def write(served: Served, folder: Path, examples: np.ndarray | None) -> None:
 
 def _quantize(plain: Path, path: Path, examples: np.ndarray) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class _Examples(CalibrationDataReader):
         def __init__(self) -> None:
@@ -44,6 +45,8 @@ def _quantize(plain: Path, path: Path, examples: np.ndarray) -> None:
             start = next(self._starts, None)
             return None if start is None else {"pixels": examples[start : start + _BATCH]}
 
+    # Normalization and biases become part of the convolutions first: each by itself would be rounded by itself.
+    quant_pre_process(plain, plain, skip_symbolic_shape=True)
     quantize_static(
         plain,
         path,

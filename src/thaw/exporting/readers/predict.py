@@ -2,8 +2,8 @@
 
     python predict.py photo.jpg other.png
 
-A line a picture: path, class (or `unsure`, of a model that may leave a verdict unsaid), probability of each class. The picture is
-made upright, grey or RGB, and brought to the model's size as the training pictures were. Of pictures with a colour profile,
+A line a picture: path, class (or `unsure`, of a model that may leave a verdict unsaid), probability of each class. The picture
+is made upright, grey or RGB, and brought to the model's size as the training pictures were. Of pictures with a colour profile,
 transparency or 16 bits a channel `thaw predict` knows more: bring these to plain 8-bit sRGB first.
 """
 
