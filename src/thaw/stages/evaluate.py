@@ -18,12 +18,14 @@ from thaw.errors import ThawError
 from thaw.evaluation import Predictions, headline, report_metrics
 from thaw.evaluation.agreement import compare
 from thaw.evaluation.calibration import report_calibration
+from thaw.evaluation.confusion import confused_pairs, confusion_table, plotted_verdicts
 from thaw.evaluation.deciding import check_answers, choose, held_out, is_chosen, report_decision
 from thaw.evaluation.examples import caption, choose_examples, examples_of, heatmap_path
 from thaw.evaluation.inference import Run, predict_files, predict_with_each
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.plots import draw_answered, draw_learning_curves, draw_predictions
-from thaw.evaluation.tables import class_table, confusion_table, prediction_table
+from thaw.evaluation.slices import divide_images, read_pictures, slice_table, summarize_slices, tell_worse
+from thaw.evaluation.tables import class_table, prediction_table
 from thaw.files import write_csv, write_json
 from thaw.fingerprint import content_key
 from thaw.inference import exclude_tensor_float_32, run_in_float32
@@ -46,6 +48,7 @@ class EvaluateInputs:
     """What `evaluate` reads."""
 
     raw_dir: Path
+    manifest_path: Path
     train_path: Path
     validation_path: Path
     test_path: Path
@@ -67,7 +70,12 @@ class EvaluateOutputs:
     """JSON: all of them, with intervals and slices."""
     predictions_path: Path
     class_metrics_path: Path
+    slices_path: Path
+    """CSV: each slice against the rest of the test images."""
     confusion_path: Path
+    confused_pairs_path: Path
+    confusion_plot_path: Path
+    """CSV: what DVC's plot counts; a row an image."""
     pictures_dir: Path
     evaluated_dir: Path
     """The model, with the decision it was evaluated with."""
@@ -171,13 +179,21 @@ def evaluate(
         predictions, temperature, params.bootstrap_samples, params.confidence, seed
     )
     metrics["decision"] = report_decision(decision, told, predictions, params.confidence)
+    pictures = read_pictures(inputs.manifest_path, list(rows["path"]))
+    tested = slice_table(predictions, divide_images(pictures, predictions.labels, classes, slices), params.confidence)
+    metrics["slice_tests"] = summarize_slices(tested)
     metrics["served"] = {"phase": config.get("phase", "fine_tuned")} | engine | agreement
     write_json(outputs.headline_path, headline(metrics))
     write_json(outputs.metrics_path, metrics)
     log.info("accuracy %.4f on %d images", metrics["accuracy"], len(rows))
+    if worse := tell_worse(tested):
+        log.info("%s", worse)
     write_csv(outputs.predictions_path, prediction_table(rows, predictions))
     write_csv(outputs.class_metrics_path, class_table(predictions, params.confidence))
+    write_csv(outputs.slices_path, tested)
     write_csv(outputs.confusion_path, confusion_table(predictions))
+    write_csv(outputs.confused_pairs_path, confused_pairs(predictions))
+    write_csv(outputs.confusion_plot_path, plotted_verdicts(predictions))
     if decision.least_certainty:
         draw_answered(predictions, decision.least_certainty, outputs.pictures_dir / "answered.png")
     _draw_plots(predictions, temperature, list(rows["path"]), inputs, outputs.pictures_dir)
