@@ -30,10 +30,10 @@ def flipped(labels: np.ndarray, share: float, seed: int = 0) -> tuple[np.ndarray
     return wrong, chosen
 
 
-def images_of(labels, probabilities, clusters=None):
+def images_of(labels, probabilities, copies=None, clusters=None):
     paths = [f"{NAMES[label]}/{number}.png" for number, label in enumerate(labels)]
-    known = np.full(len(labels), -1) if clusters is None else np.asarray(clusters)
-    return Images(paths, np.asarray(labels), np.asarray(probabilities, float), known)
+    groups = [np.full(len(labels), -1) if known is None else np.asarray(known) for known in (copies, clusters)]
+    return Images(paths, np.asarray(labels), np.asarray(probabilities, float), *groups)
 
 
 def test_the_regression_is_scikit_learn_s_of_the_other_folds():
@@ -83,7 +83,7 @@ def test_of_planted_flips_nine_in_ten_are_found_and_what_is_suggested_is_the_tru
     folds = np.random.default_rng(seed).permutation(len(labels)) % 5
     probabilities = out_of_fold(digits.data.astype(np.float32), wrong, folds, 10, 1)
     paths = [str(number) for number in range(len(labels))]
-    table = suspects(Images(paths, wrong, probabilities, np.full(len(labels), -1)), names)
+    table = suspects(Images(paths, wrong, probabilities, *[np.full(len(labels), -1)] * 2), names)
     found = table["path"].astype(int).to_numpy()
     hits = np.isin(found, chosen)
     assert hits.sum() / len(chosen) >= 0.9 and hits.mean() >= 0.8
@@ -105,15 +105,23 @@ def test_scores_and_counts_are_cleanlab_s():
     assert margin[found].max() <= margin[~found].min()
 
 
-def test_a_twin_of_another_class_makes_the_less_likely_label_a_suspect():
-    labels = np.array([0, 1, 1, 0])
-    probabilities = np.array([[0.3, 0.6, 0.1], [0.3, 0.6, 0.1], [0.1, 0.8, 0.1], [0.9, 0.05, 0.05]])
-    clusters = np.array([7, 7, -1, -1])
-    assert find_twins(labels, clusters, probabilities) == [Twin(0, 1, 1)]
-    table = suspects(images_of(labels, probabilities, clusters), NAMES)
-    row = table.set_index("path").loc["cat/0.png"]
-    assert row["suggested_label"] == "dog"
-    assert row["why"] == "the other folds say dog 60 %; looks like dog/1.png, which is labelled dog"
+def test_of_equal_files_of_two_classes_the_less_likely_label_is_a_suspect():
+    labels = np.array([0, 1, *[0, 1, 2] * 9])
+    probabilities = np.vstack([[[0.45, 0.5, 0.05]] * 2, np.tile(np.eye(3) * 0.85 + 0.05, (9, 1))])
+    groups = np.where(np.arange(29) < 2, 7, -1)
+    assert find_twins(labels, groups, probabilities) == [Twin(0, 1, 1)]
+    assert suspects(images_of(labels, probabilities), NAMES).empty
+    assert suspects(images_of(labels, probabilities, clusters=groups), NAMES).empty, "to look alike is not enough"
+    (row,) = suspects(images_of(labels, probabilities, copies=groups), NAMES).itertuples()
+    assert (row.path, row.label, row.suggested_label) == ("cat/0.png", "cat", "dog")
+    assert row.why == "the other folds say dog 50 %; is the same file as dog/1.png, which is labelled dog"
+
+
+def test_what_an_image_looks_like_is_one_more_reason():
+    labels = np.array([0, 1, *[0, 1, 2] * 9])
+    probabilities = np.vstack([[[0.02, 0.96, 0.02]] * 2, np.tile(np.eye(3) * 0.85 + 0.05, (9, 1))])
+    (row,) = suspects(images_of(labels, probabilities, clusters=np.where(np.arange(29) < 2, 7, -1)), NAMES).itertuples()
+    assert row.why == "the other folds say dog 96 %; looks like dog/1.png, which is labelled dog"
 
 
 def test_an_image_that_was_not_judged_speaks_of_others_and_is_no_suspect():
@@ -138,5 +146,5 @@ def test_a_thousand_classes_are_told_apart(monkeypatch):
     labels = np.arange(2000) % 1000
     probabilities = out_of_fold(np.eye(40)[labels % 40].astype(np.float32), labels, folds, 1000, 1)
     names = [str(number) for number in range(2000)]
-    table = suspects(Images(names, labels, probabilities, np.full(2000, -1)), names[:1000])
+    table = suspects(Images(names, labels, probabilities, *[np.full(2000, -1)] * 2), names[:1000])
     assert len(table) < 2000

@@ -43,7 +43,7 @@ class Project:
         (root / "features" / "features.json").write_text(json.dumps(facts))
         write_classes(root / "classes.json", classes)
         everything = pd.concat([rows[["path", "class"]] for rows in self.rows.values()])
-        everything.assign(verdict="ok", cluster="").to_parquet(root / "manifest.parquet", index=False)
+        everything.assign(verdict="ok", sha256="", cluster="").to_parquet(root / "manifest.parquet", index=False)
 
     def run(self, folds=5, fit=FIT, name="out", **model):
         out = self.root / name
@@ -147,9 +147,10 @@ def test_planted_wrong_labels_are_the_suspects(tmp_path):
     rows["target"] = ""
     write_split(tmp_path / "train.csv", rows)
     first, true = rows.loc[flipped[0], "path"], rows.loc[flipped[0], "path"].split("/")[0]
-    everything = pd.concat([frame[["path", "class"]] for frame in planted.rows.values()]).assign(verdict="ok", cluster="")
+    everything = pd.concat([frame[["path", "class"]] for frame in planted.rows.values()])
+    everything = everything.assign(verdict="ok", sha256="", cluster="")
     everything.loc[everything["path"] == first, "cluster"] = first
-    twin = pd.DataFrame({"path": [f"{true}/test.png"], "class": [true], "verdict": "ok", "cluster": first})
+    twin = pd.DataFrame({"path": [f"{true}/test.png"], "class": [true], "verdict": "ok", "sha256": "", "cluster": first})
     pd.concat([everything, twin]).to_parquet(tmp_path / "manifest.parquet", index=False)
     planted.run()
     table = pd.read_csv(tmp_path / "out/label_suspects.csv").set_index("path")

@@ -22,6 +22,8 @@ class Images:
     """int `(images,)`."""
     probabilities: np.ndarray
     """float64 `(images, classes)`, out of fold; NaN of an image that no head has judged."""
+    copies: np.ndarray
+    """int `(images,)`: images of one number are equal files; -1: equal to none."""
     clusters: np.ndarray
     """int `(images,)`: images of one number look alike; -1: like none."""
 
@@ -30,7 +32,8 @@ def suspects(images: Images, classes: Sequence[str]) -> pd.DataFrame:
     """The labels that are probably wrong: `path`, `label`, `suggested_label`, `score` and `why`, by score.
 
     A label is suspected where confident learning counts it wrong (`find_wrong`), or where it is less likely than that of an
-    image which looks like it (`find_twins`). `score` is the label's quality, 0 to 1, the worst first.
+    equal file (`find_twins`). An image that only looks like it is a reason the more, and none by itself: most such pairs
+    of ELPV differ by a crack. `score` is the label's quality, 0 to 1, the worst first.
 
     Args:
         images: the judged ones among them are questioned.
@@ -43,18 +46,21 @@ def suspects(images: Images, classes: Sequence[str]) -> pd.DataFrame:
     quality = np.full(len(images.labels), np.nan)
     quality[judged] = label_quality(labels, probabilities)
     wrong = judged[find_wrong(labels, probabilities)]
-    twins = {twin.image: twin for twin in find_twins(images.labels, images.clusters, images.probabilities)}
+    copies, twins = (
+        {twin.image: twin for twin in find_twins(images.labels, groups, images.probabilities)}
+        for groups in (images.copies, images.clusters)
+    )
     counted, rows = set(wrong.tolist()), []
-    for image in sorted({*counted, *twins}):
-        twin = twins.get(image)
-        best = twin.suggested if twin and image not in counted else _likeliest_other(images, image)
+    for image in sorted({*counted, *copies}):
+        copy = copies.get(image)
+        best = copy.suggested if copy else _likeliest_other(images, image)
         rows.append(
             {
                 "path": images.paths[image],
                 "label": classes[images.labels[image]],
                 "suggested_label": classes[best],
                 "score": round(float(quality[image]), _DIGITS),
-                "why": _why(images, classes, image, best, twin),
+                "why": _why(images, classes, best, image, copy, twins.get(image)),
             }
         )
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -72,11 +78,13 @@ def _likeliest_other(images: Images, image: int) -> int:
     return int(np.argmax(others))
 
 
-def _why(images: Images, classes: Sequence[str], image: int, best: int, twin: Twin | None) -> str:
-    sure = images.probabilities[image, best]
-    reasons = [f"the other folds say {classes[best]} {_percent(sure)}"]
-    if twin:
-        reasons.append(f"looks like {images.paths[twin.other]}, which is labelled {classes[twin.suggested]}")
+def _why(
+    images: Images, classes: Sequence[str], best: int, image: int, copy: Twin | None, twin: Twin | None
+) -> str:
+    reasons = [f"the other folds say {classes[best]} {_percent(images.probabilities[image, best])}"]
+    if other := copy or twin:
+        how = "is the same file as" if copy else "looks like"
+        reasons.append(f"{how} {images.paths[other.other]}, which is labelled {classes[other.suggested]}")
     return "; ".join(reasons)
 
 

@@ -84,7 +84,7 @@ def audit(
 
 def _find_suspects(material: Material, folds: np.ndarray, manifest_path: Path, seed: int) -> pd.DataFrame:
     """The labels that are probably wrong, of the audited images; those of the test split only speak of what looks like them."""
-    manifest = pd.read_parquet(manifest_path, columns=["path", "class", "verdict", "cluster"])
+    manifest = pd.read_parquet(manifest_path, columns=["path", "class", "verdict", "sha256", "cluster"])
     fit = manifest[manifest["verdict"] == "ok"].set_index("path")
     judged = list(material.rows["path"])
     paths = [*judged, *sorted(set(fit.index) - set(judged))]
@@ -94,9 +94,10 @@ def _find_suspects(material: Material, folds: np.ndarray, manifest_path: Path, s
     given = out_of_fold(pooled(material.features), material.labels, folds, len(classes), seed)
     probabilities[: len(folds)] = given
     number_of = {name: number for number, name in enumerate(classes)}
-    labels = np.array([number_of[name] for name in fit["class"]], np.int64)
-    clusters = pd.factorize(fit["cluster"].replace("", None))[0]
-    found = suspects(Images(paths, labels, probabilities, clusters), classes)
+    others = np.array([number_of[name] for name in fit["class"][len(folds) :]], np.int64)
+    labels = np.concatenate([material.labels, others])
+    copies, clusters = (pd.factorize(fit[name].replace("", None))[0] for name in ("sha256", "cluster"))
+    found = suspects(Images(paths, labels, probabilities, copies, clusters), classes)
     _log.info("%d of %d labels look wrong", len(found), len(folds))
     return found
 
