@@ -21,6 +21,7 @@ from tests.code.accessibility import faults
 from tests.code.browser import CHROMIUM, browsing
 from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions, report_metrics
+from thaw.evaluation.slices import divide_images, slice_table
 from thaw.evaluation.tables import class_table, prediction_table
 from thaw.params import ReportParams
 from thaw.reporting.charts import ticks
@@ -49,7 +50,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     inputs = ReportInputs(
         root / "raw", root / "manifest.parquet", root / "findings.json", root / "train.csv", root / "validation.csv",
         root / "test.csv", root / "classes.json", root / "evaluated", root / "frozen.csv", root / "fine.csv",
-        root / "metrics.json", root / "predictions.csv", root / "class_metrics.csv", root / "pictures",
+        root / "metrics.json", root / "predictions.csv", root / "class_metrics.csv", root / "slices.csv", root / "pictures",
         root / "audit.json", root / "label_suspects.csv",
     )  # fmt: skip
     for path in [*paths, "seen.png"]:
@@ -58,7 +59,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     seen = rows[:1].assign(path="seen.png", group="seen.png")
     for path, table in ((inputs.test_path, rows), (inputs.train_path, seen), (inputs.validation_path, rows[:0])):
         table.to_csv(path, index=False)
-    inputs.manifest_path.write_bytes(b"rows")
+    pd.DataFrame({"path": [*paths, "seen.png"], "sha256": "00"}).to_parquet(inputs.manifest_path)
     accuracy = {"mean": 0.81, "sd": 0.023, "low": 0.77, "high": 0.85}
     inputs.audit_path.write_text(json.dumps({"folds": 5, "images": 1968, "accuracy": accuracy}))
     suspects = rows[["path", "class"]].rename(columns={"class": "label"}).iloc[:: max(1, images // 120)]
@@ -75,6 +76,10 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     inputs.fine_tuned_curve_path.write_text(CURVE)
     prediction_table(rows, predictions).to_csv(inputs.predictions_path, index=False)
     class_table(predictions, 0.95).to_csv(inputs.class_metrics_path, index=False)
+    pictures = pd.DataFrame({"format": "PNG", "width": 60, "height": 40, "grey": True, "contrast": 20.0, "sharpness": 0.3,
+                             "brightness": random.permutation(images) + 0.0})  # fmt: skip
+    divisions = divide_images(pictures, labels, classes, {"type": rows["type"].to_numpy(str)})
+    slice_table(predictions, divisions, 0.95).to_csv(inputs.slices_path, index=False)
     (inputs.pictures_dir / "heatmaps").mkdir(parents=True)
     for image in range(0, images, 2):
         Image.new("RGB", (60, 40), (image % 250, 0, 0)).save(inputs.pictures_dir / "heatmaps" / f"{image:05d}.png")
@@ -82,7 +87,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
 
 
 def write(inputs: ReportInputs, path: Path) -> str:
-    report(ReportParams(), inputs, ReportOutputs(path, path.with_name("label_suspects.html")))
+    report(ReportParams(), inputs, ReportOutputs(path, path.with_name("label_suspects.html"), path.with_suffix(".md")))
     return path.read_text(encoding="utf-8")
 
 
@@ -94,6 +99,14 @@ def made(request, tmp_path_factory) -> tuple[ReportInputs, Path]:
     inputs = lay_out(folder, names, max(60, 2 * request.param))
     write(inputs, folder / "index.html")
     return inputs, folder / "index.html"
+
+
+def test_400_classes_make_a_short_page_that_names_the_files_of_the_rest(tmp_path):
+    text = write(lay_out(tmp_path, [f"class {number}" for number in range(400)], 400), tmp_path / "index.html")
+    assert len(text) < 500_000 and text.count("<tr>") < 400
+    for name in ("class_metrics.csv", "confused_pairs.csv", "slices.csv"):
+        assert f"<code>reports/{name}</code>" in text
+    assert "400 more are too small for it" in text and "top 5 accuracy" in text
 
 
 class Reader(HTMLParser):
@@ -269,6 +282,22 @@ def test_the_runs_part_has_one_place_before_the_other_metrics(made):
     assert not is_filled(filled, text.replace("</main>", "<p></main>"))
 
 
+def test_only_a_slice_that_survives_the_correction_is_called_worse(tmp_path):
+    inputs = lay_out(tmp_path, ["no", "yes"], 60)
+    quiet = write(inputs, tmp_path / "quiet.html")
+    assert "No slice is worse than the rest beyond chance.</b> " in quiet and 'class="worse"' not in quiet
+    table = pd.read_csv(inputs.slices_path)
+    row = table.index[table["value"] == "mono"][0]
+    ends = ["difference", "difference_low", "difference_high", "adjusted_p", "detectable"]
+    table.loc[row, ends] = [-0.2, -0.31, -0.09, 0.0004, 0.15]
+    table["worse"] = (table.index == row).astype(int)
+    table.to_csv(inputs.slices_path, index=False)
+    said = write(inputs, tmp_path / "said.html").split('<h2 id="slices">')[1].split("<h2")[0]
+    assert "One slice is worse than the rest, beyond chance." in said
+    assert "20.0 points fewer than of the rest (9.0 to 31.0)" in said and "−20.0 <small>−31.0 to −9.0; p &lt; 0.001" in said
+    assert said.index("<b>type: mono</b>") < said.index("<table") and said.count('class="worse"') == 1
+
+
 def test_a_chart_names_both_axes(made):
     text = made[1].read_text(encoding="utf-8")
     for axes in ("loss by epoch", "accuracy by epoch", "observed share (bars: images) by predicted probability of"):
@@ -301,6 +330,10 @@ def test_the_curves_enclose_what_scikit_learn_says(made):
         assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(true, sure), abs=0.002)
         x, y = points(charts["Precision"])
         assert (np.diff(x) * y[1:]).sum() == pytest.approx(average_precision_score(true, sure), abs=0.002)
+    else:
+        x, y = points(charts["ROC"])
+        truth = rows["class"].to_numpy()[:, None] == np.array(classes)
+        assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(truth, rows.iloc[:, 3:]), abs=0.006), "the mean of all"
 
 
 def test_a_test_image_like_one_trained_on_is_told_before_all_else(made):

@@ -4,9 +4,14 @@ import hashlib
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
+import time
 from itertools import pairwise
 from pathlib import Path
+
+import pytest
 
 from tests.e2e.conftest import SMALL, Project
 
@@ -45,6 +50,47 @@ def test_mlflow_holds_children_curves_and_a_model(project: Project) -> None:
     model_dir = store.download_model(run_id, project.root / ".thaw" / "test-model")
     trained_dir = project.root / "models" / "fine_tuned"
     assert sha256(model_dir / "model.weights.h5") == sha256(trained_dir / "model.weights.h5")
+
+
+def test_cross_validation_is_a_run_of_its_own_that_leaves_the_project_as_it_is(project: Project) -> None:
+    from thaw.tracking.store import Store
+
+    result = json.loads(project.thaw("cross-validate", "--folds", "3", "--repeats", "2", "--json").stdout)
+    assert len(result["per_fold"]) == 6 and {row["images"] for row in result["per_fold"]} == {24}
+    store = Store(project.root)
+    (run,) = store.client.search_runs([store.experiment_id], "tags.`thaw.run` = 'cross-validation'")
+    children = store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+    assert run.info.status == "FINISHED" and run.data.metrics["held_out/accuracy"] == result["accuracy"]["mean"]
+    assert sorted(child.data.metrics["held_out/accuracy"] for child in children) == pytest.approx(
+        sorted(row["accuracy"] for row in result["per_fold"]), abs=1e-6
+    )
+    assert [other["number"] for other in project.runs()] == [1], "it takes no number of the pipeline's runs"
+
+
+@pytest.mark.slow
+def test_whole_trainings_on_folds_go_on_where_they_were_killed(project: Project) -> None:
+    command = [sys.executable, "-m", "thaw", "cross-validate", "--folds", "2", "--fine-tune", "--json"]
+    work_dir = project.root / ".thaw" / "cross-validate"
+
+    def begin_and_await(stage: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(command, cwd=project.root, env=project.environment(), stdout=subprocess.PIPE, text=True)
+        while process.poll() is None and not list(work_dir.rglob(f"{stage}.done")):
+            time.sleep(0.1)
+        return process
+
+    killed = begin_and_await("extract")
+    killed.kill()
+    killed.communicate()
+    (features,) = work_dir.rglob("features/train.npy")
+    extracted_at = features.stat().st_mtime_ns
+    went_on = begin_and_await("train_frozen")
+    try:
+        assert features.stat().st_mtime_ns == extracted_at, "a stage that was done is not done again"
+        result = json.loads(went_on.communicate()[0])
+    finally:
+        went_on.kill()
+    assert [row["images"] for row in result["per_fold"]] == [36, 36] and result["whole_trainings"]
+    assert not [path for path in work_dir.rglob("*") if path.is_file()]
 
 
 def test_dvc_agrees_that_nothing_is_left_to_do(project: Project) -> None:

@@ -29,7 +29,7 @@ def make_heads(material: Material, folds: np.ndarray, params: FitParams, model: 
     for fold in range(int(folds.max()) + 1):
         trains, watched = folds != fold, None
         if params.early_stopping_patience:
-            watched = _choose_watched(material, trains, seed)
+            watched = choose_watched(material, trains, seed)
             trains = trains & ~watched
         weights = _weights(material, labels, trains, params)
         heads.append(Head(params, seed, labels.targets, weights, trains, watched, model.dropout, hidden))
@@ -62,7 +62,8 @@ def held_out_probabilities(material: Material, folds: np.ndarray, trained: list[
     return probabilities_of(logits)
 
 
-def _choose_watched(material: Material, trains: np.ndarray, seed: int) -> np.ndarray:
+def choose_watched(material: Material, trains: np.ndarray, seed: int) -> np.ndarray:
+    """Of the images of `trains` a part as large as the validation split, whole units, bool `(images,)`."""
     own = np.flatnonzero(trains)
     units = material.units[own]
     parts = max(2, round(len(trains) / max(1, material.validation_images)))
