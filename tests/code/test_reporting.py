@@ -59,7 +59,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     seen = rows[:1].assign(path="seen.png", group="seen.png")
     for path, table in ((inputs.test_path, rows), (inputs.train_path, seen), (inputs.validation_path, rows[:0])):
         table.to_csv(path, index=False)
-    inputs.manifest_path.write_bytes(b"rows")
+    pd.DataFrame({"path": [*paths, "seen.png"], "sha256": "00"}).to_parquet(inputs.manifest_path)
     accuracy = {"mean": 0.81, "sd": 0.023, "low": 0.77, "high": 0.85}
     inputs.audit_path.write_text(json.dumps({"folds": 5, "images": 1968, "accuracy": accuracy}))
     findings = {"status": "warn", "totals": {"images": images + 1, "fit": images + 1}, "checks": {"near_duplicate": 1},
@@ -84,7 +84,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
 
 
 def write(inputs: ReportInputs, path: Path) -> str:
-    report(ReportParams(), inputs, ReportOutputs(path))
+    report(ReportParams(), inputs, ReportOutputs(path, path.with_suffix(".md")))
     return path.read_text(encoding="utf-8")
 
 

@@ -56,10 +56,15 @@ def _out_of_fold(result: Result) -> str:
 
 def _tiles(result: Result) -> str:
     return "".join(
-        f"<div><b>{_shown(name, measure)}</b>{escape(_NAMES.get(name, name.replace('_', ' ')))}{_range(name, measure)}</div>"
+        f"<div><b>{_shown(name, measure)}</b>{escape(called(name))}{_range(name, measure)}</div>"
         for name, measure in result.metrics.items()
         if name != "accuracy"
     )
+
+
+def called(metric: str) -> str:
+    """A metric's name as people read it."""
+    return _NAMES.get(metric, metric.replace("_", " "))
 
 
 def _shown(name: str, measure: Measure) -> str:

@@ -18,8 +18,10 @@ from thaw.evaluation import Predictions
 from thaw.evaluation.curves import average_roc, rankings, reliability
 from thaw.evaluation.examples import examples_of, heatmap_path
 from thaw.files import digest, read_json
+from thaw.licences import digest_images, images_licence, weights_licence
 from thaw.params import ReportParams
 from thaw.reporting import Crossing, Curve, Measure, OutOfFold, Phase, Plot, Result, Slice
+from thaw.reporting.card import Standing, write_card
 from thaw.reporting.page import write_page
 from thaw.sources import File
 from thaw.splitting.files import SPLITS, read_classes, read_split
@@ -58,15 +60,18 @@ class ReportOutputs:
     """What `report` writes."""
 
     result_path: Path
+    model_card_path: Path
 
 
 def report(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs) -> None:
-    """Write the page: what follows from the stage's inputs, and nothing of when or where it was made.
+    """Write the page and the model card: what follows from the stage's inputs, and nothing of when or where it was made.
 
     Raises:
         ThawError: an image that is to be shown cannot be read.
     """
-    write_page(outputs.result_path, _gather(inputs, params.pictures))
+    result = _gather(inputs, params.pictures)
+    write_page(outputs.result_path, result)
+    write_card(outputs.model_card_path, result, _standing(params, inputs, result.model))
     log.info("the report, %.1f MB: %s", outputs.result_path.stat().st_size / 1e6, outputs.result_path.name)
 
 
@@ -104,6 +109,19 @@ def _gather(inputs: ReportInputs, count: int) -> Result:
         examples=examples_of(predictions, count)._asdict(),
         heatmap=cache(lambda image: _heatmap(heatmap_path(inputs.pictures_dir, image))),
         thumbnail=cache(lambda path: _thumbnail(images.inside(inputs.raw_dir, path))),
+    )
+
+
+def _standing(params: ReportParams, inputs: ReportInputs, model: Mapping[str, Any]) -> Standing:
+    rows = pd.read_parquet(inputs.manifest_path, columns=["path", "sha256"])
+    images_digest = digest_images(zip(rows["path"], rows["sha256"], strict=True))
+    network = model.get("model", {})
+    return Standing(
+        params.intended_use,
+        images_licence(images_digest) if params.data_licence == "auto" else params.data_licence,
+        weights_licence(network.get("architecture", ""), network.get("weights", "none")),
+        images_digest,
+        read_json(inputs.metrics_path).get("calibration", {}),
     )
 
 
