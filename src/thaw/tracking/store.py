@@ -163,9 +163,9 @@ class Store:
 
     def open_run(self, event: Event, parent_id: str) -> str:
         """Create a run; its id."""
-        own = {"mlflow.parentRunId": parent_id} if parent_id else {NUMBER_TAG: self._next_number()}
-        tags = {"thaw.run": event["run"], **own}
-        if not parent_id:
+        tags = {"thaw.run": event["run"]} | ({"mlflow.parentRunId": parent_id} if parent_id else {})
+        if event["run"] == PIPELINE:
+            tags[NUMBER_TAG] = self._next_number()
             self._runs.show([])
         run = self.client.create_run(self.experiment_id, event["time"], tags, event["name"])
         return str(run.info.run_id)

@@ -1,0 +1,39 @@
+"""Whether the winner of a search is better than today's parameters."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from thaw.statistics.comparison import Difference, paired_difference
+from thaw.tuning.journal import ScoreJournal
+from thaw.tuning.study import Scorer, Trial, Work, score_all
+
+
+def hold_against_today(
+    best: Trial, parts: Sequence[tuple[int, ...]], score: Scorer, journal: ScoreJournal
+) -> dict[str, Difference]:
+    """The differences of the winner to today's parameters, in `log_loss` and `accuracy`.
+
+    Args:
+        parts: divisions of the images into folds, two folds or more each. The search must not have used them: of many trials the best
+            is the one that the search's own folds flatter most.
+    """
+    works = [Work(overrides, part) for overrides in (best.overrides, {}) for part in parts]
+    scores = [one for scored in score_all(works, score, journal) for one in scored.values()]
+    first, second = scores[: len(scores) // 2], scores[len(scores) // 2 :]
+    test_to_train = 1 / (len(parts[0]) - 1)
+
+    def difference(name: str) -> Difference:
+        return paired_difference(*(np.array([getattr(one, name) for one in some]) for some in (first, second)), test_to_train)
+
+    return {name: difference(name) for name in ("log_loss", "accuracy")}
+
+
+def say_verdict(differences: dict[str, Difference]) -> str:
+    """In words; of no differences, that today's parameters are the best."""
+    if not differences:
+        return "no trial was better than today's parameters"
+    loss = differences["log_loss"]
+    if not loss.is_clear:
+        return "not distinguishable from today's parameters"
+    return f"{'better' if loss.mean < 0 else 'worse'} than today's parameters"
