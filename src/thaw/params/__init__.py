@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from thaw.errors import ThawError
+from thaw.params.audit import AuditParams
 from thaw.params.base import Section
 from thaw.params.compute import ComputeParams
 from thaw.params.data import AugmentParams, SplitParams
@@ -19,6 +20,7 @@ from thaw.params.report import ReportParams
 from thaw.params.training import ExtractParams, FineTuneParams, FitParams
 
 __all__ = [
+    "AuditParams",
     "AugmentParams",
     "ComputeParams",
     "EvaluateParams",
@@ -50,6 +52,7 @@ class Params(Section):
     augment: AugmentParams = AugmentParams()
     extract: ExtractParams = ExtractParams()
     train_frozen: FitParams = FitParams()
+    audit: AuditParams = AuditParams()
     fine_tune: FineTuneParams = FineTuneParams()
     evaluate: EvaluateParams = EvaluateParams()
     report: ReportParams = ReportParams()
