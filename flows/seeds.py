@@ -4,21 +4,26 @@ Knows nothing of Prefect, as `flows.run`: nobody looks at these runs one by one.
 """
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from flows import workspace
 from flows.booking import book_stage
-from flows.processes import StageProcess, needs_tensorflow, warm_up
-from thaw.errors import explaining_disk
+from flows.processes import StageFailed, StageProcess, needs_tensorflow, warm_up
+from thaw.errors import ThawError, explaining_disk
+from thaw.fingerprint import content_key
 from thaw.params import Params, load_params
 from thaw.params.editing import override_params
-from thaw.progress import tell_progress
+from thaw.progress import showing, tell_progress
 from thaw.project import forget_experiment, forget_finished, scratch_dir
 from thaw.tracking import run_data
+from thaw.tracking.trial_runs import TrialRuns
 from thaw.versioning import DvcRepo, Snapshot, StageSpec
 
+_log = logging.getLogger("thaw.seeds")
+_SHOWN = ("test/accuracy", "test/balanced_accuracy", "test/log_loss", "test/roc_auc")
 VARIED = {"training": "split", "all": ""}
 """What `--vary` names, to the stage up to which all seeds have what the project's own seed gives; empty: none."""
 
@@ -37,8 +42,8 @@ def seeds_run(root: Path, vary: str, wait: bool, logger: Any) -> Iterator["Seeds
 class Seeds:
     """The pipeline in a copy of the project, run for one seed after the other. Made by `seeds_run`.
 
-    Each stage is taken from DVC's cache where it is known there, and so is what a killed run had done: stages that do not depend on
-    the seed run once.
+    Each stage is taken from DVC's cache where it is known there: stages that do not depend on the seed run once, and what a
+    killed run had done is not done again.
     """
 
     def __init__(self, place: Path, vary: str) -> None:
@@ -107,3 +112,36 @@ class _Stage:
 
 def _metrics(judge: StageSpec) -> list[Path]:
     return [path for name, path in judge.outputs.items() if name == "metrics_path"]
+
+
+def run_seeds(root: Path, seeds: Sequence[int], vary: str, wait: bool, as_json: bool) -> None:
+    """Run the pipeline for each seed, record them in MLflow as children of one run, and print what came out.
+
+    Raises:
+        ThawError: as `Seeds.run`; the run in MLflow has failed.
+    """
+    from thaw.cli.seed_table import tell_seeds
+
+    title = f"{len(seeds)} seeds, {vary}"
+    with showing("seeds", ticking=False), seeds_run(root, vary, wait, _log) as work:
+        params = load_params(root / "params.yaml")
+        runs = TrialRuns(root, "seeds", title, _mark(root, seeds, vary), params.flat(params.sections()))
+        found: dict[int, dict[str, float]] = {}
+        try:
+            for seed in seeds:
+                metrics = work.run(seed)
+                runs.log_trial(f"seed {seed}", {"seed": seed}, metrics)
+                found[seed] = {name.removeprefix("test/"): value for name, value in metrics.items() if name in _SHOWN}
+        except (ThawError, StageFailed):
+            runs.fail()
+            raise
+    tell_seeds(runs, found, "on the test split, each model by itself", vary, as_json)
+
+
+def _mark(root: Path, seeds: Sequence[int], vary: str) -> str:
+    """What seeds that were killed are known by."""
+    repo = DvcRepo(root)
+    try:
+        return content_key(run_data.fingerprint(root, repo.data_version()), list(seeds), vary)
+    finally:
+        repo.close()

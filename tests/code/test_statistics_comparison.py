@@ -18,7 +18,7 @@ def test_without_common_images_it_is_students_t_interval() -> None:
 
 
 def test_the_correction_holds_where_folds_share_what_they_are_trained_on() -> None:
-    """Two procedures that are equally good: at most one in twenty comparisons may be called clear; the plain test calls many."""
+    """Two procedures that are equally good: one in twenty comparisons may be called clear; the plain test calls many."""
     rng = np.random.default_rng(1)
     corrected = plain = 0
     for _ in range(400):

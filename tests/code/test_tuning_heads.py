@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 
 from tests.code.tuning_project import write_features
+from thaw.cross_validation.folds import assign_folds
 from thaw.params import ComputeParams, FitParams, Params
 from thaw.splitting.files import read_split
 from thaw.tuning.heads import Features, HeadTask, SeedTask
@@ -56,10 +57,7 @@ def test_folds_are_judged_as_by_scikit_learn(features: Features) -> None:
     arrays = [np.load(features.features_dir / f"{name}.npy") for name in ("train", "validation")]
     first = np.concatenate([array[:, 0] for array in arrays]).astype(np.float64)
     second = np.concatenate([array[:, -1] for array in arrays]).astype(np.float64)
-    from thaw.tuning.heads import _open
-
-    divided = _open(features).divide(3, params.seed)
-    assert np.ptp(np.bincount(divided)) <= 1
+    divided = assign_folds(labels, np.arange(len(labels)), 3, params.seed)
     for fold, score in scores.items():
         own = divided == fold
         taught = np.concatenate([first[~own], second[~own]])
@@ -70,8 +68,9 @@ def test_folds_are_judged_as_by_scikit_learn(features: Features) -> None:
 
 
 def test_a_rate_at_which_training_diverges_is_a_bad_trial_and_no_error(features: Features) -> None:
-    scores = HeadTask(features, PARAMS, 4)(Work({"train_frozen.learning_rate": 1e30, "train_frozen.optimizer": "sgd"}, (0, 1)))
-    assert [score.log_loss for score in scores.values()] == [float("inf")] * 2
+    steep = {"train_frozen.learning_rate": 1e30, "train_frozen.optimizer": "sgd"}
+    scores = HeadTask(features, PARAMS, 4)(Work(steep, (0, 1, 2, 3)))
+    assert [score.log_loss for score in scores.values()] == [float("inf")] * 4
 
 
 def test_seeds_vary_the_training_alone_or_the_folds_too(features: Features) -> None:

@@ -48,12 +48,13 @@ def search(
 ) -> None:
     """Look for parameters that suit the data, by training heads on the features that [bold]thaw run[/bold] left.
 
-    Ranges of train_frozen, model.dropout and model.hidden_units stand in search.yaml (without one a few are built in). Each trial trains
-    a head a fold, on the images of the train and validation splits: the test split decides nothing. Trials that a signed-rank test
-    finds surely worse end early. The winner is then held against today's parameters on folds that the search did not use.
+    Ranges of train_frozen, model.dropout and model.hidden_units stand in search.yaml (without one a few are built in). Each
+    trial trains a head a fold, on the images of the train and validation splits: the test split decides nothing. Trials that a
+    signed-rank test finds surely worse end early. The winner is then held against today's parameters on folds that the search
+    did not use.
 
-    params.yaml stays as it is: the last line applies the winner. A search that was killed goes on where it stopped when it is started
-    again, and a longer one begins with what a shorter one did.
+    params.yaml stays as it is: the last line applies the winner. A search that was killed goes on where it stopped when it is
+    started again, and a longer one begins with what a shorter one did.
 
     [bold]Examples[/bold]
 
@@ -84,7 +85,7 @@ def _write_first(path: Path) -> None:
     from thaw.tuning.space import DEFAULT
 
     if path.exists():
-        raise ThawError(f"{path}: is there already", "Edit it, or remove it first.")
+        raise ThawError(f"{path.name}: is there already", "Edit it, or remove it first.")
     write_text(path, DEFAULT)
     typer.echo(f"{path.name}: written. Edit it, then run `thaw search`.")
 
@@ -101,7 +102,7 @@ def head_task(root: Path, params: "Params", folds: int) -> "HeadTask":
     Raises:
         ThawError: they are not, or there are none.
     """
-    from thaw.tuning.heads import HeadTask, count_folds_of
+    from thaw.tuning.heads import HeadTask
     from thaw.versioning import DvcRepo, choose_stages
 
     repo = DvcRepo(root)
@@ -110,8 +111,7 @@ def head_task(root: Path, params: "Params", folds: int) -> "HeadTask":
         features = _features(repo)
     finally:
         repo.close()
-    features.require()
-    return HeadTask(features, params, count_folds_of(features, folds))
+    return HeadTask(features, params, features.count_folds(folds))
 
 
 def _features(repo: "DvcRepo") -> "Features":
@@ -139,7 +139,7 @@ def search_heads(
     if not space.is_of_heads():
         raise _not_of_heads(space)
     key = task.key()
-    plan = Plan(trials, _divisions(0, repeats, task.folds), task.params.seed)
+    plan = Plan(trials, task.divisions(0, repeats), task.params.seed)
     mark = content_key("search", key, space.entries, plan)
     runs = TrialRuns(root, "search", f"search {trials} trials", mark, space.params.flat(("seed", "model", "train_frozen")))
     journal = ScoreJournal(scratch_dir(root, "search"), key)
@@ -151,7 +151,7 @@ def search_heads(
 
         found = run_study(space, plan, score, journal, ended)
         best = best_of(found)
-        unseen = _divisions(repeats, _CONFIRMING, task.folds)
+        unseen = task.divisions(repeats, _CONFIRMING)
         differences = hold_against_today(best, unseen, score, journal) if best.overrides else {}
     told = _tell(found, best, differences)
     problem = runs.finish(_parent_metrics(found, best), {"search.best": told["run"], "search.verdict": told["verdict"]})
@@ -161,11 +161,6 @@ def search_heads(
         typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
     else:
         _print(space, found, best, told)
-
-
-def _divisions(first: int, count: int, folds: int) -> tuple[tuple[int, ...], ...]:
-    """The folds of `count` divisions of the images from number `first` on, as `HeadTask` numbers them."""
-    return tuple(tuple(range(number * folds, (number + 1) * folds)) for number in range(first, first + count))
 
 
 def _not_of_heads(space: "Space") -> ThawError:

@@ -252,9 +252,8 @@ class _Reader:
             raise ThawError(f"{self.name}: {key}: step beside log: true", "Give one of them.")
         if not _fits(high - low, step):
             last = low + math.floor((high - low) / step + 1e-9) * step
-            raise ThawError(
-                f"{self.name}: {key}: steps of {step} from {low} do not end at {high}", f"Write high: {last:g}, or another step."
-            )
+            cure = f"Write high: {last:g}, or another step."
+            raise ThawError(f"{self.name}: {key}: steps of {step} from {low} do not end at {high}", cure)
 
     def _check_value(self, key: str, field: FieldInfo, what: str, value: Any) -> None:
         kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
@@ -283,7 +282,8 @@ def _kind(field: FieldInfo) -> str:
         field.annotation, "what docs/params.md says"  # type: ignore[arg-type]
     )
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    bounds = [f"{word} {getattr(rule, sign):g}" for rule in field.metadata for sign, word in words.items() if hasattr(rule, sign)]
+    rules = [(word, getattr(rule, sign, None)) for rule in field.metadata for sign, word in words.items()]
+    bounds = [f"{word} {limit:g}" for word, limit in rules if limit is not None]
     return " ".join([name, " and ".join(bounds)]).strip()
 
 

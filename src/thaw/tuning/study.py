@@ -2,8 +2,8 @@
 
 **Nothing depends on who works, or how many.** Trials are asked for in generations of one size: the draws of one depend on the
 scores of the generations before and on its number alone. A trial ends early by the best of the generations before. So workers
-may score a generation's trials in any order. A search that was killed is asked anew from the beginning, which takes milliseconds,
-and its scores come from the journal: it goes on as if it had never stopped.
+may score a generation's trials in any order. A search that was killed is asked anew from the beginning, which takes
+milliseconds, and its scores come from the journal: it goes on as if it had never stopped.
 """
 
 import contextlib
@@ -148,7 +148,7 @@ def _score_today(
 
 
 def _ask(study: Any, distributions: Mapping[str, Any], seed: int, number: int) -> Any:
-    """Draw a trial, by a stream of its own: what is drawn does not depend on how many were drawn since the search was started."""
+    """Draw a trial, by a stream of its own: it does not matter how many were drawn since the search was started."""
     from optuna.samplers import TPESampler
 
     stream = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])

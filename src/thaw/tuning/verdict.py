@@ -1,6 +1,6 @@
 """Whether the winner of a search is better than today's parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,8 +15,8 @@ def hold_against_today(
     """The differences of the winner to today's parameters, in `log_loss` and `accuracy`.
 
     Args:
-        parts: divisions of the images into folds, two folds or more each. The search must not have used them: of many trials the best
-            is the one that the search's own folds flatter most.
+        parts: divisions of the images into folds, two folds or more each. The search must not have used them: of many trials
+            the best is the one that the search's own folds flatter most.
     """
     works = [Work(overrides, part) for overrides in (best.overrides, {}) for part in parts]
     scores = [one for scored in score_all(works, score, journal) for one in scored.values()]
@@ -24,12 +24,13 @@ def hold_against_today(
     test_to_train = 1 / (len(parts[0]) - 1)
 
     def difference(name: str) -> Difference:
-        return paired_difference(*(np.array([getattr(one, name) for one in some]) for some in (first, second)), test_to_train)
+        ours, theirs = (np.array([getattr(one, name) for one in some]) for some in (first, second))
+        return paired_difference(ours, theirs, test_to_train)
 
     return {name: difference(name) for name in ("log_loss", "accuracy")}
 
 
-def say_verdict(differences: dict[str, Difference]) -> str:
+def say_verdict(differences: Mapping[str, Difference]) -> str:
     """In words; of no differences, that today's parameters are the best."""
     if not differences:
         return "no trial was better than today's parameters"

@@ -30,6 +30,10 @@ _OWN = frozenset(
 _WATCHED_IMAGES = 1024
 
 
+class NotFinite(ThawError):
+    """A training that diverged."""
+
+
 def train_heads(inputs: Inputs, heads: Sequence[Head], heed_stop: Callable[[], None] = lambda: None) -> list[TrainedHead]:
     """Train heads on the features of frozen layers, as `train_frozen` trains one.
 
@@ -48,7 +52,8 @@ def train_heads(inputs: Inputs, heads: Sequence[Head], heed_stop: Callable[[], N
         A trained head for each, in their order.
 
     Raises:
-        ThawError: a loss is not finite, or early stopping has nothing to watch.
+        NotFinite: a loss is not.
+        ThawError: early stopping has nothing to watch.
     """
     batches: dict[tuple[object, ...], list[int]] = {}
     for number, head in enumerate(heads):
@@ -215,7 +220,7 @@ class _Training:
     def _require_finite(self, losses: np.ndarray) -> None:
         if not np.isfinite(losses).all():
             rate = self.rates[int(np.argmin(np.isfinite(losses))), self.step]
-            raise ThawError(
+            raise NotFinite(
                 f"the loss of a head is not finite in step {self.step + 1}, at a learning rate of {rate:.2g}",
                 "Lower train_frozen.learning_rate, or set train_frozen.clip_norm: 1.",
             )
