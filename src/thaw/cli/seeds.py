@@ -16,7 +16,7 @@ from thaw.project import find_root
 
 @app.command()
 def seeds(
-    n: Annotated[int, typer.Option("--n", "-n", min=2, help="How many, from the seed in params.yaml on.")] = 5,
+    n: Annotated[int, typer.Option("--n", "-n", min=3, help="How many, from the seed in params.yaml on.")] = 5,
     vary: Annotated[
         Vary,
         typer.Option(
