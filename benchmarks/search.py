@@ -2,8 +2,8 @@
 
     python -m benchmarks.search PROJECT
 
-PROJECT is a project in which `thaw run` has ended (the demo's is what the figures in docs/benchmarks.md are of). What searches of
-its own have found is forgotten there first; params.yaml and dvc.lock stay as they are. Prints Markdown.
+PROJECT is a project in which `thaw run` has ended (the figures in docs/benchmarks.md are of the demo's). What its searches have
+found is forgotten there first; params.yaml and dvc.lock stay as they are. Prints Markdown.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
     difference = found[2]["against_today"].get("accuracy")
     if difference:
         ends = f"{difference['low']:+.4f} to {difference['high']:+.4f}"
-        print(f"The winner against the project's parameters, on folds not searched: accuracy {difference['mean']:+.4f} ({ends}).")
+        print(f"The winner against the project's parameters, on other folds: accuracy {difference['mean']:+.4f} ({ends}).")
     if not same:
         sys.exit(1)
 

@@ -19,16 +19,22 @@ class Standing:
     books: Booked
     metrics: Mapping[str, Any]
     """The content of `metrics.json`; empty where there is none."""
+    audit: Mapping[str, Any] = field(default_factory=dict)
+    """The content of `audit.json`, likewise."""
     seconds: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, root: Path) -> "Standing":
         """Read it. A file that is no JSON counts as none: the run makes it anew."""
-        try:
-            metrics = read_json(root / "reports" / "metrics.json")
-        except (OSError, ValueError):
-            metrics = {}
-        return cls(read_lock_file(root), metrics if isinstance(metrics, dict) else {})
+        return cls(read_lock_file(root), *(_read_facts(root / "reports" / f"{name}.json") for name in ("metrics", "audit")))
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 @dataclass(frozen=True)

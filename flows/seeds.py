@@ -11,15 +11,15 @@ from typing import Any
 
 from flows import workspace
 from flows.booking import book_stage
-from flows.processes import StageFailed, StageProcess, needs_tensorflow, warm_up
-from thaw.errors import ThawError, explaining_disk
+from flows.processes import StageProcess, needs_tensorflow, warm_up
+from thaw.errors import explaining_disk
 from thaw.fingerprint import content_key
 from thaw.params import Params, load_params
 from thaw.params.editing import override_params
 from thaw.progress import showing, tell_progress
 from thaw.project import forget_experiment, forget_finished, scratch_dir
 from thaw.tracking import run_data
-from thaw.tracking.trial_runs import TrialRuns
+from thaw.trials.recording import recording
 from thaw.versioning import DvcRepo, Snapshot, StageSpec
 
 _log = logging.getLogger("thaw.seeds")
@@ -120,28 +120,28 @@ def run_seeds(root: Path, seeds: Sequence[int], vary: str, wait: bool, as_json: 
     Raises:
         ThawError: as `Seeds.run`; the run in MLflow has failed.
     """
-    from thaw.cli.seed_table import tell_seeds
+    from thaw.cli.seed_table import record_spread, tell_seeds
 
-    title = f"{len(seeds)} seeds, {vary}"
-    with showing("seeds", ticking=False), seeds_run(root, vary, wait, _log) as work:
-        params = load_params(root / "params.yaml")
-        runs = TrialRuns(root, "seeds", title, _mark(root, seeds, vary), params.flat(params.sections()))
-        found: dict[int, dict[str, float]] = {}
-        try:
-            for seed in seeds:
-                metrics = work.run(seed)
-                runs.log_trial(f"seed {seed}", {"seed": seed}, metrics)
-                found[seed] = {name.removeprefix("test/"): value for name, value in metrics.items() if name in _SHOWN}
-        except (ThawError, StageFailed):
-            runs.fail()
-            raise
-    tell_seeds(runs, found, "on the test split, each model by itself", vary, as_json)
+    versions, params = _data_versions(root), load_params(root / "params.yaml")
+    mark = content_key(run_data.fingerprint(root, versions), list(seeds), vary)
+    told = params.flat(params.sections())
+    found: dict[int, dict[str, float]] = {}
+    with (
+        showing("seeds", ticking=False),
+        seeds_run(root, vary, wait, _log) as work,
+        recording(root, "seeds", f"{len(seeds)} seeds, {vary}", told, versions, mark) as recorded,
+    ):
+        for seed in seeds:
+            metrics = work.run(seed)
+            recorded.record_child(f"seed-{seed}", f"seed {seed}", metrics, {"seed": seed})
+            found[seed] = {name.removeprefix("test/"): value for name, value in metrics.items() if name in _SHOWN}
+        record_spread(recorded, found, vary)
+    tell_seeds(found, "on the test split, each model by itself", vary, as_json)
 
 
-def _mark(root: Path, seeds: Sequence[int], vary: str) -> str:
-    """What seeds that were killed are known by."""
+def _data_versions(root: Path) -> dict[str, str]:
     repo = DvcRepo(root)
     try:
-        return content_key(run_data.fingerprint(root, repo.data_version()), list(seeds), vary)
+        return repo.data_version()
     finally:
         repo.close()

@@ -1,7 +1,9 @@
-"""The five lines that end a run on the terminal: result, what changed, what ran, the report, where to compare."""
+"""The six lines that end a run on the terminal: result, how sure, what changed, what ran, the report, where to compare."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from flows.results import Outcome, Standing
 from thaw.redaction import redact
@@ -13,10 +15,11 @@ _WORDS = {"ran": "ran", "restored": "from the cache", "unchanged": "unchanged"}
 
 
 def summarize_run(root: Path, before: Standing, outcome: Outcome) -> list[str]:
-    """The five lines, of a run that ended well and left nothing out of date that its metrics come from."""
+    """The lines, of a run that ended well and left nothing out of date that its metrics come from."""
     after = outcome.standing or before
     lines = [
         f"Result    {_result(before, after)}",
+        f"Audit     {_audit(outcome, after.audit)}",
         f"Changed   {_changes(before.books, after.books)}",
         f"Stages    {_stages(outcome)}; {_duration(time.monotonic() - before.seconds)}",
         f"Report    {_report(root, outcome)}",
@@ -46,6 +49,16 @@ def _result(before: Standing, after: Standing) -> str:
         other = before.books.made.get(_TEST_SPLIT) != after.books.made.get(_TEST_SPLIT)
         text += f"; before: {former:.4f}" + (" on another test split" if other else f" ({accuracy - former:+.4f})")
     return text
+
+
+def _audit(outcome: Outcome, facts: Mapping[str, Any]) -> str:
+    """What heads reach on images of training and validation that they have not seen."""
+    if outcome.stages.get("audit") is None:
+        return "not made anew: `thaw run` makes it"
+    if not facts.get("folds"):
+        return f"none: {facts.get('reason', 'reports/audit.json')}"
+    mean, sd = facts["accuracy"]["mean"], facts["accuracy"]["sd"]
+    return f"heads reach {mean:.4f} \u00b1 {sd:.4f} out of fold, in {facts['folds']} folds of {facts['images']} images"
 
 
 def _changes(before: Booked, after: Booked) -> str:

@@ -1,11 +1,12 @@
 """The page of the stage `report`: what a browser shows of it, and what a reader who cannot see needs."""
 
 import base64
+import dataclasses
 import io
 import json
 import re
 import shutil
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -49,6 +50,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
         root / "raw", root / "manifest.parquet", root / "findings.json", root / "train.csv", root / "validation.csv",
         root / "test.csv", root / "classes.json", root / "evaluated", root / "frozen.csv", root / "fine.csv",
         root / "metrics.json", root / "predictions.csv", root / "class_metrics.csv", root / "pictures",
+        root / "audit.json",
     )  # fmt: skip
     for path in [*paths, "seen.png"]:
         (inputs.raw_dir / path).parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +59,8 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     for path, table in ((inputs.test_path, rows), (inputs.train_path, seen), (inputs.validation_path, rows[:0])):
         table.to_csv(path, index=False)
     inputs.manifest_path.write_bytes(b"rows")
+    accuracy = {"mean": 0.81, "sd": 0.023, "low": 0.77, "high": 0.85}
+    inputs.audit_path.write_text(json.dumps({"folds": 5, "images": 1968, "accuracy": accuracy}))
     findings = {"status": "warn", "totals": {"images": images + 1, "fit": images + 1}, "checks": {"near_duplicate": 1},
                 "findings": [{"check": "near_duplicate", "severity": "warn", "cure": "See <them>: `thaw clean`."}]}  # fmt: skip
     model = {"model": {"architecture": "lenet5"}, "input_shape": [28, 28, 1], "phase": "fine_tuned", "weights_sha256": "ab12"}
@@ -102,6 +106,15 @@ class Reader(HTMLParser):
 
     def of(self, *names: str) -> list[dict[str, str | None]]:
         return [attributes for tag, attributes in self.tags if tag in names]
+
+
+def test_the_page_tells_how_sure_the_accuracy_is_where_an_audit_was_made(made, tmp_path):
+    inputs, path = made
+    text = unescape(path.read_text(encoding="utf-8")).replace("\xa0", " ")
+    assert "is 81.0 % ± 2.3 (standard deviation; interval 77.0 to 85.0 %)" in text
+    audit_path = tmp_path / "audit.json"
+    audit_path.write_text(json.dumps({"folds": 0, "reason": "audit.folds is 0"}))
+    assert "How sure" not in write(dataclasses.replace(inputs, audit_path=audit_path), tmp_path / "page.html")
 
 
 def test_a_browser_shows_the_result_at_once_and_asks_for_nothing(made, tmp_path):

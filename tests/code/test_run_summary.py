@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from flows.results import Outcome, Standing
 from flows.summary import summarize_run
 
-STAGES = {"validate": "unchanged", "fine_tune": "ran", "evaluate": "ran", "report": "ran"}
+STAGES = {"validate": "unchanged", "audit": "unchanged", "fine_tune": "ran", "evaluate": "ran", "report": "ran"}
 
 
 def book(root: Path, accuracy: float, rate: float = 5e-4, data: str = "a1", test: str = "t1", code: str = "c1") -> None:
@@ -29,13 +29,15 @@ def book(root: Path, accuracy: float, rate: float = 5e-4, data: str = "a1", test
                "intervals": {"coverage": 0.95}}  # fmt: skip
     (root / "reports").mkdir(exist_ok=True)
     (root / "reports" / "metrics.json").write_text(json.dumps(metrics))
+    audit = {"folds": 5, "images": 1968, "accuracy": {"mean": 0.8237, "sd": 0.0137}}
+    (root / "reports" / "audit.json").write_text(json.dumps(audit))
     (root / "reports" / "index.html").touch()
 
 
 def summary(root: Path, before: Standing, outcome: Outcome) -> dict[str, str]:
     ended = replace(outcome, standing=outcome.standing or Standing.of(root))
     lines = [line.split(maxsplit=1) for line in summarize_run(root, before, ended)]
-    assert [name for name, _ in lines] == ["Result", "Changed", "Stages", "Report", "Compare"]
+    assert [name for name, _ in lines] == ["Result", "Audit", "Changed", "Stages", "Report", "Compare"]
     return dict(lines)
 
 
@@ -45,7 +47,8 @@ def test_a_first_run_tells_its_result_and_nothing_of_a_run_before(tmp_path):
     said = summary(tmp_path, before, Outcome("1", (), None, STAGES, "http://127.0.0.1:5000/#/experiments/1"))
     assert said["Result"] == "accuracy 0.8963 on 656 test images, 95 % interval 0.8704 to 0.9186"
     assert "first run" in said["Changed"]
-    assert said["Stages"] == "fine_tune, evaluate, report ran; validate unchanged; 0 s"
+    assert said["Audit"] == "heads reach 0.8237 ± 0.0137 out of fold, in 5 folds of 1968 images"
+    assert said["Stages"] == "fine_tune, evaluate, report ran; validate, audit unchanged; 0 s"
     assert said["Report"] == str(tmp_path / "reports" / "index.html")
     assert said["Compare"] == "http://127.0.0.1:5000/#/experiments/1"
 
@@ -69,10 +72,16 @@ def test_results_on_other_test_images_are_not_subtracted(tmp_path):
     assert said["Changed"] == "data/raw"
 
 
+def test_a_run_without_an_audit_says_why(tmp_path):
+    book(tmp_path, 0.8963)
+    (tmp_path / "reports" / "audit.json").write_text(json.dumps({"folds": 0, "reason": "audit.folds is 0"}))
+    assert summary(tmp_path, Standing.of(tmp_path), Outcome("1", (), None, STAGES))["Audit"] == "none: audit.folds is 0"
+
+
 def test_a_run_that_made_no_report_names_no_older_one(tmp_path):
     book(tmp_path, 0.8963)
     said = summary(tmp_path, Standing.of(tmp_path), Outcome("1", (), None, {"evaluate": "restored"}))
-    assert "index.html" not in said["Report"]
+    assert "index.html" not in said["Report"] and "not made anew" in said["Audit"]
     assert said["Stages"].startswith("evaluate from the cache; ")
     assert said["Changed"] == "nothing since the run before"
 

@@ -13,7 +13,7 @@ import pytest
 from thaw.params import flatten
 from thaw.tracking.follower import JournalFollower
 from thaw.tracking.outbox import Outbox, create_outbox, find_unfinished
-from thaw.tracking.run_data import epochs_before, record_outputs
+from thaw.tracking.run_data import epochs_before, record_outputs, result_metrics
 from thaw.tracking.shipment import Shipment
 from thaw.tracking.store import Store
 
@@ -163,7 +163,7 @@ def test_outputs_become_files_and_metrics(tmp_path: Path) -> None:
         json.dumps({"accuracy": 0.5, "slices": {"typ å": {"n": 3}}, "note": "x", "none": None})
     )
     outbox = Outbox(tmp_path / "box")
-    record_outputs(outbox, ["pipeline"], "evaluate", [metrics], [metrics])
+    record_outputs(outbox, ["pipeline"], "evaluate", [metrics], result_metrics(metrics))
     logged = {event["op"]: event for _, event in outbox.events()}
     assert logged["metrics"]["values"] == {"test/accuracy": 0.5, "test_slices/typ å.n": 3.0}
     assert logged["file"]["folder"] == "evaluate"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.e2e.conftest import SMALL, Project
 
-STAGES = ["validate", "split", "augment", "extract", "train_frozen", "fine_tune", "evaluate", "report"]
+STAGES = ["validate", "split", "augment", "extract", "audit", "train_frozen", "fine_tune", "evaluate", "report"]
 
 
 def overrides(*assignments: str) -> list[str]:

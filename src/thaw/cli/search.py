@@ -1,8 +1,10 @@
 """`thaw search`: which parameters suit the data."""
 
 import json
+import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,14 +21,14 @@ from thaw.project import find_root
 if TYPE_CHECKING:
     from thaw.params import Params
     from thaw.statistics.comparison import Difference
-    from thaw.tuning.heads import Features, HeadTask
+    from thaw.trials.recording import Recorded
+    from thaw.trials.scoring import WholeTask
+    from thaw.tuning.heads import HeadTask
     from thaw.tuning.space import Space
     from thaw.tuning.study import Trial
     from thaw.versioning import DvcRepo
 
 _SHOWN = 10
-_CONFIRMING = 2
-"""Divisions into folds that the winner is held against today's parameters on, and that the search did not use."""
 
 
 @app.command()
@@ -37,8 +39,8 @@ def search(
     trials: Annotated[int, typer.Option("--trials", "-n", min=1, help="How many, beside today's parameters.")] = 30,
     folds: Annotated[int, typer.Option(min=2, help="Folds that each trial is judged on.")] = 5,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Divisions into folds; a trial that is surely worse ends after one.")
-    ] = 2,
+        int, typer.Option(min=0, help="Divisions into folds; 0: two where heads are trained, one where whole models are.")
+    ] = 0,
     workers: Annotated[
         int, typer.Option("--workers", "-w", min=0, help="Processes; 0: one for each core. They change no result.")
     ] = 0,
@@ -46,12 +48,12 @@ def search(
     compute: Compute = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
 ) -> None:
-    """Look for parameters that suit the data, by training heads on the features that [bold]thaw run[/bold] left.
+    """Look for parameters that suit the data, among the ranges in [bold]search.yaml[/bold] (without one a few are built in).
 
-    Ranges of train_frozen, model.dropout and model.hidden_units stand in search.yaml (without one a few are built in). Each
-    trial trains a head a fold, on the images of the train and validation splits: the test split decides nothing. Trials that a
-    signed-rank test finds surely worse end early. The winner is then held against today's parameters on folds that the search
-    did not use.
+    Where only keys of train_frozen, model.dropout and model.hidden_units are searched, a trial trains a head a fold on the
+    features that `thaw run` left, in seconds; with any other key whole models, one after the other. It learns from, and is
+    judged on, the train and validation splits: the test split decides nothing. Trials that a signed-rank test finds surely
+    worse end early. The winner is then held against today's parameters on folds that the search did not use.
 
     params.yaml stays as it is: the last line applies the winner. A search that was killed goes on where it stopped when it is
     started again, and a longer one begins with what a shorter one did.
@@ -63,6 +65,7 @@ def search(
       thaw search wide.yaml --trials 100 --workers 4
       thaw search --json
     """
+    from thaw.devices import available_cpus
     from thaw.tuning.space import read_space
 
     root = find_root()
@@ -76,8 +79,12 @@ def search(
     space = read_space(path, params)
     if not path.exists() and not as_json:
         typer.echo("There is no search.yaml: the built-in ranges are searched (`thaw search --init` writes them).", err=True)
-    task = head_task(root, params, folds)
-    search_heads(root, space, task, trials, repeats, workers or _cores(), compute, as_json)
+    task = head_task(root, params, folds) if space.is_of_heads() else _whole_task(root, params, folds)
+    found, told = _search(root, space, task, trials, repeats or task.repeats, workers or available_cpus(), compute)
+    if as_json:
+        typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
+    else:
+        _print(space, found, told)
 
 
 def _write_first(path: Path) -> None:
@@ -90,98 +97,101 @@ def _write_first(path: Path) -> None:
     typer.echo(f"{path.name}: written. Edit it, then run `thaw search`.")
 
 
-def _cores() -> int:
-    from thaw.devices import available_cpus
-
-    return available_cpus()
-
-
 def head_task(root: Path, params: "Params", folds: int) -> "HeadTask":
     """What scores heads on the project's features, which have to be those of today's data and parameters.
 
     Raises:
         ThawError: they are not, or there are none.
     """
-    from thaw.tuning.heads import HeadTask
+    from thaw.stages import paths_of
+    from thaw.tuning.heads import Features, HeadTask
+
+    with _up_to_date(root, "train_frozen") as repo:
+        spec = repo.stage("train_frozen")
+    features = paths_of(Features, spec.inputs, spec.name)
+    return HeadTask(features, params, features.count_folds(folds))
+
+
+def _whole_task(root: Path, params: "Params", folds: int) -> "WholeTask":
+    """What scores whole trainings on the images of train and validation."""
+    from thaw.cross_validation.folds import count_folds
+    from thaw.cross_validation.material import read_images
+    from thaw.files import digest
+    from thaw.fingerprint import content_key
+    from thaw.project import scratch_dir
+    from thaw.trials.scoring import WholeTask
+    from thaw.trials.whole import WholeTraining
+
+    with _up_to_date(root, "augment") as repo:
+        specs, versions = {spec.name: spec for spec in repo.stages()}, repo.data_version()
+    split = specs["split"].outputs
+    paths = [split[f"{name}_path"] for name in ("train", "validation", "classes")]
+    material = read_images(*paths)
+    count = count_folds(material.labels, material.units, folds, len(material.classes))
+    training = WholeTraining(root, specs, params, scratch_dir(root, "search") / "work")
+    return WholeTask(training, material, count, content_key(sorted(versions.items()), *map(digest, paths)))
+
+
+@contextmanager
+def _up_to_date(root: Path, stage: str) -> "Iterator[DvcRepo]":
+    """The project's books, where all that a stage reads is of today's data and parameters."""
     from thaw.versioning import DvcRepo, choose_stages
 
     repo = DvcRepo(root)
     try:
-        choose_stages(repo, repo.changed, only=["train_frozen"])
-        features = _features(repo)
+        choose_stages(repo, repo.changed, only=[stage])
+        repo.stage(stage).require_inputs(root)
+        yield repo
     finally:
         repo.close()
-    return HeadTask(features, params, features.count_folds(folds))
 
 
-def _features(repo: "DvcRepo") -> "Features":
-    from thaw.stages import paths_of
-    from thaw.tuning.heads import Features
-
-    spec = repo.stage("train_frozen")
-    spec.require_inputs(repo.root)
-    return paths_of(Features, spec.inputs, spec.name)
-
-
-def search_heads(
-    root: Path, space: "Space", task: "HeadTask", trials: int, repeats: int, workers: int, compute: str, as_json: bool
-) -> None:
-    """Search, record in MLflow, and print what came out."""
+def _search(
+    root: Path, space: "Space", task: "HeadTask | WholeTask", trials: int, repeats: int, workers: int, compute: str
+) -> tuple["list[Trial]", dict[str, Any]]:
+    """Search, and record it in MLflow; the trials, and what came out as JSON has it."""
     from thaw.compute.choosing import choose
     from thaw.fingerprint import content_key
     from thaw.project import scratch_dir
-    from thaw.tracking.trial_runs import TrialRuns
+    from thaw.trials.recording import recording
     from thaw.tuning.journal import ScoreJournal
     from thaw.tuning.study import Plan, best_of, run_study
     from thaw.tuning.verdict import hold_against_today
-    from thaw.tuning.workers import working
 
-    if not space.is_of_heads():
-        raise _not_of_heads(space)
-    key = task.key()
-    plan = Plan(trials, task.divisions(0, repeats), task.params.seed)
+    key, plan = task.key(), Plan(trials, task.divisions(0, repeats), task.params.seed)
     mark = content_key("search", key, space.entries, plan)
-    runs = TrialRuns(root, "search", f"search {trials} trials", mark, space.params.flat(("seed", "model", "train_frozen")))
+    told = space.params.flat(("seed", "model", "augment", "train_frozen", "fine_tune"))
     journal = ScoreJournal(scratch_dir(root, "search"), key)
-    with showing("searching") as tell, working(task, workers, choose(task.params.compute, compute)) as score:
+    with (
+        recording(root, "search", f"search, {trials} trials", told, {}, mark) as recorded,
+        showing("searching") as tell,
+        task.scoring(workers, choose(task.params.compute, compute)) as score,
+    ):
 
         def ended(trial: "Trial") -> None:
+            _record(recorded, trial)
             tell(trial.number, trials)
-            _log(runs, trial)
 
         found = run_study(space, plan, score, journal, ended)
         best = best_of(found)
-        unseen = task.divisions(repeats, _CONFIRMING)
-        differences = hold_against_today(best, unseen, score, journal) if best.overrides else {}
-    told = _tell(found, best, differences)
-    problem = runs.finish(_parent_metrics(found, best), {"search.best": told["run"], "search.verdict": told["verdict"]})
-    if problem:
-        typer.echo(problem, err=True)
-    if as_json:
-        typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
-    else:
-        _print(space, found, best, told)
+        unseen = task.divisions(repeats, task.confirming)
+        differences = hold_against_today(best, unseen, task.folds, score, journal) if best.overrides else {}
+        told = _tell(found, best, differences)
+        recorded.record_metrics({"held_out/log_loss": best.log_loss, "held_out/accuracy": best.accuracy})
+        recorded.record_tags({"search.best": told["run"], "search.verdict": told["verdict"]})
+    return found, told
 
 
-def _not_of_heads(space: "Space") -> ThawError:
-    key = next(key for key in space.keys if not key.startswith(("train_frozen.", "model.dropout", "model.hidden_units")))
-    return ThawError(f"search.yaml: {key} is no parameter of a head", "Leave it out.")
+def _record(recorded: "Recorded", trial: "Trial") -> None:
+    """Record a trial; what diverged has no loss that MLflow takes."""
+    steps = {fold: _metrics(one.log_loss, one.accuracy) for fold, one in trial.scores.items()}
+    key, name = ("today", "today") if trial.number == 0 else (f"trial-{trial.number:04}", f"trial {trial.number}")
+    metrics = {**_metrics(trial.log_loss, trial.accuracy), "held_out/folds": float(len(trial.scores))}
+    recorded.record_child(key, name, metrics, trial.overrides, {fold: values for fold, values in steps.items() if values})
 
 
-def _log(runs: Any, trial: "Trial") -> None:
-    steps = {
-        fold: {"fold/log_loss": score.log_loss, "fold/accuracy": score.accuracy}
-        for fold, score in trial.scores.items()
-        if score.log_loss != float("inf")
-    }
-    metrics = {"folds/log_loss": trial.log_loss, "folds/accuracy": trial.accuracy} if len(steps) == len(trial.scores) else {}
-    tags = {"search.ended_early": str(trial.ended_early).lower()}
-    runs.log_trial(f"trial {trial.number:03}" if trial.number else "today", trial.overrides, metrics, steps, tags)
-
-
-def _parent_metrics(found: Sequence["Trial"], best: "Trial") -> dict[str, float]:
-    metrics = {"search/log_loss": best.log_loss, "search/accuracy": best.accuracy}
-    return metrics | {"search/ended_early": float(sum(trial.ended_early for trial in found))}
+def _metrics(log_loss: float, accuracy: float) -> dict[str, float]:
+    return {"held_out/log_loss": log_loss, "held_out/accuracy": accuracy} if math.isfinite(log_loss) else {}
 
 
 def _tell(found: Sequence["Trial"], best: "Trial", differences: Mapping[str, "Difference"]) -> dict[str, Any]:
@@ -208,14 +218,14 @@ def _tell(found: Sequence["Trial"], best: "Trial", differences: Mapping[str, "Di
 
 
 def _finite(value: float) -> float | None:
-    return value if value != float("inf") else None
+    return value if math.isfinite(value) else None
 
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _print(space: "Space", found: Sequence["Trial"], best: "Trial", told: Mapping[str, Any]) -> None:
+def _print(space: "Space", found: Sequence["Trial"], told: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     values = space.params.flat(space.params.sections())
@@ -225,16 +235,16 @@ def _print(space: "Space", found: Sequence["Trial"], best: "Trial", told: Mappin
         one = found[trial]
         shown = [f"{(values | dict(one.overrides))[key]}" for key in space.keys]
         name = str(one.number) if one.number else "today"
-        style = "bold" if one is best else ""
+        style = "bold" if one.number == told["best"] else ""
         table.add_row(name, f"{one.log_loss:.4f}", f"{one.accuracy:.4f}", str(len(one.scores)), *shown, style=style)
     print_table(table)
     early = sum(trial.ended_early for trial in found)
     typer.echo(f"{len(found) - 1} trials, {early} ended early.")
-    for line in _lines(best, told):
+    for line in _lines(told):
         typer.echo(line)
 
 
-def _lines(best: "Trial", told: Mapping[str, Any]) -> list[str]:
+def _lines(told: Mapping[str, Any]) -> list[str]:
     if not told["run"]:
         return [f"{told['verdict'].capitalize()}."]
     by = {
@@ -242,7 +252,7 @@ def _lines(best: "Trial", told: Mapping[str, Any]) -> list[str]:
         for name, one in told["against_today"].items()
     }
     return [
-        f"Trial {best.number} against today's parameters, on folds that the search did not use: {'; '.join(by.values())}.",
+        f"Trial {told['best']} against today's parameters, on folds that the search did not use: {'; '.join(by.values())}.",
         f"It is {told['verdict']}" + ("." if "not " not in told["verdict"] else ": more images, or folds, would tell."),
         told["run"],
     ]

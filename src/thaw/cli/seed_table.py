@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from thaw.cli.console import print_table
+
+if TYPE_CHECKING:
+    from thaw.statistics.comparison import Spread
 
 
 class Vary(StrEnum):
@@ -23,27 +27,25 @@ _COVERS = {
 }
 
 
-def tell_seeds(runs: Any, found: Mapping[int, Mapping[str, float]], judged: str, vary: str, as_json: bool) -> None:
-    """Record and print what the seeds came to.
+def record_spread(recorded: Any, found: Mapping[int, Mapping[str, float]], vary: str) -> None:
+    """Record what the seeds amount to.
 
     Args:
-        runs: where they are recorded (`thaw.tracking.trial_runs.TrialRuns`).
+        recorded: their parent (`thaw.trials.recording.Recorded`).
         found: the metrics of each seed.
+    """
+    parts = {f"seeds/{name}_{part}": value for name, one in _spreads(found).items() for part, value in asdict(one).items()}
+    recorded.record_metrics(parts)
+    recorded.record_tags({"seeds.vary": str(vary)})
+
+
+def tell_seeds(found: Mapping[int, Mapping[str, float]], judged: str, vary: str, as_json: bool) -> None:
+    """Print what the seeds came to.
+
+    Args:
         judged: on what, in words.
     """
-    from dataclasses import asdict
-
-    import numpy as np
-
-    from thaw.statistics.comparison import spread
-
-    names = [name for name in next(iter(found.values())) if all(name in values for values in found.values())]
-    spreads = {name: spread(np.array([values[name] for values in found.values()])) for name in names}
-    parts = {f"seeds/{name}_{part}": value for name, one in spreads.items() for part, value in asdict(one).items()}
-    problem = runs.finish(parts, {"seeds.vary": str(vary)})
-    if problem:
-        typer.echo(problem, err=True)
-    covers = _COVERS[Vary(vary)]
+    covers, spreads = _COVERS[Vary(vary)], _spreads(found)
     if as_json:
         told = {"seeds": {str(seed): dict(values) for seed, values in found.items()}, "vary": str(vary), "judged": judged}
         told |= {"spread": {name: asdict(one) for name, one in spreads.items()}, "interval_of_the_mean_covers": covers}
@@ -52,6 +54,16 @@ def tell_seeds(runs: Any, found: Mapping[int, Mapping[str, float]], judged: str,
     _print(found, spreads)
     typer.echo(f"Judged {judged}.")
     typer.echo(f"The interval of the mean (Student's t, 95 %) covers {covers}.")
+
+
+def _spreads(found: Mapping[int, Mapping[str, float]]) -> "dict[str, Spread]":
+    """Of each metric that every seed has."""
+    import numpy as np
+
+    from thaw.statistics.comparison import spread
+
+    names = [name for name in next(iter(found.values())) if all(name in values for values in found.values())]
+    return {name: spread(np.array([values[name] for values in found.values()])) for name in names}
 
 
 def _print(found: Mapping[int, Mapping[str, float]], spreads: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import typer
 from thaw.cli import app
 from thaw.cli.options import Compute
 from thaw.cli.run import execute_flow
-from thaw.cli.seed_table import Vary, tell_seeds
+from thaw.cli.seed_table import Vary, record_spread, tell_seeds
 from thaw.params import load_params
 from thaw.progress import showing
 from thaw.project import find_root
@@ -69,7 +69,7 @@ def _seed_heads(
     from thaw.compute.choosing import choose
     from thaw.devices import available_cpus
     from thaw.fingerprint import content_key
-    from thaw.tracking.trial_runs import TrialRuns
+    from thaw.trials.recording import recording
     from thaw.tuning.heads import SeedTask
     from thaw.tuning.workers import working
 
@@ -77,13 +77,18 @@ def _seed_heads(
     task = SeedTask(search_task.features, params, search_task.folds, vary.value)
     mark = content_key("seeds", search_task.key(), numbers, vary)
     own = params.flat(("seed", "model", "train_frozen"))
-    runs = TrialRuns(root, "seeds", f"{len(numbers)} seeds of heads", mark, own)
     found: dict[int, dict[str, float]] = {}
     places = min(workers or available_cpus(), len(numbers))
-    with showing("seeds") as tell, working(task, places, choose(params.compute, compute)) as score:
+    with (
+        recording(root, "seeds", f"{len(numbers)} seeds of heads", own, {}, mark) as recorded,
+        showing("seeds") as tell,
+        working(task, places, choose(params.compute, compute)) as score,
+    ):
         for seed, one in zip(numbers, score(numbers), strict=True):
             found[seed] = {"accuracy": one.accuracy, "log_loss": one.log_loss}
-            runs.log_trial(f"seed {seed}", {"seed": seed}, {f"folds/{name}": value for name, value in found[seed].items()})
+            metrics = {f"held_out/{name}": value for name, value in found[seed].items()}
+            recorded.record_child(f"seed-{seed}", f"seed {seed}", metrics, {"seed": seed})
             tell(len(found), len(numbers))
-    judged = f"by folds of train and validation ({search_task.folds}), each judged by a head that was trained without it"
-    tell_seeds(runs, found, judged, vary, as_json)
+        record_spread(recorded, found, vary)
+    judged = f"in {search_task.folds} folds of train and validation, each by a head that was trained without it"
+    tell_seeds(found, judged, vary, as_json)

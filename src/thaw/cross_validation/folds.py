@@ -62,8 +62,8 @@ def assign_folds(labels: np.ndarray, units: np.ndarray, folds: int, seed: int) -
         found[members] = best
     single = rng.permutation(np.flatnonzero(found < 0))
     single = single[np.argsort(labels[single], kind="stable")]
-    totals = counts.sum(axis=1)
-    for number, images in zip(*_runs(labels[single], single), strict=True):
+    ends, totals = np.cumsum(np.bincount(labels[single], minlength=len(classes))), counts.sum(axis=1)
+    for number, images in enumerate(np.split(single, ends[:-1])):
         more = _fill_up(counts[:, number], len(images), totals)
         totals += more
         found[images] = np.repeat(np.arange(folds), more)
@@ -76,12 +76,6 @@ def _largest_first(units: np.ndarray, sizes: np.ndarray, rng: np.random.Generato
     several = several[np.argsort(-sizes[several], kind="stable")]
     order, ends = np.argsort(units, kind="stable"), np.cumsum(sizes)
     return [order[ends[unit] - sizes[unit] : ends[unit]] for unit in several]
-
-
-def _runs(labels: np.ndarray, images: np.ndarray) -> tuple[list[int], list[np.ndarray]]:
-    """The images of each label; they are sorted by it."""
-    numbers, starts = np.unique(labels, return_index=True)
-    return numbers.tolist(), np.split(images, starts[1:])
 
 
 def _fill_up(counts: np.ndarray, more: int, totals: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What heads are trained and judged on: the features and labels of train and validation together."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -53,6 +53,12 @@ class Material:
         )  # fmt: skip
 
 
+def read_images(train_path: Path, validation_path: Path, classes_path: Path) -> Material:
+    """The images of both splits, without features."""
+    splits = [read_split(train_path), read_split(validation_path)]
+    return Material(Joined([]), pd.concat(splits, ignore_index=True), read_classes(classes_path), len(splits[1]))
+
+
 def read_material(features_dir: Path, train_path: Path, validation_path: Path, classes_path: Path) -> Material:
     """Open what the stages `split` and `extract` wrote.
 
@@ -63,16 +69,15 @@ def read_material(features_dir: Path, train_path: Path, validation_path: Path, c
     facts = read_json(features_dir / "features.json")
     if not facts["features"]:
         raise NothingToAudit(f"no features of a frozen network are kept: {facts['reason']}")
-    splits = [read_split(train_path), read_split(validation_path)]
+    material = read_images(train_path, validation_path, classes_path)
     features = [Rows(features_dir / f"{name}.npy") for name in ("train", "validation")]
-    for rows, values in zip(splits, features, strict=True):
-        if values.count != len(rows):
+    counts = len(material.rows) - material.validation_images, material.validation_images
+    for count, values in zip(counts, features, strict=True):
+        if values.count != count:
             raise ThawError(
-                f"{values.path}: features of {values.count} images, the split has {len(rows)}",
-                "Run extract again, with --force.",
+                f"{values.path}: features of {values.count} images, the split has {count}", "Run extract again, with --force."
             )
-    joined = Joined([values for values in features if values.count])
-    return Material(joined, pd.concat(splits, ignore_index=True), read_classes(classes_path), len(splits[1]))
+    return replace(material, features=Joined([values for values in features if values.count]))
 
 
 def choose_folds(material: Material, wanted: int, seed: int) -> np.ndarray:

@@ -29,7 +29,7 @@ def make_heads(material: Material, folds: np.ndarray, params: FitParams, model: 
     for fold in range(int(folds.max()) + 1):
         trains, watched = folds != fold, None
         if params.early_stopping_patience:
-            watched = _choose_watched(material, trains, seed)
+            watched = choose_watched(material, trains, seed)
             trains = trains & ~watched
         weights = _weights(material, labels, trains, params)
         heads.append(Head(params, seed, labels.targets, weights, trains, watched, model.dropout, hidden))
@@ -62,7 +62,8 @@ def held_out_probabilities(material: Material, folds: np.ndarray, trained: list[
     return probabilities_of(logits)
 
 
-def _choose_watched(material: Material, trains: np.ndarray, seed: int) -> np.ndarray:
+def choose_watched(material: Material, trains: np.ndarray, seed: int) -> np.ndarray:
+    """Of the images of `trains` a part as large as the validation split, whole units, bool `(images,)`."""
     own = np.flatnonzero(trains)
     units = material.units[own]
     parts = max(2, round(len(trains) / max(1, material.validation_images)))
@@ -73,9 +74,11 @@ def _choose_watched(material: Material, trains: np.ndarray, seed: int) -> np.nda
 
 
 def _weights(material: Material, labels: Labels, trains: np.ndarray, params: FitParams) -> np.ndarray:
-    """Of all images in the loss; those that are trained on balance each other where `params` asks for it."""
+    """Of all images in the loss. Where `params` asks for it the classes that are trained on have the same sum each: those there
+    are, since a class of one image is in no head's but that of the other folds."""
     if params.class_weights == "none":
         return labels.weights
-    weights = labels.weights.copy()
-    weights[trains] = make_labels(material.rows[trains], len(material.classes), params, balance=True).weights
-    return weights
+    sums = np.bincount(material.labels[trains], labels.weights[trains], minlength=len(material.classes))
+    share = sums.sum() / np.count_nonzero(sums)
+    factors = np.divide(share, sums, out=np.ones_like(sums), where=sums > 0)
+    return (labels.weights * factors[material.labels]).astype(np.float32)

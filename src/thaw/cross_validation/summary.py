@@ -1,5 +1,6 @@
 """How well heads do on the images that each was not trained on: over folds, with the spread between them and an interval."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,29 @@ def summarize_folds(
     return summary | {"per_fold": rows, "intervals": facts} | ({"undefined": undefined} if undefined else {})
 
 
+def combine(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The summaries of several divisions of the same images as one: mean and spread over all folds, a row each.
+
+    The interval is the mean of theirs: it tells of other images, and repeating does not make them more.
+    """
+    rows = [
+        {"repeat": repeat + 1, **row} for repeat, summary in enumerate(summaries) for row in summary["per_fold"]
+    ]
+    combined: dict[str, Any] = {"folds": len(summaries[0]["per_fold"]), "repeats": len(summaries)}
+    for name in METRICS:
+        combined[name] = _mean_and_spread(np.array([row[name] for row in rows], np.float64))
+        for end in ("low", "high"):
+            ends = [summary[name][end] for summary in summaries if summary[name].get(end) is not None]
+            combined[name] |= {end: _plain(float(np.mean(ends)))} if ends else {}
+    return combined | {"per_fold": rows, "intervals": summaries[0]["intervals"]}
+
+
+def measure_part(predictions: Predictions) -> dict[str, float]:
+    """Each of `METRICS` that is defined, of one fold's images."""
+    measured = measure(predictions, np.ones((1, len(predictions))))
+    return {name: float(measured[name][0]) for name in METRICS if np.isfinite(measured[name][0])}
+
+
 def _mean_and_spread(values: np.ndarray) -> dict[str, float | None]:
     """Over the folds where it is defined; the spread needs two."""
     known = values[~np.isnan(values)]
@@ -84,7 +108,13 @@ def _means_over_folds(predictions: Predictions, of_fold: np.ndarray, counts: np.
     for weights in of_fold:
         inside = weights > 0
         parts.append(measure(predictions.where(inside), counts[:, inside]))
-    return {name: np.nanmean(np.stack([part[name] for part in parts]), axis=0) for name in METRICS}
+    return {name: _mean(np.stack([part[name] for part in parts])) for name in METRICS}
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Over the folds where it is defined; NaN where it is in none."""
+    known = ~np.isnan(values)
+    return np.nan_to_num(values).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
 
 
 def _plain(value: float) -> float | None:

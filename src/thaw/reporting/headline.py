@@ -27,7 +27,7 @@ def headline(result: Result) -> str:
         f'{int((~result.correct).sum()):,} wrong. {interval}</p>{bar}'
         f'<p class="ends"><span>0&nbsp;%</span><span class="chanced">dashed: {percent(chance)}, always saying '
         f'“{escape(result.classes[commonest])}”</span><span>100&nbsp;%</span></p>'
-        f'{SLOT}{_positive(result)}<div class="tiles">{_tiles(result)}</div>'
+        f'{SLOT}{_positive(result)}<div class="tiles">{_tiles(result)}</div>{_out_of_fold(result)}'
     )
 
 
@@ -38,6 +38,19 @@ def _positive(result: Result) -> str:
     return (
         f"<p>Precision, recall and F1 are of “{escape(result.classes[1])}”, which is said from a probability of "
         f"{threshold:g} % on.</p>"
+    )
+
+
+def _out_of_fold(result: Result) -> str:
+    """How much the accuracy depends on which images are held out: of heads on the frozen network, which are quick to train."""
+    found = result.out_of_fold
+    if found is None:
+        return ""
+    accuracy = found.accuracy
+    return (
+        f"<p>How sure: on {found.folds} parts of the {found.images:,} images of training and validation, each judged by a head "
+        f"on the frozen network that was trained on the others, the accuracy is {percent(accuracy.value)} &plusmn; "
+        f"{100 * found.sd:.1f} (standard deviation; interval {100 * (accuracy.low or 0):.1f} to {percent(accuracy.high)}).</p>"
     )
 
 

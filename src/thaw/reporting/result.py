@@ -25,6 +25,16 @@ class Curve(NamedTuple):
     y: np.ndarray
 
 
+class OutOfFold(NamedTuple):
+    """The accuracy of heads on the images of training and validation that each has not seen."""
+
+    accuracy: Measure
+    sd: float
+    """Between folds."""
+    folds: int
+    images: int
+
+
 class Plot(NamedTuple):
     """A chart with both axes from 0 to 1."""
 
@@ -68,6 +78,8 @@ class Result:
     certainty: np.ndarray
     """float64 `(images,)`: how sure each verdict is."""
     metrics: Mapping[str, Measure]
+    out_of_fold: OutOfFold | None
+    """None where no audit was made."""
     coverage: float
     """Of the intervals, 0.95 for example."""
     class_measures: Sequence[Mapping[str, Measure]]

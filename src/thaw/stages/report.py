@@ -17,7 +17,7 @@ from thaw.evaluation.curves import rankings, reliability
 from thaw.evaluation.examples import examples_of, heatmap_path
 from thaw.files import digest, read_json
 from thaw.params import ReportParams
-from thaw.reporting import Crossing, Curve, Measure, Phase, Plot, Result
+from thaw.reporting import Crossing, Curve, Measure, OutOfFold, Phase, Plot, Result
 from thaw.reporting.page import write_page
 from thaw.sources import File
 from thaw.splitting.files import SPLITS, read_classes, read_split
@@ -46,6 +46,7 @@ class ReportInputs:
     predictions_path: Path
     class_metrics_path: Path
     pictures_dir: Path
+    audit_path: Path
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def _gather(inputs: ReportInputs, count: int) -> Result:
         probabilities=predictions.probabilities,
         certainty=predictions.certainty,
         metrics={name: _measure(metrics, name) for name in _headline_names(metrics)},
+        out_of_fold=_read_audit(inputs.audit_path),
         coverage=metrics["intervals"]["coverage"],
         class_measures=_class_measures(inputs.class_metrics_path),
         slices={
@@ -117,6 +119,14 @@ def _headline_names(metrics: Mapping[str, Any]) -> list[str]:
 def _measure(metrics: Mapping[str, Any], name: str) -> Measure:
     interval = metrics["interval"].get(name, {})
     return Measure(metrics[name], interval.get("low"), interval.get("high"))
+
+
+def _read_audit(path: Path) -> OutOfFold | None:
+    facts = read_json(path)
+    if not facts["folds"]:
+        return None
+    found = facts["accuracy"]
+    return OutOfFold(Measure(found["mean"], found["low"], found["high"]), found["sd"], facts["folds"], facts["images"])
 
 
 def _class_measures(path: Path) -> list[dict[str, Measure]]:

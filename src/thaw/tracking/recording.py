@@ -1,7 +1,7 @@
 """What a run of the pipeline logs of its stages: the same whether `thaw run` or DVC runs them."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ STATE_DIR = "reproduce"
 _MODEL = "evaluated_dir"
 _REPORT = "result_path"
 _METRICS = "metrics_path"
+_AUDIT = "audit_path"
 _IMAGES = "raw"
 """The folder that stages know as `raw_dir`."""
 
@@ -135,14 +136,15 @@ def record_failure(outbox: Outbox, stage: str, error: Exception) -> None:
     outbox.log_tags(PIPELINE, {FAILURE_TAG: redact(line), FAILED_STAGE_TAG: stage})
 
 
-def _metrics(spec: Any) -> list[Path]:
-    """The file with all metrics of the test split, where the stage writes it; DVC is shown the headline alone."""
-    return [path for name, path in spec.outputs.items() if name == _METRICS]
+def _metrics(spec: Any) -> dict[str, float]:
+    """The metrics of the test split, or those out of fold, where the stage writes them; DVC is shown the headline alone."""
+    readers = {_METRICS: run_data.result_metrics, _AUDIT: run_data.audit_metrics}
+    read = [readers[name](path) for name, path in spec.outputs.items() if name in readers]
+    return {name: value for values in read for name, value in values.items()}
 
 
-def _judgement(metric_paths: Iterable[Path]) -> dict[str, str]:
+def _judgement(values: Mapping[str, float]) -> dict[str, str]:
     """The test accuracy and the ends of its interval, as tags."""
-    values = {name: value for path in metric_paths for name, value in run_data.result_metrics(path).items()}
     names = {f"test/accuracy{end}": f"{ACCURACY_TAG}{end}" for end in ("", "_low", "_high")}
     return {tag: str(values[name]) for name, tag in names.items() if name in values}
 

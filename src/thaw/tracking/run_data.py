@@ -54,24 +54,23 @@ def fingerprint(root: Path, data_version: Mapping[str, str]) -> str:
 
 
 def record_outputs(
-    outbox: Outbox, runs: Iterable[str], stage: str, outputs: Iterable[Path], metrics: Iterable[Path]
+    outbox: Outbox, runs: Iterable[str], stage: str, outputs: Iterable[Path], metrics: Mapping[str, float]
 ) -> None:
-    """Log a stage's outputs to runs: pictures and reports as files below its name, metric files as metrics.
+    """Log a stage's outputs to runs: pictures and reports as files below its name, and its metrics.
 
     Pictures of the pipeline's run lie at the root of its artifacts: MLflow compares those of several runs side by side.
 
     Args:
         outputs: files, and folders of which the files directly within are logged. What is over 20 MiB is not.
-        metrics: those of the files that hold metrics of the test split (JSON); see `result_metrics`.
+        metrics: what the outputs say in numbers, see `result_metrics` and `audit_metrics`.
     """
     files = [file for path in outputs for file in ([path] if path.is_file() else sorted(path.glob("*")))]
     shown = [file for file in files if file.suffix in _SHOWN and file.stat().st_size <= FILE_LIMIT_BYTES]
-    values = {name: value for path in metrics for name, value in result_metrics(path).items()}
     for run in runs:
         for file in shown:
             outbox.log_file(run, file, "" if run == PIPELINE and file.suffix == ".png" else stage)
-        if values:
-            outbox.log_metrics(run, values)
+        if metrics:
+            outbox.log_metrics(run, metrics)
 
 
 def record_findings(outbox: Outbox, run: str, findings_path: Path, each: bool = False) -> None:
@@ -138,6 +137,20 @@ def result_metrics(path: Path) -> dict[str, float]:
     intervals = values.get("interval", {})
     ends = {f"test/{name}_{end}": value for name, both in intervals.items() for end, value in both.items()}
     return {name: float(value) for name, value in (named | ends).items() if _is_finite(value)}
+
+
+def audit_metrics(path: Path) -> dict[str, float]:
+    """What `audit.json` says over its folds, as a run has it: `train_audit/accuracy` with `_sd`, `_low` and `_high`.
+
+    MLflow shows a run's sections by name, and what is said of training images is not to stand before the test's.
+    """
+    return {
+        f"train_audit/{name}{'' if part == 'mean' else f'_{part}'}": float(value)
+        for name, parts in read_json(path).items()
+        if isinstance(parts, dict) and "mean" in parts
+        for part, value in parts.items()
+        if _is_finite(value)
+    }
 
 
 def _is_finite(value: Any) -> bool:

@@ -163,9 +163,12 @@ class Store:
 
     def open_run(self, event: Event, parent_id: str) -> str:
         """Create a run; its id."""
-        tags = {"thaw.run": event["run"]} | ({"mlflow.parentRunId": parent_id} if parent_id else {})
-        if event["run"] == PIPELINE:
+        tags = {"thaw.run": event["run"]}
+        if parent_id:
+            tags["mlflow.parentRunId"] = parent_id
+        elif event["run"] == PIPELINE:
             tags[NUMBER_TAG] = self._next_number()
+        if not parent_id:
             self._runs.show([])
         run = self.client.create_run(self.experiment_id, event["time"], tags, event["name"])
         return str(run.info.run_id)

@@ -1,6 +1,8 @@
 """Scores of heads on cached features: each fold is judged by a head that was trained without it."""
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,17 +10,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from thaw.cross_validation.folds import assign_folds, count_folds
-from thaw.cross_validation.heads import NotFinite
 from thaw.cross_validation.material import Material, NothingToAudit, read_material
 from thaw.cross_validation.out_of_fold import predict_out_of_fold
-from thaw.errors import ThawError
+from thaw.errors import NotFinite, ThawError
 from thaw.evaluation.metrics import LOWEST_PROBABILITY
+from thaw.evaluation.predictions import Predictions
 from thaw.files import digest, digest_folder
 from thaw.fingerprint import code_digest, content_key, library_versions
-from thaw.params import Params
-from thaw.tuning.journal import Score
+from thaw.params import ComputeParams, Params
+from thaw.tuning.journal import DIVERGED, Score
 from thaw.tuning.space import override
-from thaw.tuning.study import Work
+from thaw.tuning.study import Scorer, Work
+from thaw.tuning.workers import working
 
 
 @dataclass(frozen=True)
@@ -69,18 +72,29 @@ class HeadTask:
     folds: int
     """Of a division of the images. Fold `n` is one of division `n // folds`, which has a seed of its own."""
 
+    repeats = 2
+    """Divisions that a search needs, where nobody says so."""
+    confirming = 2
+    """Further divisions, on which its winner is held against today's parameters."""
+
     def __call__(self, work: Work) -> dict[int, Score]:
         """The scores of each fold of a whole division; of a training that diverged an infinite loss."""
         division, first = work.folds[0] // self.folds, work.folds[0]
         assert work.folds == tuple(range(first, first + self.folds)), "heads of a division are one batch"
         seed = self.params.seed + division
-        scores = _score(self.features.open(), override(self.params, work.overrides), self.folds, seed, seed)
+        scores = _train_and_score(self.features.open(), override(self.params, work.overrides), self.folds, seed, seed)
         return dict(zip(work.folds, scores, strict=True))
 
     def divisions(self, first: int, count: int) -> tuple[tuple[int, ...], ...]:
-        """The folds of `count` divisions from number `first` on."""
+        """The rounds of `count` divisions from number `first` on: the folds of one are trained together."""
         numbers = range(first, first + count)
         return tuple(tuple(range(number * self.folds, (number + 1) * self.folds)) for number in numbers)
+
+    @contextmanager
+    def scoring(self, workers: int, compute: ComputeParams) -> Iterator[Scorer]:
+        """What scores work, in processes."""
+        with working(self, workers, compute) as score:
+            yield score
 
     def key(self) -> str:
         """All that decides a score, but what a trial sets."""
@@ -106,13 +120,13 @@ class SeedTask:
             ThawError: the training diverged.
         """
         divide_by = seed if self.vary == "all" else self.params.seed
-        scores = _score(self.features.open(), self.params, self.folds, divide_by, seed)
-        if scores[0].log_loss == float("inf"):
+        scores = _train_and_score(self.features.open(), self.params, self.folds, divide_by, seed)
+        if DIVERGED in scores:
             raise ThawError(f"a training diverged with seed {seed}", "Lower train_frozen.learning_rate.")
         return Score(*(float(np.mean([getattr(one, name) for one in scores])) for name in ("log_loss", "accuracy")))
 
 
-def _score(material: Material, params: Params, count: int, divide_by: int, seed: int) -> list[Score]:
+def _train_and_score(material: Material, params: Params, count: int, divide_by: int, seed: int) -> list[Score]:
     """The score of each of `count` folds, of labels whatever heads are taught.
 
     Args:
@@ -125,8 +139,12 @@ def _score(material: Material, params: Params, count: int, divide_by: int, seed:
         try:
             probabilities = predict_out_of_fold(material, folds, params.train_frozen, params.model, seed)
         except NotFinite:
-            return [Score(float("inf"), 0.0)] * count
+            return [DIVERGED] * count
     predictions = material.predictions(probabilities)
+    return [score_of(predictions.where(folds == fold)) for fold in range(count)]
+
+
+def score_of(predictions: Predictions) -> Score:
+    """What predictions are worth: the means over the images, as `evaluate` takes them."""
     losses = -np.log(np.maximum(predictions.true_probability, LOWEST_PROBABILITY))
-    parts = [folds == fold for fold in range(count)]
-    return [Score(float(losses[own].mean()), float(predictions.correct[own].mean())) for own in parts]
+    return Score(float(losses.mean()), float(predictions.correct.mean()))

@@ -16,6 +16,10 @@ class Score:
     accuracy: float
 
 
+DIVERGED = Score(float("inf"), 0.0)
+"""Of a training that came to nothing."""
+
+
 class ScoreJournal:
     """Scores by what a trial sets and by fold, a line each.
 

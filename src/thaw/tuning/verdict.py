@@ -10,18 +10,19 @@ from thaw.tuning.study import Scorer, Trial, Work, score_all
 
 
 def hold_against_today(
-    best: Trial, parts: Sequence[tuple[int, ...]], score: Scorer, journal: ScoreJournal
+    best: Trial, parts: Sequence[tuple[int, ...]], folds: int, score: Scorer, journal: ScoreJournal
 ) -> dict[str, Difference]:
     """The differences of the winner to today's parameters, in `log_loss` and `accuracy`.
 
     Args:
-        parts: divisions of the images into folds, two folds or more each. The search must not have used them: of many trials
-            the best is the one that the search's own folds flatter most.
+        parts: folds that are scored together. The search must not have used them: of many trials the best is the one that the
+            search's own folds flatter most.
+        folds: of a division of the images.
     """
     works = [Work(overrides, part) for overrides in (best.overrides, {}) for part in parts]
     scores = [one for scored in score_all(works, score, journal) for one in scored.values()]
     first, second = scores[: len(scores) // 2], scores[len(scores) // 2 :]
-    test_to_train = 1 / (len(parts[0]) - 1)
+    test_to_train = 1 / (folds - 1)
 
     def difference(name: str) -> Difference:
         ours, theirs = (np.array([getattr(one, name) for one in some]) for some in (first, second))

@@ -4,7 +4,7 @@ In NumPy, and not in Keras: a head is one or two layers whose gradient is known,
 takes to start it, and what audits or searches imports nothing heavy. Tests hold every head equal to Keras's own training.
 """
 
-from thaw.cross_validation.heads.batched import NotFinite, train_heads
+from thaw.cross_validation.heads.batched import train_heads
 from thaw.cross_validation.heads.head import Head, TrainedHead, predict_logits
 
-__all__ = ["Head", "NotFinite", "TrainedHead", "predict_logits", "train_heads"]
+__all__ = ["Head", "TrainedHead", "predict_logits", "train_heads"]

@@ -14,7 +14,7 @@ from thaw.cross_validation.heads.head import Head, TrainedHead, apply_first, app
 from thaw.cross_validation.heads.losses import loss_and_gradient
 from thaw.cross_validation.heads.updates import Optimizer
 from thaw.devices import available_cpus
-from thaw.errors import ThawError
+from thaw.errors import NotFinite, ThawError
 from thaw.training.inputs import Inputs
 from thaw.training.order import Order
 from thaw.training.schedule import anneal_learning_rate, anneal_momentum
@@ -28,10 +28,6 @@ _OWN = frozenset(
 )  # fmt: skip
 """Of the params what heads of a batch may differ in, or what is in their targets and weights, or says where Keras computes."""
 _WATCHED_IMAGES = 1024
-
-
-class NotFinite(ThawError):
-    """A training that diverged."""
 
 
 def train_heads(inputs: Inputs, heads: Sequence[Head], heed_stop: Callable[[], None] = lambda: None) -> list[TrainedHead]:
