@@ -176,7 +176,7 @@ def _search(
         best = best_of(found)
         unseen = task.divisions(repeats, task.confirming)
         differences = hold_against_today(best, unseen, task.folds, score, journal) if best.overrides else {}
-        told = _tell(found, best, differences)
+        told = _tell(found, best, differences, space.is_of_heads())
         recorded.record_metrics({"held_out/log_loss": best.log_loss, "held_out/accuracy": best.accuracy})
         recorded.record_tags({"search.best": told["run"], "search.verdict": told["verdict"]})
     return found, told
@@ -194,8 +194,10 @@ def _metrics(log_loss: float, accuracy: float) -> dict[str, float]:
     return {"held_out/log_loss": log_loss, "held_out/accuracy": accuracy} if math.isfinite(log_loss) else {}
 
 
-def _tell(found: Sequence["Trial"], best: "Trial", differences: Mapping[str, "Difference"]) -> dict[str, Any]:
-    """What came out, as JSON has it."""
+def _tell(
+    found: Sequence["Trial"], best: "Trial", differences: Mapping[str, "Difference"], heads: bool
+) -> dict[str, Any]:
+    """What came out, as JSON has it; `heads`: of heads alone."""
     from dataclasses import asdict
 
     from thaw.tuning.verdict import say_verdict
@@ -203,6 +205,7 @@ def _tell(found: Sequence["Trial"], best: "Trial", differences: Mapping[str, "Di
     settings = "".join(f" -S {shlex.quote(f'{key}={_text(value)}')}" for key, value in best.overrides.items())
     return {
         "best": best.number,
+        "heads": heads,
         "overrides": dict(best.overrides),
         "against_today": {name: asdict(difference) for name, difference in differences.items()},
         "verdict": say_verdict(differences),
@@ -253,6 +256,7 @@ def _lines(told: Mapping[str, Any]) -> list[str]:
     }
     return [
         f"Trial {told['best']} against today's parameters, on folds that the search did not use: {'; '.join(by.values())}.",
-        f"It is {told['verdict']}" + ("." if "not " not in told["verdict"] else ": more images, or folds, would tell."),
+        f"It is {told['verdict']}.",
+        *(["Judged were heads on frozen features: what fine_tune makes of them the run tells."] if told["heads"] else []),
         told["run"],
     ]
