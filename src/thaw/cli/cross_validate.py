@@ -110,7 +110,7 @@ def _run(project: _Project, plan: "Plan", fine_tune: bool) -> dict[str, Any]:
 
     params = project.params
     key = _key(project, plan, fine_tune)
-    kept_dir = project.root / ".thaw" / "cross-validate" / key
+    kept_dir = _own_folder(project.root / ".thaw" / "cross-validate" / ("whole" if fine_tune else "heads"), key)
     sections = ["seed", "model", "augment", "extract", "train_frozen", *(["fine_tune"] if fine_tune else [])]
     told = params.flat(sections) | {"folds": plan.folds, "repeats": plan.repeats, "whole_trainings": fine_tune}
     try:
@@ -127,6 +127,14 @@ def _run(project: _Project, plan: "Plan", fine_tune: bool) -> dict[str, Any]:
         raise ThawError(str(nothing), "Add images, or cross-validate whole trainings: --fine-tune.") from None
     shutil.rmtree(kept_dir)
     return result
+
+
+def _own_folder(home_dir: Path, key: str) -> Path:
+    """The folder of `key`; what was kept of others, with other parameters, data or code, is removed."""
+    for other in home_dir.glob("*"):
+        if other.name != key:
+            shutil.rmtree(other)
+    return home_dir / key
 
 
 def _material(project: _Project, fine_tune: bool) -> "Material":

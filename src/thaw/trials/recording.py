@@ -1,4 +1,4 @@
-"""A run in MLflow that holds many: a parent, and a child for each training. It goes through the outbox, as all that is logged."""
+"""A run in MLflow that holds many: a parent, and a child for each training; recorded through the outbox, as all that is."""
 
 import logging
 from collections.abc import Iterator, Mapping
