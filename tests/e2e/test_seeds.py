@@ -21,8 +21,8 @@ def contents(root: Path) -> dict[str, bytes]:
     """All that is the project's, and not what is kept beside it."""
     files = [path for path in root.rglob("*") if path.is_file()]
     beside = (".git", ".dvc", ".thaw", "mlruns")
-    names = {path.relative_to(root).as_posix(): path for path in files}
-    return {name: path.read_bytes() for name, path in names.items() if not name.startswith(beside) and "__pycache__" not in name}
+    names = {path.relative_to(root).as_posix(): path for path in files if "__pycache__" not in path.parts}
+    return {name: path.read_bytes() for name, path in names.items() if not name.startswith(beside)}
 
 
 def runs_of(witness: Witness, stage: str) -> int:
@@ -41,20 +41,24 @@ def test_stages_that_do_not_depend_on_the_seed_run_once_and_the_project_stays(wi
     assert contents(witness.root) == before
     assert not (witness.root / ".thaw" / "workspace").exists() and not list(witness.root.glob(".thaw/experiments/*"))
 
+    store = Store(witness.root)
+    (parent,) = store.client.search_runs([store.experiment_id], "tags.`thaw.run` = 'seeds'")
+    children = store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    assert parent.info.status == "FINISHED"
+    assert sorted(child.data.params["seed"] for child in children) == ["1", "2", "3"]
+    assert all(child.data.metrics["test/value"] == 0.5 for child in children)
+
+
+@pytest.mark.slow
+def test_the_division_varies_where_all_does(witness: Witness) -> None:
+    before = contents(witness.root)
     told = json.loads(witness.thaw("seeds", "--n", "3", "--vary", "all", "--json").stdout)
     assert told["vary"] == "all"
-    assert [runs_of(witness, stage) for stage in ("validate", "split")] == [1, 3]
+    assert [runs_of(witness, stage) for stage in ("validate", "split")] == [1, 3], "the first seed is known"
     assert contents(witness.root) == before
 
-    store = Store(witness.root)
-    parents = store.client.search_runs([store.experiment_id], "tags.`thaw.run` = 'seeds'")
-    assert [run.info.status for run in parents] == ["FINISHED"] * 2
-    for parent in parents:
-        children = store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
-        assert sorted(child.data.params["seed"] for child in children) == ["1", "2", "3"]
-        assert all(child.data.metrics["test/value"] == 0.5 for child in children)
 
-
+@pytest.mark.slow
 def test_a_stage_that_fails_is_told_in_one_message(witness: Witness) -> None:
     (witness.root / "data" / "raw" / "class0" / "0.txt").unlink()
     source = witness.root / "src" / "thaw" / "stages" / "evaluate.py"

@@ -178,7 +178,7 @@ def _search(
         differences = hold_against_today(best, unseen, task.folds, score, journal) if best.overrides else {}
         told = _tell(found, best, differences, space.is_of_heads())
         recorded.record_metrics({"held_out/log_loss": best.log_loss, "held_out/accuracy": best.accuracy})
-        recorded.record_tags({"search.best": told["run"], "search.verdict": told["verdict"]})
+        recorded.record_tags({"mlflow.note.content": "  \n".join(_lines(told))})
     return found, told
 
 
