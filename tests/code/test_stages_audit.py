@@ -8,6 +8,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, roc_auc_score
 
+from thaw.arrays import Rows
+from thaw.cross_validation.joined import Joined
+from thaw.errors import ThawError
 from thaw.params import AuditParams, EvaluateParams, FitParams, ModelParams
 from thaw.splitting.files import write_classes, write_split
 from thaw.stages.audit import AuditInputs, AuditOutputs, audit
@@ -125,12 +128,30 @@ def test_the_same_bytes_again_and_another_head_or_early_stopping_runs(project):
 
 
 @pytest.mark.parametrize(
-    ("features", "folds", "reason"), [(False, 5, "views are made on the fly"), (True, 0, "audit.folds is 0")]
+    ("features", "folds", "epochs", "reason"),
+    [(False, 5, 9, "views are made on the fly"), (True, 0, 9, "audit.folds is 0"), (True, 5, 0, "no head is trained")],
 )
-def test_where_there_is_nothing_to_audit_it_is_said_why(tmp_path, features, folds, reason):
-    table, facts = Project(tmp_path, features=features).run(folds)
+def test_where_there_is_nothing_to_audit_it_is_said_why(tmp_path, features, folds, epochs, reason):
+    table, facts = Project(tmp_path, features=features).run(folds, FIT.model_copy(update={"epochs": epochs}))
     assert list(table.columns) == ["path", "class", "label", "fold", "predicted", "probability_no", "probability_yes"]
     assert table.empty and facts["folds"] == 0 and reason in facts["reason"]
+
+
+def test_images_of_both_splits_stand_in_turn_and_an_only_view_is_every_view(project):
+    parts = [Rows(project.root / "features" / f"{name}.npy") for name in ("train", "validation")]
+    joined = Joined(parts)
+    assert (joined.count, joined.views, joined.shape) == (110, 2, (10,))
+    images, views = np.array([109, 0, 89, 90, 109]), np.array([1, 1, 0, 0, 0])
+    train, validation = (np.load(project.root / "features" / f"{name}.npy") for name in ("train", "validation"))
+    expected = [validation[19, 0], train[0, 1], train[89, 0], validation[0, 0], validation[19, 0]]
+    np.testing.assert_array_equal(joined.gather(images, views), expected)
+
+
+def test_features_of_other_images_are_refused(tmp_path):
+    other = Project(tmp_path)
+    np.save(tmp_path / "features" / "validation.npy", other.features["validation"][1:])
+    with pytest.raises(ThawError, match="features of 19 images, the split has 20"):
+        other.run()
 
 
 def test_too_few_images_of_a_class_make_fewer_folds_or_none(tmp_path):

@@ -61,6 +61,8 @@ def audit(
     try:
         if params.folds < 2:
             raise NothingToAudit(f"audit.folds is {params.folds}")
+        if not train_frozen.epochs:
+            raise NothingToAudit("train_frozen.epochs is 0: no head is trained")
         material = read_material(inputs.features_dir, inputs.train_path, inputs.validation_path, inputs.classes_path)
         folds = choose_folds(material, params.folds, seed)
     except NothingToAudit as nothing:
@@ -69,7 +71,7 @@ def audit(
         return
     with guarded(scratch_dir) as stop:
         predictions = material.predictions(predict_out_of_fold(material, folds, train_frozen, model, seed, stop.check))
-    summary = summarize_folds(predictions, folds, evaluate.bootstrap_samples, evaluate.confidence, seed)
+    summary = summarize_folds(predictions, folds, evaluate.confidence)
     write_csv(outputs.out_of_fold_path, _table(material.rows, folds, predictions))
     write_json(outputs.audit_path, _facts(material, folds, params.folds) | summary)
     mean, sd = (summary["accuracy"][name] for name in ("mean", "sd"))

@@ -38,8 +38,10 @@ class Band:
         # One key of 64 bits sorts four times as fast as two.
         order = np.argsort((values.astype(np.uint64) << (64 - width)) | (taken[:, 0] >> width))
         self.rows, self.first, self.second = rows[order], taken[:, 0][order], taken[:, 1][order]
-        self.starts = np.zeros((1 << width) + 1, np.int32)
-        np.cumsum(np.bincount(values[order], minlength=1 << width), out=self.starts[1:])
+        # Begin and end beside each other: one look into memory that no cache holds.
+        self.ranges = np.zeros((1 << width, 2), np.int32)
+        np.cumsum(np.bincount(values, minlength=1 << width), out=self.ranges[:, 1])
+        self.ranges[1:, 0] = self.ranges[:-1, 1]
 
     def look_up(self, queries: np.ndarray, max_bits: int) -> tuple[np.ndarray, np.ndarray]:
         """Pairs of a query and a code that share the band and differ in at most `max_bits`.
@@ -56,35 +58,36 @@ class Band:
         """
         at, end = self._find_ranges(queries)
         query = np.flatnonzero(at < end)
-        at, end, asked = at[query], end[query], queries[query, 0]
+        at, end, asked = at.take(query), end.take(query), queries[:, 0].take(query)
         found = [(query[:0], self.rows[:0])]
         while len(query):  # the first code of each range, the second, ...
-            differing = np.bitwise_count(asked ^ self.first[at])
+            differing = np.bitwise_count(asked ^ self.first.take(at))
             near = np.flatnonzero(differing <= max_bits)  # most fail by their first 64 bits alone
             one, other = query[near], at[near]
-            near = differing[near] + np.bitwise_count(queries[one, 1] ^ self.second[other]) <= max_bits
-            found.append((one[near], self.rows[other[near]]))
+            second = np.bitwise_count(queries[:, 1].take(one) ^ self.second.take(other))
+            near = np.flatnonzero(differing.take(near) + second <= max_bits)
+            found.append((one.take(near), self.rows.take(other.take(near))))
             at += 1
             more = np.flatnonzero(at < end)
-            query, at, end, asked = query[more], at[more], end[more], asked[more]
+            query, at, end, asked = (each.take(more) for each in (query, at, end, asked))
         one, other = (np.concatenate(side) for side in zip(*found, strict=True))
         return one, other
 
     def crowded(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of codes that share the band with more than `WINDOW` others, each with the next in the order of the code."""
-        sizes = np.diff(self.starts)
+        sizes = self.ranges[:, 1] - self.ranges[:, 0]
         if sizes.max() <= WINDOW:
             return self.rows[:0], self.rows[:0]
         many = np.repeat(sizes > WINDOW, sizes)
         last = np.zeros(len(many), bool)
-        last[self.starts[1:][sizes > 0] - 1] = True
+        last[self.ranges[sizes > 0, 1] - 1] = True
         left = np.flatnonzero(many & ~last)
         return self.rows[left], self.rows[left + 1]
 
     def _find_ranges(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the codes stand that share the band with each query: begin and end, int32 `(m,)`."""
         values = _band(queries, self.number, self.width)
-        start, end = self.starts[values], self.starts[values + 1]
+        start, end = np.ascontiguousarray(self.ranges.take(values, axis=0).T)
         wide = np.flatnonzero(end - start > WINDOW)
         if len(wide):
             start[wide], end[wide] = self._narrow(queries[wide, 0], start[wide], end[wide])

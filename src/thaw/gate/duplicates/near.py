@@ -157,7 +157,7 @@ class _Search:
             job: number of the window, and where the rows begin that are looked up.
         """
         number, start = job
-        rows = self.rows[start : start + _QUERY_ROWS]
+        rows = band.rows[start : start + _QUERY_ROWS]
         query, at = band.look_up(self.codes[number].take(rows, axis=0), _MAX_FLIPPED_BITS)
         query, other = rows[query].astype(np.int64), at.astype(np.int64)
         different = query != other
