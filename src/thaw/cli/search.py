@@ -12,6 +12,7 @@ import typer
 
 from thaw.cli import app
 from thaw.cli.console import print_table
+from thaw.cli.cross_validate import holding
 from thaw.cli.options import Compute
 from thaw.errors import ThawError
 from thaw.params import load_params
@@ -79,8 +80,9 @@ def search(
     space = read_space(path, params)
     if not path.exists() and not as_json:
         typer.echo("There is no search.yaml: the built-in ranges are searched (`thaw search --init` writes them).", err=True)
-    task = head_task(root, params, folds) if space.is_of_heads() else _whole_task(root, params, folds)
-    found, told = _search(root, space, task, trials, repeats or task.repeats, workers or available_cpus(), compute)
+    with holding(root):
+        task = head_task(root, params, folds) if space.is_of_heads() else _whole_task(root, params, folds)
+        found, told = _search(root, space, task, trials, repeats or task.repeats, workers or available_cpus(), compute)
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
     else:

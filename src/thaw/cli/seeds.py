@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from thaw.cli import app
+from thaw.cli.cross_validate import holding
 from thaw.cli.options import Compute
 from thaw.cli.run import execute_flow
 from thaw.cli.seed_table import Vary, record_spread, tell_seeds
@@ -52,7 +53,8 @@ def seeds(
     params = load_params(root / "params.yaml")
     numbers = [(params.seed + number) % 2**32 for number in range(n)]
     if heads:
-        _seed_heads(root, params, numbers, vary, folds, workers, compute, as_json)
+        with holding(root):
+            _seed_heads(root, params, numbers, vary, folds, workers, compute, as_json)
         return
     if compute:
         from thaw.cli.run import work_at
