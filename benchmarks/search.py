@@ -7,16 +7,19 @@ found is forgotten there first; params.yaml and dvc.lock stay as they are. Print
 """
 
 import argparse
+import contextlib
 import json
-import resource
 import shutil
-import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 _TRIALS = 30
+_POLL_SECONDS = 0.1
 
 
 def measure(project: Path, target: str, *arguments: str) -> dict[str, Any]:
@@ -25,18 +28,30 @@ def measure(project: Path, target: str, *arguments: str) -> dict[str, Any]:
     The time is from nothing, start and recording included. Seconds of a core do not depend on what else the machine does.
     """
     shutil.rmtree(project / ".thaw" / "search", ignore_errors=True)
-    began, worked = time.perf_counter(), _cpu_seconds()
-    command = [sys.executable, "-m", "thaw", *arguments, "--json"]
-    done = subprocess.run(command, cwd=project, check=True, stdout=subprocess.PIPE, text=True)
-    took, cores = time.perf_counter() - began, _cpu_seconds() - worked
-    print(f"| `thaw {' '.join(arguments)}` | {took:.0f} | {cores:.0f} | {target} |", flush=True)
-    return dict(json.loads(done.stdout))
+    began = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as answer:
+        process = psutil.Popen([sys.executable, "-m", "thaw", *arguments, "--json"], cwd=project, stdout=answer)
+        worked: dict[int, float] = {}
+        while process.poll() is None:
+            worked |= _cpu_seconds(process)
+            time.sleep(_POLL_SECONDS)
+        took = time.perf_counter() - began
+        if process.returncode:
+            raise SystemExit(f"thaw {' '.join(arguments)} ended with {process.returncode}")
+        print(f"| `thaw {' '.join(arguments)}` | {took:.0f} | {sum(worked.values()):.0f} | {target} |", flush=True)
+        answer.seek(0)
+        return dict(json.load(answer))
 
 
-def _cpu_seconds() -> float:
-    """Of the processes that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _cpu_seconds(process: psutil.Process) -> dict[int, float]:
+    """Of a process and all below it that are at work, by their ids."""
+    found = {}
+    with contextlib.suppress(psutil.Error):
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                times = one.cpu_times()
+                found[one.pid] = times.user + times.system
+    return found
 
 
 def main() -> None:

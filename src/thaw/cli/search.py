@@ -176,6 +176,8 @@ def _search(
 
         found = run_study(space, plan, score, journal, ended)
         best = best_of(found)
+        if not math.isfinite(best.log_loss):
+            raise ThawError("every training of the search diverged", "Lower the range of the learning rate.")
         unseen = task.divisions(repeats, task.confirming)
         differences = hold_against_today(best, unseen, task.folds, score, journal) if best.overrides else {}
         told = _tell(found, best, differences, space.is_of_heads())
@@ -210,7 +212,7 @@ def _tell(
         "heads": heads,
         "overrides": dict(best.overrides),
         "against_today": {name: asdict(difference) for name, difference in differences.items()},
-        "verdict": say_verdict(differences),
+        "verdict": say_verdict(best, differences),
         "run": f"thaw run{settings}" if settings else "",
         "trials": [
             {
@@ -256,8 +258,9 @@ def _lines(told: Mapping[str, Any]) -> list[str]:
         name: f"{name.replace('_', ' ')} {one['mean']:+.4f} (95 % interval {one['low']:+.4f} to {one['high']:+.4f})"
         for name, one in told["against_today"].items()
     }
+    against = f"Trial {told['best']} against today's parameters, on folds that the search did not use: "
     return [
-        f"Trial {told['best']} against today's parameters, on folds that the search did not use: {'; '.join(by.values())}.",
+        *([f"{against}{'; '.join(by.values())}."] if by else []),
         f"It is {told['verdict']}.",
         *(["Judged were heads on frozen features: what fine_tune makes of them the run tells."] if told["heads"] else []),
         told["run"],

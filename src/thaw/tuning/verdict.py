@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from thaw.statistics.comparison import Difference, paired_difference
-from thaw.tuning.journal import ScoreJournal
+from thaw.tuning.journal import DIVERGED, ScoreJournal
 from thaw.tuning.study import Scorer, Trial, Work, score_all
 
 
@@ -18,9 +18,14 @@ def hold_against_today(
         parts: folds that are scored together. The search must not have used them: of many trials the best is the one that the
             search's own folds flatter most.
         folds: of a division of the images.
+
+    Returns:
+        The differences by name; none where a training diverged.
     """
     works = [Work(overrides, part) for overrides in (best.overrides, {}) for part in parts]
     scores = [one for scored in score_all(works, score, journal) for one in scored.values()]
+    if DIVERGED in scores:
+        return {}
     first, second = scores[: len(scores) // 2], scores[len(scores) // 2 :]
     test_to_train = 1 / (folds - 1)
 
@@ -31,10 +36,12 @@ def hold_against_today(
     return {name: difference(name) for name in ("log_loss", "accuracy")}
 
 
-def say_verdict(differences: Mapping[str, Difference]) -> str:
-    """In words; of no differences, that today's parameters are the best."""
-    if not differences:
+def say_verdict(best: Trial, differences: Mapping[str, Difference]) -> str:
+    """What `hold_against_today` found, in words."""
+    if not best.overrides:
         return "no trial was better than today's parameters"
+    if not differences:
+        return "not comparable with today's parameters: a training diverged on folds that the search did not use"
     loss = differences["log_loss"]
     if not loss.is_clear:
         return "not distinguishable from today's parameters"
