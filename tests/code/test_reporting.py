@@ -57,7 +57,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
         root / "raw", root / "manifest.parquet", root / "findings.json", root / "train.csv", root / "validation.csv",
         root / "test.csv", root / "classes.json", root / "evaluated", root / "frozen.csv", root / "fine.csv",
         root / "metrics.json", root / "predictions.csv", root / "class_metrics.csv", root / "slices.csv", root / "pictures",
-        root / "audit.json",
+        root / "audit.json", root / "label_suspects.csv",
     )  # fmt: skip
     for path in [*paths, "seen.png"]:
         (inputs.raw_dir / path).parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +68,9 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     pd.DataFrame({"path": [*paths, "seen.png"], "sha256": "00"}).to_parquet(inputs.manifest_path)
     accuracy = {"mean": 0.81, "sd": 0.023, "low": 0.77, "high": 0.85}
     inputs.audit_path.write_text(json.dumps({"folds": 5, "images": 1968, "accuracy": accuracy}))
+    suspects = rows[["path", "class"]].rename(columns={"class": "label"}).iloc[:: max(1, images // 120)]
+    suspects = suspects.assign(suggested_label=classes[0], score=0.25, why="looks like <b>&.png")
+    suspects.to_csv(inputs.label_suspects_path, index=False)
     findings = {"status": "warn", "totals": {"images": images + 1, "fit": images + 1}, "checks": {"near_duplicate": 1},
                 "findings": [{"check": "near_duplicate", "severity": "warn", "cure": "See <them>: `thaw clean`."}]}  # fmt: skip
     model = {"model": {"architecture": "lenet5"}, "input_shape": [28, 28, 1], "phase": "fine_tuned", "weights_sha256": "ab12",
@@ -91,7 +94,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
 
 
 def write(inputs: ReportInputs, path: Path) -> str:
-    report(ReportParams(), inputs, ReportOutputs(path, path.with_suffix(".md")))
+    report(ReportParams(), inputs, ReportOutputs(path, path.with_name("label_suspects.html"), path.with_suffix(".md")))
     return path.read_text(encoding="utf-8")
 
 
@@ -177,6 +180,14 @@ def test_a_browser_shows_the_result_at_once_and_asks_for_nothing(made, tmp_path)
         worse = "<p style='color:#999'>pale</p><div style='overflow:auto;width:9px'><p style='width:99px'>wide</p></div>"
         page.run(f"document.body.insertAdjacentHTML('beforeend', {json.dumps(worse)})")
         assert [fault.split(":")[0] for fault in faults(page)] == ["pale", "scrolls and cannot be reached"]
+        page.open(inputs.label_suspects_path.with_suffix(".html").as_uri())
+        page.wait("document.readyState === 'complete'")
+        assert page.in_view("labels look wrong") and page.in_view("thaw relabel reviewed.csv --apply")
+        for colours in ("light", "dark"):
+            page.send("Emulation.setDeviceMetricsOverride", **size)
+            page.send("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": colours}])
+            assert page.run("document.documentElement.scrollWidth") <= 390
+            assert faults(page) == [], colours
 
 
 def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(made, tmp_path):
@@ -189,6 +200,35 @@ def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(made, tmp_path):
     text = write(moved, tmp_path / "index.html")
     assert text == path.read_text(encoding="utf-8")
     assert str(folder) not in text and len(text) < 2_000_000
+
+
+def test_the_page_of_suspects_shows_the_first_hundred_and_tells_the_commands(made):
+    inputs, path = made
+    rows = pd.read_csv(inputs.label_suspects_path, keep_default_na=False)
+    text = path.with_name("label_suspects.html").read_text(encoding="utf-8")
+    reader = Reader(text)
+    shown = [f"{row.path}: labelled {row.label}" for row in rows[:100].itertuples()]
+    assert [image["alt"] for image in reader.of("img")] == shown
+    assert all(image["src"].startswith("data:image/jpeg;base64,") for image in reader.of("img"))
+    assert f"{len(rows):,} labels look wrong" in text and "1,968 images" in text
+    assert ("The first 100 of" in text) == (len(rows) > 100)
+    assert "<script" not in text and "<b>&.png" not in text and "looks like &lt;b&gt;&amp;.png" in text
+    assert all(command in text for command in ("thaw relabel reviewed.csv --apply", "thaw relabel --undo"))
+    result = unescape(path.read_text(encoding="utf-8"))
+    assert f"{len(rows):,} labels look wrong" in result and "reports/label_suspects.html" in result
+
+
+def test_without_suspects_or_an_audit_the_page_says_so(made, tmp_path):
+    inputs, _ = made
+    none = tmp_path / "suspects.csv"
+    none.write_text("path,label,suggested_label,score,why\n")
+    inputs = dataclasses.replace(inputs, label_suspects_path=none)
+    assert "look wrong" not in write(inputs, tmp_path / "page.html")
+    assert "No label looks wrong" in (tmp_path / "label_suspects.html").read_text(encoding="utf-8")
+    audit_path = tmp_path / "audit.json"
+    audit_path.write_text(json.dumps({"folds": 0, "reason": "audit.folds is 0"}))
+    write(dataclasses.replace(inputs, audit_path=audit_path), tmp_path / "page.html")
+    assert "No label was looked at" in (tmp_path / "label_suspects.html").read_text(encoding="utf-8")
 
 
 def test_every_name_is_escaped_and_every_class_is_named(made):

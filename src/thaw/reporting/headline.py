@@ -122,6 +122,12 @@ def next_steps(result: Result) -> str:
             f"“{escape(result.classes[true])}” taken for “{escape(result.classes[taken])}”</a>, its most frequent mistake; and "
             'at the <a href="#mistakes">surest mistakes</a>: where the label is wrong, move the image and run again.'
         )
+    if result.suspects:
+        count = f"{result.suspects:,} labels look" if result.suspects > 1 else "1 label looks"
+        steps.append(
+            f"{count} wrong: <code>reports/label_suspects.html</code> shows which. Keep the rows of "
+            "<code>reports/label_suspects.csv</code> that you agree with, and <code>thaw relabel</code> carries them out."
+        )
     if result.model.get("phase") == "frozen":
         steps.append(
             "Thawing the upper layers did not help, and was undone: a lower <code>fine_tune.learning_rate</code> may do better."

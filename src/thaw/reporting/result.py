@@ -96,6 +96,8 @@ class Result:
     metrics: Mapping[str, Measure]
     out_of_fold: OutOfFold | None
     """None where no audit was made."""
+    suspects: int
+    """Labels that are probably wrong."""
     coverage: float
     """Of the intervals, 0.95 for example."""
     class_measures: Sequence[Mapping[str, Measure]]

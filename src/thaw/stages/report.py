@@ -24,6 +24,7 @@ from thaw.params import ReportParams
 from thaw.reporting import Crossing, Curve, Measure, OutOfFold, Phase, Plot, Result, Slice
 from thaw.reporting.card import Standing, write_card
 from thaw.reporting.page import write_page
+from thaw.reporting.suspects import Suspect, Suspects, write_suspects
 from thaw.sources import File
 from thaw.splitting.files import SPLITS, read_classes, read_split
 
@@ -54,6 +55,7 @@ class ReportInputs:
     slices_path: Path
     pictures_dir: Path
     audit_path: Path
+    label_suspects_path: Path
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class ReportOutputs:
     """What `report` writes."""
 
     result_path: Path
+    label_suspects_path: Path
+    """The page of the labels that are probably wrong."""
     model_card_path: Path
 
 
@@ -70,13 +74,15 @@ def report(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs) -
     Raises:
         ThawError: an image that is to be shown cannot be read.
     """
-    result = _gather(inputs, params.pictures)
+    suspects = _read_suspects(inputs)
+    write_suspects(outputs.label_suspects_path, suspects)
+    result = _gather(inputs, params.pictures, len(suspects.rows))
     write_page(outputs.result_path, result)
     write_card(outputs.model_card_path, result, _standing(params, inputs, result.model))
     log.info("the report, %.1f MB: %s", outputs.result_path.stat().st_size / 1e6, outputs.result_path.name)
 
 
-def _gather(inputs: ReportInputs, count: int) -> Result:
+def _gather(inputs: ReportInputs, count: int, suspects: int) -> Result:
     classes, metrics = read_classes(inputs.classes_path), read_json(inputs.metrics_path)
     splits = {name: read_split(getattr(inputs, f"{name}_path")) for name in SPLITS}
     model = read_json(inputs.evaluated_dir / "model.json")
@@ -95,6 +101,7 @@ def _gather(inputs: ReportInputs, count: int) -> Result:
         certainty=predictions.certainty,
         metrics={name: _measure(metrics, name) for name in _headline_names(metrics)},
         out_of_fold=_read_audit(inputs.audit_path),
+        suspects=suspects,
         coverage=metrics["intervals"]["coverage"],
         class_measures=_class_measures(inputs.class_metrics_path),
         slices=_slices(inputs.slices_path),
@@ -148,6 +155,15 @@ def _read_audit(path: Path) -> OutOfFold | None:
         return None
     found = facts["accuracy"]
     return OutOfFold(Measure(found["mean"], found["low"], found["high"]), found["sd"], facts["folds"], facts["images"])
+
+
+def _read_suspects(inputs: ReportInputs) -> Suspects:
+    rows = [
+        Suspect(row["path"], row["label"], row["suggested_label"], float(row["score"]), row["why"])
+        for row in _read_text_table(inputs.label_suspects_path).to_dict("records")
+    ]
+    images_asked = read_json(inputs.audit_path).get("images", 0)
+    return Suspects(rows, images_asked, lambda path: _thumbnail(images.inside(inputs.raw_dir, path)))
 
 
 def _class_measures(path: Path) -> list[dict[str, Measure]]:
