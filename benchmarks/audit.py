@@ -29,13 +29,13 @@ def main() -> None:
     project = parser.parse_args().project
     params = load_params(project / "params.yaml")
     splits = (project / "data" / "splits" / name for name in ("train.csv", "validation.csv", "classes.json"))
-    inputs = AuditInputs(project / "data" / "features", *splits)
+    inputs = AuditInputs(project / "data" / "features", *splits, project / "data" / "manifest.parquet")
     material = read_material(inputs.features_dir, inputs.train_path, inputs.validation_path, inputs.classes_path)
     folds = choose_folds(material, params.audit.folds, params.seed)
 
     def run_stage() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            outputs = AuditOutputs(Path(folder) / "out_of_fold.csv", Path(folder) / "audit.json")
+            outputs = AuditOutputs(*(Path(folder) / name for name in ("out_of_fold.csv", "audit.json", "label_suspects.csv")))
             arguments = (params.audit, params.seed, params.model, params.train_frozen, params.evaluate)
             audit(*arguments, inputs, outputs, Path(folder))
         return accuracy(predict_out_of_fold(material, folds, params.train_frozen, params.model, params.seed))

@@ -8,6 +8,7 @@ from sklearn.calibration import calibration_curve
 
 from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions, plots
+from thaw.evaluation.confusion import confusion, order_by_likeness
 
 FILES = ("roc", "precision_recall", "confusion", "reliability")
 
@@ -96,12 +97,17 @@ def test_precision_recall_curves_are_those_of_scikit_learn(drawn, classes):
     assert [line.get_color() for line in chance] == [line.get_color() for line in curves.values()]
 
 
-def test_the_twelve_largest_of_many_classes_have_a_curve(drawn):
-    predictions = judge(15, 600)
-    axes = drawn(predictions)
-    largest = [name for name, *_ in of_each_class(predictions)[:12]]
-    for plot in ("roc", "precision_recall"):
-        assert [label.split(":")[0] for label in lines(axes[plot])] == largest
+def test_of_many_classes_the_five_lowest_have_a_curve_and_all_of_them_their_mean(drawn):
+    predictions = judge(15, 600, decimals=9)
+    axes, truth = drawn(predictions), np.eye(15)[predictions.labels]
+    for plot, measure in (("roc", reference.roc_auc_score), ("precision_recall", reference.average_precision_score)):
+        values = measure(truth, predictions.probabilities, average=None)
+        lowest = [predictions.classes[number] for number in np.argsort(values)[:5]]
+        mean = ["mean of all 15"] if plot == "roc" else []
+        assert [label.split(":")[0] for label in lines(axes[plot])] == mean + lowest
+    area = reference.roc_auc_score(truth, predictions.probabilities)
+    average = lines(axes["roc"])[f"mean of all 15: area {area:.3f}"]
+    assert np.trapezoid(average.get_ydata(), average.get_xdata()) == pytest.approx(area, abs=0.005)
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -116,7 +122,7 @@ def test_a_curve_that_is_not_defined_is_left_out(drawn, label):
 
 @pytest.mark.parametrize(
     ("classes", "numbered", "shared"),
-    [(2, True, True), (8, True, True), (9, True, False), (21, False, False)],
+    [(2, True, True), (8, True, True), (9, True, False)],
 )
 def test_the_confusion_matrix_is_that_of_scikit_learn(drawn, classes, numbered, shared):
     predictions = judge(classes, 400)
@@ -136,6 +142,30 @@ def test_the_confusion_matrix_is_that_of_scikit_learn(drawn, classes, numbered, 
             "white" if shares[row, column] > 0.5 else "black"
         )  # on a dark or a light cell
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+
+
+@pytest.mark.parametrize(("classes", "together"), [(40, 1), (450, 3)])
+def test_a_confusion_of_many_classes_has_those_together_that_are_taken_for_each_other(drawn, classes, together):
+    """Each class is taken for its twin, which stands elsewhere in the order of the labels, or for itself."""
+    labels = np.repeat(np.arange(classes), 6)
+    said = np.where(np.arange(6 * classes) % 6 < 2, (labels + classes // 2) % classes, labels)
+    said[:1] = 7  # the most frequent of all else
+    predictions = Predictions([f"class {i}" for i in range(classes)], labels, np.eye(classes)[said], np.ones(len(labels)))
+    order = order_by_likeness(confusion(predictions))
+    places = np.argsort(order)
+    assert sorted(order) == list(range(classes))
+    assert (np.abs(places - places[(np.arange(classes) + classes // 2) % classes]) == 1).all()
+    axes = drawn(predictions)["confusion"]
+    shown = np.asarray(axes.images[0].get_array())
+    assert len(shown) == classes / together and shown.sum(axis=1) == pytest.approx(1)
+    shares = reference.confusion_matrix(labels, said, normalize="true")[np.ix_(order, order)]
+    if together == 1:
+        np.testing.assert_allclose(shown, shares)
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == [f"class {number}" for number in order]
+    else:
+        np.testing.assert_allclose(shown, shares.reshape(150, 3, 150, 3).sum(axis=3).mean(axis=1))
+    [listed] = (text.get_text() for text in axes.texts)
+    assert listed.count(" for class ") == 30 and "2 (33%)" in listed
 
 
 def test_a_class_without_images_has_a_row_of_zeros(drawn):

@@ -31,7 +31,8 @@ from thaw.tracking.store import Store
 ROOT = Path(__file__).parents[2]
 CURVE = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n1,0.7,0.5,0.8,0.5,0.1\n2,0.6,0.7,,,0.1\n"
 OUTPUTS = (
-    "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv", "pictures", "models/evaluated"
+    "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "slices.csv", "confusion.csv",
+    "confused_pairs.csv", "confusion_plot.csv", "pictures", "models/evaluated",
 )  # fmt: skip
 
 
@@ -54,6 +55,11 @@ def project(request, tmp_path_factory):
         )
     columns = ["path", "class", "label", "target", "weight", "confidence", "grey", "group", "kind"]
     pd.DataFrame(rows, columns=columns).sort_values("path").to_csv(folder / "test.csv", index=False)
+    pd.DataFrame([
+        {"path": path, "format": "PNG", "width": 60, "height": 30, "grey": True, "contrast": 29.0, "sharpness": 0.5,
+         "brightness": 50.0 + 70 * label}
+        for path, _, label, *_ in rows
+    ]).to_parquet(folder / "manifest.parquet")  # fmt: skip
     (folder / "classes.json").write_text(json.dumps(classes))
     (folder / "frozen.csv").write_text(CURVE)
     (folder / "fine.csv").write_text(CURVE)
@@ -72,7 +78,7 @@ PARAMS, EXTRACT = EvaluateParams(bootstrap_samples=50), ExtractParams()
 def run(project, params=PARAMS, extract=EXTRACT, **change):
     """Evaluate the project's network; `change`: other inputs. The bytes of each output."""
     inputs = {
-        "raw_dir": project / "data" / "raw", "test_path": project / "test.csv",
+        "raw_dir": project / "data" / "raw", "manifest_path": project / "manifest.parquet", "test_path": project / "test.csv",
         "classes_path": project / "classes.json", "fine_tuned_dir": project / "models" / "fine_tuned",
         "frozen_curve_path": project / "frozen.csv", "fine_tuned_curve_path": project / "fine.csv",
     }  # fmt: skip
@@ -109,8 +115,8 @@ def test_metrics_agree_with_the_predictions_and_bytes_repeat(project):
     assert json.loads(files["headline.json"])["accuracy"] == metrics["accuracy"]
     assert set(metrics["slices"]["kind"]) == {"a", "b"}
     assert {name for name in files if not name[0].isdigit()} == {
-        "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv",
-        "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
+        "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "slices.csv", "confusion.csv",
+        "confused_pairs.csv", "confusion_plot.csv", "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
         "reliability.png", "mistakes.png", "explained.png", "model.json", "model.weights.h5",
     }  # fmt: skip
     assert run(project) == files

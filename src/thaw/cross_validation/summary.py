@@ -15,7 +15,7 @@ METRICS = ("accuracy", "balanced_accuracy", "log_loss", "roc_auc")
 _DIGITS = 6
 _METHOD = (
     "the mean over folds with other images, the heads as given; images of a unit depend on each other: of shares "
-    "thaw.statistics.intervals.share_interval, of the log loss Student's, of ROC-AUC DeLong's on the logit"
+    "modified Jeffreys with the effective sample size, of the log loss Student's, of ROC-AUC DeLong's on the logit"
 )
 
 

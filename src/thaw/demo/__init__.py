@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from thaw import licences
 from thaw.demo import digits, elpv, keras_datasets
 from thaw.errors import ThawError
 from thaw.files import name_beside
@@ -39,10 +40,10 @@ _SMALL = (
 _WRITTEN = (*_SMALL, "augment.horizontal_flip=false")
 
 SETS = {
-    "elpv": DemoSet(elpv.list_files, elpv.LICENCE, version="fd94b2bc09e9559a7b694709534c4d06.dir"),
+    "elpv": DemoSet(elpv.list_files, licences.ELPV, version="fd94b2bc09e9559a7b694709534c4d06.dir"),
     "digits": DemoSet(
         digits.list_files,
-        digits.LICENCE,
+        licences.DIGITS,
         (*_WRITTEN, "fine_tune.epochs=30"),
         "c3361a1dd7b1f82c5e42dcea69cd4949.dir",
     ),

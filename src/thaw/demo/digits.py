@@ -7,8 +7,6 @@ import numpy as np
 
 from thaw.demo.encoding import encode_png
 
-LICENCE = "Digits: E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, CC BY 4.0, as scikit-learn carries them"
-
 
 def list_files() -> dict[str, Callable[[], bytes]]:
     """`<digit>/<number>.png`, 8-bit grey: seventeen steps of ink, 0 to 16, as 0 to 255."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from thaw.errors import ThawError
 
-LICENCE = "ELPV images: CC BY-NC-SA 4.0, Buerhop-Lutz, Deitsch et al. (github.com/zae-bayern/elpv-dataset)"
 DEFECTIVE_FROM = 0.5
 """Cells of a higher defect probability are laid out as defective."""
 

@@ -1,13 +1,15 @@
 """What ROC, precision-recall and reliability diagrams draw, as numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from thaw.evaluation.predictions import Predictions
 
-_MOST_CURVES = 12
+MOST_CURVES, _WORST_CURVES = 12, 5
+"""So many curves a figure can tell apart; of more classes it shows so many, the lowest."""
+_GRID = np.linspace(0, 1, 501)
 BINS = 10
 
 
@@ -36,12 +38,32 @@ class Reliability(NamedTuple):
     """Images in each bin, `(BINS,)`."""
 
 
-def rankings(predictions: Predictions) -> Iterator[Ranking]:
-    """Of two classes the positive one's; else of the most frequent classes, so many as a figure can tell apart."""
-    numbers = (
-        [1] if len(predictions.classes) == 2 else np.argsort(-np.bincount(predictions.labels), kind="stable")
-    )
-    for number in numbers[:_MOST_CURVES]:
+def shown_classes(predictions: Predictions, measured: np.ndarray) -> list[int]:
+    """Whose curves a figure shows: of two classes the positive one's, of few all, the most frequent first, of many the worst.
+
+    Args:
+        measured: of each class of many, `(classes,)`, the higher the better; NaN where undefined.
+    """
+    if len(predictions.classes) == 2:
+        return [1]
+    if len(predictions.classes) > MOST_CURVES:
+        return [int(number) for number in np.argsort(measured, kind="stable")[:_WORST_CURVES] if not np.isnan(measured[number])]
+    return [int(number) for number in np.argsort(-np.bincount(predictions.labels), kind="stable")]
+
+
+def average_roc(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """False positive rates and the mean of the classes' recall there, each against the rest (Fawcett 2006)."""
+    recalls = [
+        np.interp(_GRID, misses / misses[-1], hits / hits[-1])
+        for _, hits, misses, _ in rankings(predictions, range(len(predictions.classes)))
+        if hits[-1] and misses[-1]
+    ]
+    return np.append(0, _GRID), np.append(0, np.mean(recalls or [_GRID], axis=0))
+
+
+def rankings(predictions: Predictions, numbers: Iterable[int]) -> Iterator[Ranking]:
+    """Of the classes of these numbers, each against the rest."""
+    for number in numbers:
         scores, positive = predictions.probabilities[:, number], predictions.labels == number
         order = np.argsort(-scores, kind="stable")
         ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # equal scores go together

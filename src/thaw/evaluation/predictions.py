@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from thaw.decision import DEFAULT_THRESHOLD, predict_labels
+from thaw.statistics.ranking import Ranking
 
 PROBABILITY_DIGITS = 6
 """Of a probability in `predictions.csv`."""
@@ -42,6 +43,26 @@ class Predictions:
     def true_probability(self) -> np.ndarray:
         """The probability given to the right class, float64 `(images,)`."""
         return np.take_along_axis(self.probabilities, self.labels[:, None], axis=1)[:, 0]
+
+    @cached_property
+    def likelier(self) -> np.ndarray:
+        """How many classes are likelier than the right one, int `(images,)`; of equally likely ones the first in order is."""
+        own = self.true_probability[:, None]
+        before = np.arange(len(self.classes)) < self.labels[:, None]
+        return np.count_nonzero((self.probabilities > own) | ((self.probabilities == own) & before), axis=1)
+
+    @cached_property
+    def one_against_rest(self) -> tuple[np.ndarray, np.ndarray]:
+        """What ranks the images: scores `(images, classes)` and the column of each one's class, of two classes the positive
+        one's alone."""
+        if len(self.classes) == 2:
+            return self.probabilities[:, 1:], self.labels - 1
+        return self.probabilities, self.labels
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """The images ranked by each class's probability."""
+        return Ranking(*self.one_against_rest)
 
     @cached_property
     def certainty(self) -> np.ndarray:

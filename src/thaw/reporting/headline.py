@@ -56,10 +56,15 @@ def _out_of_fold(result: Result) -> str:
 
 def _tiles(result: Result) -> str:
     return "".join(
-        f"<div><b>{_shown(name, measure)}</b>{escape(_NAMES.get(name, name.replace('_', ' ')))}{_range(name, measure)}</div>"
+        f"<div><b>{_shown(name, measure)}</b>{escape(called(name))}{_range(name, measure)}</div>"
         for name, measure in result.metrics.items()
         if name != "accuracy"
     )
+
+
+def called(metric: str) -> str:
+    """A metric's name as people read it."""
+    return _NAMES.get(metric, metric.replace("_", " "))
 
 
 def _shown(name: str, measure: Measure) -> str:
@@ -98,6 +103,12 @@ def next_steps(result: Result) -> str:
             f'<a href="#cell-{true}-{taken}">Look at the {_images(result.confusion[worst])} of '
             f"“{escape(result.classes[true])}” taken for “{escape(result.classes[taken])}”</a>, its most frequent mistake; and "
             'at the <a href="#mistakes">surest mistakes</a>: where the label is wrong, move the image and run again.'
+        )
+    if result.suspects:
+        count = f"{result.suspects:,} labels look" if result.suspects > 1 else "1 label looks"
+        steps.append(
+            f"{count} wrong: <code>reports/label_suspects.html</code> shows which. Keep the rows of "
+            "<code>reports/label_suspects.csv</code> that you agree with, and <code>thaw relabel</code> carries them out."
         )
     if result.model.get("phase") == "frozen":
         steps.append(

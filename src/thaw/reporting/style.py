@@ -52,6 +52,7 @@ thead th{color:var(--soft);font-size:13px;vertical-align:bottom;overflow-wrap:br
 tbody th{font-weight:600;max-width:260px;overflow-wrap:break-word}
 .dots{width:100%}.dots th,.dots td{min-width:76px}.dots td:nth-child(2){width:90px}
 .dots td:nth-child(n+3){min-width:170px;width:36%}
+.slices{width:100%}.slices td:nth-child(n+3){min-width:150px;width:32%}.slices .worse{color:var(--bad);font-weight:600}
 .dot{height:16px;max-width:340px;margin-top:2px;overflow:visible}
 .dot line,.dot path{vector-effect:non-scaling-stroke}.axis{stroke:var(--line)}
 .whisker{stroke:var(--range);stroke-width:5}.mark{stroke:var(--c0);stroke-width:10;stroke-linecap:round;fill:none}
@@ -86,7 +87,11 @@ summary{cursor:pointer;color:var(--link);margin:10px 0}
 .tiles{grid-template-columns:1fr 1fr}.pictures{gap:10px}.pictures figure,.pictures img{width:108px}.pictures img{height:108px}
 .dots th,.dots td{padding-right:8px;min-width:50px;font-size:14px}
 .dots td:nth-child(2){width:50px}.dots td:nth-child(n+3){min-width:92px}
-.dots tbody th{min-width:86px;overflow-wrap:anywhere}.dots small{display:block}caption{white-space:normal}}
+.slices th,.slices td{padding-right:8px;min-width:44px;font-size:14px}
+.slices td:nth-child(n+3){min-width:88px}
+.dots tbody th{min-width:86px;overflow-wrap:anywhere}
+.slices tbody th{min-width:98px;overflow-wrap:anywhere}.dots small,.slices small{display:block}
+caption{white-space:normal}}
 @media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}h2,h3{break-after:avoid}
 figure,tr,.pair,.run,.tiles div{break-inside:avoid}.wide{overflow:visible}.matrix{table-layout:fixed;width:100%}
 .matrix td,.matrix th{padding:3px;font-size:11px;overflow-wrap:anywhere}.matrix tbody td{white-space:normal}

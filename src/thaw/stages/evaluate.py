@@ -16,11 +16,13 @@ from thaw.engines import Compilation, Engine, compile_cached
 from thaw.errors import ThawError
 from thaw.evaluation import Predictions, headline, report_metrics
 from thaw.evaluation.agreement import compare
+from thaw.evaluation.confusion import confused_pairs, confusion_table, plotted_verdicts
 from thaw.evaluation.examples import caption, choose_examples, examples_of, heatmap_path
 from thaw.evaluation.inference import Run, predict_files, predict_with_each
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.plots import draw_learning_curves, draw_predictions
-from thaw.evaluation.tables import class_table, confusion_table, prediction_table
+from thaw.evaluation.slices import divide_images, read_pictures, slice_table, summarize_slices, tell_worse
+from thaw.evaluation.tables import class_table, prediction_table
 from thaw.files import write_csv, write_json
 from thaw.fingerprint import content_key
 from thaw.inference import exclude_tensor_float_32, run_in_float32
@@ -43,6 +45,7 @@ class EvaluateInputs:
     """What `evaluate` reads."""
 
     raw_dir: Path
+    manifest_path: Path
     test_path: Path
     classes_path: Path
     fine_tuned_dir: Path
@@ -60,7 +63,12 @@ class EvaluateOutputs:
     """JSON: all of them, with intervals and slices."""
     predictions_path: Path
     class_metrics_path: Path
+    slices_path: Path
+    """CSV: each slice against the rest of the test images."""
     confusion_path: Path
+    confused_pairs_path: Path
+    confusion_plot_path: Path
+    """CSV: what DVC's plot counts; a row an image."""
     pictures_dir: Path
     evaluated_dir: Path
     """The model, with the threshold it was evaluated with."""
@@ -158,13 +166,21 @@ def evaluate(
     slices = {name: rows[name].to_numpy(str) for name in rows.columns if name not in FIXED_COLUMNS}
     metrics = report_metrics(predictions, slices, params.bootstrap_samples, params.confidence, seed)
     engine = {"engine": classifier.engine.name, "precision": classifier.engine.precision}
+    pictures = read_pictures(inputs.manifest_path, list(rows["path"]))
+    tested = slice_table(predictions, divide_images(pictures, predictions.labels, classes, slices), params.confidence)
+    metrics["slice_tests"] = summarize_slices(tested)
     metrics["served"] = {"phase": config.get("phase", "fine_tuned")} | engine | agreement
     write_json(outputs.headline_path, headline(metrics))
     write_json(outputs.metrics_path, metrics)
     log.info("accuracy %.4f on %d images", metrics["accuracy"], len(rows))
+    if worse := tell_worse(tested):
+        log.info("%s", worse)
     write_csv(outputs.predictions_path, prediction_table(rows, predictions))
     write_csv(outputs.class_metrics_path, class_table(predictions, params.confidence))
+    write_csv(outputs.slices_path, tested)
     write_csv(outputs.confusion_path, confusion_table(predictions))
+    write_csv(outputs.confused_pairs_path, confused_pairs(predictions))
+    write_csv(outputs.confusion_plot_path, plotted_verdicts(predictions))
     _draw_plots(predictions, list(rows["path"]), inputs, outputs.pictures_dir)
     _draw_grad_cam(params.explained_images, predictions, list(rows["path"]), files, network, classifier, outputs.pictures_dir)
     save_evaluated(inputs.fine_tuned_dir, outputs.evaluated_dir, params.threshold)

@@ -23,6 +23,7 @@ STATE_DIR = "reproduce"
 """The folder of a run's artifacts that keeps what it takes to have the run again (`thaw.versioning.state`)."""
 _MODEL = "evaluated_dir"
 _REPORT = "result_path"
+_CARD = "model_card_path"
 _METRICS = "metrics_path"
 _AUDIT = "audit_path"
 _IMAGES = "raw"
@@ -98,11 +99,13 @@ def record_stage(outbox: Outbox, facts: StageFacts, model_name: str) -> None:
         for path in spec.curves:
             run_data.record_curve(outbox, PIPELINE, path, facts.first_step)
     _record_dataset(outbox, spec)
-    outputs = [path for name, path in spec.outputs.items() if name != _REPORT]
+    outputs = [path for name, path in spec.outputs.items() if name not in (_REPORT, _CARD)]
     run_data.record_outputs(outbox, [PIPELINE], spec.name, outputs, _metrics(spec))
     if _REPORT in spec.outputs:
         model = read_json(spec.inputs[_MODEL] / "model.json")
         outbox.log_report(PIPELINE, spec.outputs[_REPORT], model.get("weights_sha256", ""))
+    if _CARD in spec.outputs:
+        outbox.log_file(PIPELINE, spec.outputs[_CARD])
     hashes = {f"dvc.{path}": value for path, value in facts.hashes.items()}
     outbox.log_tags(PIPELINE, {f"stage.{spec.name}": facts.outcome, **hashes})
     model_dir = spec.outputs.get(_MODEL)

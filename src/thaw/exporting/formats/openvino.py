@@ -1,0 +1,53 @@
+"""OpenVINO's own format; whole numbers by NNCF."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thaw.exporting.served import Served
+
+REQUIREMENTS = ("openvino",)
+NEEDS = ("openvino",)
+NEEDS_INT8 = ("nncf",)
+IN_FLOAT = "the first convolution, sigmoid or softmax"
+
+
+def write(served: Served, folder: Path, examples: np.ndarray | None) -> None:
+    library = _library()
+    model = library.convert_model(served.function.get_concrete_function())
+    if examples is not None:
+        model = _quantize(model, examples)
+    model.set_rt_info(json.dumps(served.metadata, ensure_ascii=False), ["thaw", "metadata"])
+    library.save_model(model, folder / "model.xml", compress_to_fp16=False)
+
+
+def _quantize(model: Any, examples: np.ndarray) -> Any:
+    import nncf
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # else a line for each layer whose channels have ranges of their own
+    first = next(op for op in model.get_ordered_ops() if op.get_type_name() in ("Convolution", "MatMul"))
+    return nncf.quantize(
+        model,
+        nncf.Dataset([image[None] for image in examples]),
+        subset_size=len(examples),
+        preset=nncf.QuantizationPreset.MIXED,
+        ignored_scope=nncf.IgnoredScope(names=[first.get_friendly_name()]),
+        # The least and largest value would give most of the numbers to a few pixels.
+        advanced_parameters=AdvancedQuantizationParameters(
+            activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM
+        ),
+    )
+
+
+def _library() -> Any:
+    """OpenVINO without its telemetry, which NNCF shares: both take a stub where `openvino_telemetry` cannot be imported."""
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import openvino
+
+    return openvino
