@@ -164,8 +164,9 @@ def run_extract(project: Path, out: Path, compute: ComputeParams) -> None:
 
 def run_evaluate(project: Path, out: Path, compute: ComputeParams) -> None:
     inputs = EvaluateInputs(
-        project / "data" / "raw", project / "manifest.parquet", project / "test.csv", project / "classes.json",
-        project / "models" / "fine_tuned", project / "curve.csv", project / "curve.csv",
+        project / "data" / "raw", project / "manifest.parquet", project / "none", project / "none", project / "test.csv",
+        project / "classes.json", project / "models" / "fine_tuned", project / "none", project / "none",
+        project / "curve.csv", project / "curve.csv",
     )  # fmt: skip
     outputs = EvaluateOutputs(
         out / "headline.json", out / "metrics.json", out / "predictions.csv", out / "class_metrics.csv", out / "slices.csv",
