@@ -37,13 +37,13 @@ def search(
     space_path: Annotated[
         Path | None, typer.Argument(help="Ranges and choices; search.yaml beside params.yaml.", show_default=False)
     ] = None,
-    trials: Annotated[int, typer.Option("--trials", "-n", min=1, help="How many, beside today's parameters.")] = 30,
+    trials: Annotated[int, typer.Option(min=1, help="How many, beside today's parameters.")] = 30,
     folds: Annotated[int, typer.Option(min=2, help="Folds that each trial is judged on.")] = 5,
     repeats: Annotated[
         int, typer.Option(min=0, help="Divisions into folds; 0: two where heads are trained, one where whole models are.")
     ] = 0,
     workers: Annotated[
-        int, typer.Option("--workers", "-w", min=0, help="Processes; 0: one for each core. They change no result.")
+        int, typer.Option(min=0, help="Processes; 0: one for each core. They change no result.")
     ] = 0,
     init: Annotated[bool, typer.Option("--init", help="Write a search.yaml to begin with, and end.")] = False,
     compute: Compute = "",

@@ -17,7 +17,7 @@ from thaw.project import find_root
 
 @app.command()
 def seeds(
-    n: Annotated[int, typer.Option("--n", "-n", min=3, help="How many, from the seed in params.yaml on.")] = 5,
+    n: Annotated[int, typer.Option("--n", min=3, help="How many, from the seed in params.yaml on.")] = 5,
     vary: Annotated[
         Vary,
         typer.Option(
@@ -32,7 +32,7 @@ def seeds(
     folds: Annotated[int, typer.Option(min=2, help="With --heads: the folds that the images are judged in.")] = 5,
     workers: Annotated[
         int,
-        typer.Option("--workers", "-w", min=0, help="With --heads: processes; 0: one for each core. They change no result."),
+        typer.Option(min=0, help="With --heads: processes; 0: one for each core. They change no result."),
     ] = 0,
     compute: Compute = "",
     wait: Annotated[bool, typer.Option(help="Wait for a run of this project that is at work, or refuse.")] = True,
