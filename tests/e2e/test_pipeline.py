@@ -71,11 +71,9 @@ def test_a_search_and_seeds_of_heads_are_runs_that_leave_the_project_as_it_is(pr
     from thaw.tracking.store import Store
 
     before = {name: sha256(project.root / name) for name in ("params.yaml", "dvc.lock")}
-    command = ("search", "--trials", "3", "--folds", "3", "--json")
-    told = json.loads(project.thaw(*command).stdout)
+    told = json.loads(project.thaw("search", "--trials", "3", "--folds", "3", "--json").stdout)
     assert [trial["number"] for trial in told["trials"]] == [0, 1, 2, 3]
     assert told["run"].startswith("thaw run -S ") == (told["best"] > 0)
-    assert json.loads(project.thaw(*command, "--workers", "1").stdout) == told
     seeds = json.loads(project.thaw("seeds", "--n", "3", "--heads", "--folds", "3", "--json").stdout)
     assert list(seeds["seeds"]) == ["1", "2", "3"] and seeds["spread"]["log_loss"]["deviation"] > 0
     store = Store(project.root)
