@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
+from scipy.stats import norm
 from sklearn import metrics as reference
-from sklearn.calibration import calibration_curve
 
 from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions, plots
 from thaw.evaluation.confusion import confusion, order_by_likeness
+from thaw.statistics.calibration import smooth_calibration_error
 
 FILES = ("roc", "precision_recall", "confusion", "reliability")
 
@@ -28,8 +29,8 @@ def drawn(monkeypatch, tmp_path):
     figures = {}
     monkeypatch.setattr(plots, "_save", lambda figure, path: figures.__setitem__(path.stem, figure))
 
-    def draw(predictions):
-        plots.draw_predictions(predictions, tmp_path)
+    def draw(predictions, temperature=1.0):
+        plots.draw_predictions(predictions, temperature, tmp_path)
         return {name: figures[name].axes[0] for name in FILES}
 
     def draw_curves(frozen, fine_tuned):
@@ -196,29 +197,22 @@ def test_names_that_matplotlib_would_hide_or_typeset_are_shown_as_they_are(drawn
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_reliability_is_the_calibration_curve_of_scikit_learn(drawn, classes):
-    predictions = judge(
-        classes, 500, decimals=9
-    )  # none on the edge of a bin, which scikit-learn counts to the lower one
-    axes = drawn(predictions)["reliability"]
-    said = predictions.probabilities[:, 1] if classes == 2 else predictions.probabilities.max(axis=1)
-    true = predictions.labels == 1 if classes == 2 else predictions.correct
-    observed, mean = calibration_curve(true, said, n_bins=10)
-    np.testing.assert_allclose(lines(axes)["observed"].get_data(), [mean, observed])
-    shares, edges = np.histogram(said, bins=10, range=(0, 1))
-    np.testing.assert_allclose([bar.get_height() for bar in axes.patches], shares / 500)
-    np.testing.assert_allclose([bar.get_x() + bar.get_width() / 2 for bar in axes.patches], edges[:-1] + 0.05)
-    assert axes.patches[0].get_width() < 0.1
+def test_reliability_is_the_average_about_each_probability_before_and_after(drawn, classes):
+    """Against an average of the images by a Gaussian of the error's width, folded at both ends."""
+    predictions = judge(classes, 500)
+    axes = drawn(predictions, temperature=2.0)["reliability"]
     np.testing.assert_array_equal(axes.lines[0].get_data(), [[0, 1], [0, 1]])  # as it should be
+    sharper = predictions.probabilities**2 / (predictions.probabilities**2).sum(axis=1, keepdims=True)
+    for name, shares in (("observed", predictions.probabilities), ("before the temperature", sharper)):
+        said = shares[:, 1] if classes == 2 else shares.max(axis=1)
+        true = predictions.labels == 1 if classes == 2 else predictions.correct
+        at, observed = lines(axes)[name].get_data()
+        near = sum(norm.pdf(at[:, None], image, smooth_calibration_error(said, true)) for image in (said, -said, 2 - said))
+        known = np.isfinite(observed)
+        np.testing.assert_allclose(observed[known], (near @ true / near.sum(axis=1))[known], atol=5e-3)
     about = "class 1" if classes == 2 else "the likeliest class"
     assert axes.get_xlabel() == f"predicted probability of {about}"
-
-
-def test_a_probability_of_1_is_in_the_last_bin(drawn):
-    sure = Predictions(["a", "b"], np.array([1, 1, 0]), np.array([[0, 1.0], [0, 1.0], [1.0, 0]]), np.ones(3))
-    axes = drawn(sure)["reliability"]
-    np.testing.assert_allclose([bar.get_height() for bar in axes.patches], [1 / 3, *[0] * 8, 2 / 3])
-    np.testing.assert_allclose(lines(axes)["observed"].get_data(), [[0, 1], [0, 1]])
+    assert "before the temperature" not in lines(drawn(predictions)["reliability"])
 
 
 def test_the_unit_square_is_seen_whole(drawn):

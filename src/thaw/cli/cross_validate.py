@@ -57,7 +57,7 @@ def cross_validate(
       thaw cross-validate --fine-tune --json
     """
     root = find_root()
-    with _holding(root):
+    with holding(root):
         project = _open(root, "split" if fine_tune else "audit")
         from thaw.trials.folds import Plan
 
@@ -71,7 +71,7 @@ def cross_validate(
 
 
 @contextmanager
-def _holding(root: Path) -> Iterator[None]:
+def holding(root: Path) -> Iterator[None]:
     """Hold the project's folder, as a run does: what is read is not made anew meanwhile."""
     from filelock import Timeout
 

@@ -1,4 +1,4 @@
-"""What ROC, precision-recall and reliability diagrams draw, as numbers."""
+"""What ROC, precision-recall and coverage-accuracy curves draw, as numbers."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -10,7 +10,6 @@ from thaw.evaluation.predictions import Predictions
 MOST_CURVES, _WORST_CURVES = 12, 5
 """So many curves a figure can tell apart; of more classes it shows so many, the lowest."""
 _GRID = np.linspace(0, 1, 501)
-BINS = 10
 
 
 class Ranking(NamedTuple):
@@ -25,17 +24,25 @@ class Ranking(NamedTuple):
     """Of the class among all images."""
 
 
-class Reliability(NamedTuple):
-    """Predicted probability against observed share, by bins (Niculescu-Mizil and Caruana 2005)."""
+class Answered(NamedTuple):
+    """What is gained by answering the surest verdicts alone (El-Yaniv and Wiener, "On the foundations of noise-free selective
+    classification", JMLR 11, 2010)."""
 
-    about: str
-    """The class that the probability is of; empty: the likeliest one of each image."""
-    predicted: np.ndarray
-    """Mean of each filled bin, `(filled,)`."""
-    observed: np.ndarray
-    """Share of each filled bin, `(filled,)`."""
-    sizes: np.ndarray
-    """Images in each bin, `(BINS,)`."""
+    coverage: np.ndarray
+    """Share of the images that is answered, `(steps,)`, rising to 1; images of equal certainty are one step."""
+    accuracy: np.ndarray
+    """Of the verdicts on these, `(steps,)`."""
+    certainty: np.ndarray
+    """The least of them, `(steps,)`."""
+
+
+def answered(predictions: Predictions) -> Answered:
+    """The coverage-accuracy curve, the surest verdicts first."""
+    certainty = predictions.certainty
+    order = np.argsort(-certainty, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(certainty[order])), len(order) - 1)
+    counts = ends + 1
+    return Answered(counts / len(order), predictions.correct[order].cumsum()[ends] / counts, certainty[order][ends])
 
 
 def shown_classes(predictions: Predictions, measured: np.ndarray) -> list[int]:
@@ -71,19 +78,3 @@ def rankings(predictions: Predictions, numbers: Iterable[int]) -> Iterator[Ranki
         yield Ranking(
             predictions.classes[number], hits, np.append(0, ends + 1) - hits, float(positive.mean())
         )
-
-
-def reliability(predictions: Predictions) -> Reliability:
-    """Of two classes the positive one's; else whether the likeliest class is the right one."""
-    about = predictions.classes[1] if len(predictions.classes) == 2 else ""
-    if about:
-        scores, true = predictions.probabilities[:, 1], predictions.labels == 1
-    else:
-        likeliest = predictions.probabilities.argmax(axis=1)
-        scores, true = predictions.probabilities.max(axis=1), likeliest == predictions.labels
-    bins = np.minimum((scores * BINS).astype(int), BINS - 1)
-    sizes = np.bincount(bins, minlength=BINS)
-    filled = sizes > 0
-    observed = np.bincount(bins, true, minlength=BINS)[filled] / sizes[filled]
-    predicted = np.bincount(bins, scores, minlength=BINS)[filled] / sizes[filled]
-    return Reliability(about, predicted, observed, sizes)

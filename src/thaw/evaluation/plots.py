@@ -3,6 +3,7 @@
 import csv
 import logging
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from thaw.evaluation.calibration import diagram
 from thaw.evaluation.confusion import confused_pairs, confusion, order_by_likeness
-from thaw.evaluation.curves import BINS, MOST_CURVES, average_roc, rankings, reliability, shown_classes
+from thaw.evaluation.curves import MOST_CURVES, answered, average_roc, rankings, shown_classes
 from thaw.evaluation.predictions import Predictions
 from thaw.files import replacing
 
@@ -54,19 +56,35 @@ def draw_learning_curves(frozen_curve_path: Path, fine_tuned_curve_path: Path, p
     _save(figure, picture_path)
 
 
-def draw_predictions(predictions: Predictions, pictures_dir: Path) -> None:
-    """Write `roc.png`, `precision_recall.png`, `confusion.png` and `reliability.png`."""
+def draw_predictions(predictions: Predictions, temperature: float, pictures_dir: Path) -> None:
+    """Write `roc.png`, `precision_recall.png`, `confusion.png` and `reliability.png` of a model with this temperature."""
     for name, draw in (
         ("roc", _draw_roc),
         ("precision_recall", _draw_precision_recall),
         ("confusion", _draw_confusion),
-        ("reliability", _draw_reliability),
+        ("reliability", partial(_draw_reliability, temperature)),
     ):
         is_large = name == "confusion" and len(predictions.classes) > _MOST_NUMBERED_CLASSES
         side = 5.2 if name != "confusion" else float(np.clip(3.4 + 0.45 * len(predictions.classes), 4.6, 13))
         figure = Figure(figsize=(side + (4.4 if is_large else 0.6), side), layout="constrained")
         draw(predictions, figure.subplots())
         _save(figure, pictures_dir / f"{name}.png")
+
+
+def draw_answered(predictions: Predictions, least_certainty: float, picture_path: Path) -> None:
+    """The accuracy of the surest verdicts by how many of the images they answer, a mark where the bound is."""
+    coverage, accuracy, certainty = answered(predictions)
+    figure = Figure(figsize=(5.8, 5.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(coverage, accuracy, color=_TRAIN, label="accuracy of what is answered")
+    kept = int((certainty >= least_certainty).sum()) - 1
+    if kept >= 0:
+        axes.plot(coverage[kept], accuracy[kept], "o", color=_VALIDATION, label=f"answered: {coverage[kept]:.1%}")
+    axes.set(xlabel="share of the images answered", ylabel="accuracy", title="Coverage and accuracy",
+             xlim=(-0.01, 1.01), ylim=(max(0.0, float(accuracy.min()) - 0.05), 1.005))  # fmt: skip
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left", fontsize="small")
+    _save(figure, picture_path)
 
 
 def _draw_roc(predictions: Predictions, axes: Axes) -> None:
@@ -153,14 +171,15 @@ def _draw_large_confusion(predictions: Predictions, counts: np.ndarray, axes: Ax
     axes.set(xlabel="predicted", ylabel="true", title=title)
 
 
-def _draw_reliability(predictions: Predictions, axes: Axes) -> None:
-    found = reliability(predictions)
-    about = _literal(found.about) if found.about else "the likeliest class"
-    axes.bar((np.arange(BINS) + 0.5) / BINS, found.sizes / found.sizes.sum(), width=0.95 / BINS, color="#dddddd",
-             label="share of the images")  # fmt: skip
+def _draw_reliability(temperature: float, predictions: Predictions, axes: Axes) -> None:
+    about, after, before = diagram(predictions, temperature)
+    axes.fill_between(after.predicted, after.density / after.density.max(), color="#dddddd", label="density of the predictions")
     axes.plot([0, 1], [0, 1], color=_FAINT, linestyle="--")
-    axes.plot(found.predicted, found.observed, marker="o", color=_TRAIN, label="observed")
-    axes.set(xlabel=f"predicted probability of {about}", ylabel="observed share", title="Reliability")
+    if before:
+        axes.plot(before.predicted, before.observed, color=_VALIDATION, linestyle=":", label="before the temperature")
+    axes.plot(after.predicted, after.observed, color=_TRAIN, label="observed")
+    name = about if about not in predictions.classes else _literal(about)
+    axes.set(xlabel=f"predicted probability of {name}", ylabel="observed share", title="Reliability (smooth)")
     _finish(axes, "upper left")
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from thaw.decision import DEFAULT_THRESHOLD, predict_labels
+from thaw.decision import DEFAULT_THRESHOLD, certainty_of, predict_labels
 from thaw.statistics.ranking import Ranking
 
 PROBABILITY_DIGITS = 6
@@ -66,12 +66,8 @@ class Predictions:
 
     @cached_property
     def certainty(self) -> np.ndarray:
-        """How sure each verdict is, float64 `(images,)`: of two classes 0 at the threshold and 1 at the end of the scale,
-        else the probability of the predicted class."""
-        if len(self.classes) != 2:
-            return self.probabilities.max(axis=1)
-        positive, threshold = self.probabilities[:, 1], self.threshold
-        return np.where(self.predicted == 1, (positive - threshold) / (1 - threshold), (threshold - positive) / threshold)
+        """How sure each verdict is, float64 `(images,)` (`thaw.decision.certainty_of`)."""
+        return certainty_of(self.probabilities, self.threshold)
 
     def describe(self, image: int) -> str:
         """The verdict on an image in words, with the threshold where it is not one half."""

@@ -1,6 +1,8 @@
 """The top of the page: how good the model is, how sure that is, and what to do next."""
 
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -27,18 +29,34 @@ def headline(result: Result) -> str:
         f'{int((~result.correct).sum()):,} wrong. {interval}</p>{bar}'
         f'<p class="ends"><span>0&nbsp;%</span><span class="chanced">dashed: {percent(chance)}, always saying '
         f'“{escape(result.classes[commonest])}”</span><span>100&nbsp;%</span></p>'
-        f'{SLOT}{_positive(result)}<div class="tiles">{_tiles(result)}</div>{_out_of_fold(result)}'
+        f'{SLOT}{_decision(result)}<div class="tiles">{_tiles(result)}</div>{_out_of_fold(result)}'
     )
 
 
-def _positive(result: Result) -> str:
-    if len(result.classes) != 2:
+def _decision(result: Result) -> str:
+    """How probabilities become answers: the threshold of two classes and why, and what is answered by "unsure"."""
+    made, told = result.decision, ""
+    if len(result.classes) == 2:
+        told = (
+            f"<p>Precision, recall and F1 are of “{escape(result.classes[1])}”, which is said from a probability of "
+            f"{100 * made['threshold']:.4g} % on{_chosen(made)}.</p>"
+        )
+    if "answered" in made:
+        ends = made["interval"]["answered_accuracy"]
+        told += (
+            f"<p>The model answers {percent(made['answered'])} of the images and says “unsure” of the others: of what it "
+            f"answers {percent(made['answered_accuracy'])} is right ({100 * ends['low']:.1f} to {percent(ends['high'])}). "
+            "All other numbers here count every image.</p>"
+        )
+    return told
+
+
+def _chosen(made: Mapping[str, Any]) -> str:
+    if "aim" not in made:
         return ""
-    threshold = 100 * float(result.model.get("threshold", 0.5))
-    return (
-        f"<p>Precision, recall and F1 are of “{escape(result.classes[1])}”, which is said from a probability of "
-        f"{threshold:g} % on.</p>"
-    )
+    ends = made.get("interval", {}).get("threshold")
+    interval = f", interval {100 * ends['low']:.4g} to {100 * ends['high']:.4g} %" if ends else ""
+    return f": chosen for {escape(made['aim'])}, on {made['chosen_on']:,} images that are not of the test split{interval}"
 
 
 def _out_of_fold(result: Result) -> str:

@@ -1,9 +1,10 @@
 """The page: one file that asks for nothing else; every name in it is escaped."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,11 +83,33 @@ def _plots(result: Result) -> str:
             (plot.x_label, plot.y_label),
             (_UNIT, _UNIT),
             has_diagonal=plot.has_diagonal,
-            counts=plot.counts,
         )
         for plot in result.plots
     )
-    return f'<div class="plots">{charts}</div>'
+    return f'{_calibration(result.calibration)}<div class="plots">{charts}</div>'
+
+
+def _calibration(values: Mapping[str, Any]) -> str:
+    """Whether a probability holds what it says, in words and numbers."""
+    rows = "".join(
+        f"<tr><th scope='row'>{when}</th>"
+        + "".join(f"<td>{of[name]:.4f}</td>" for name in ("log_loss", "brier_score", "smooth_calibration_error"))
+        + f"<td>{_ends(of)}</td></tr>"
+        for when, of in (("before", values["before"]), ("after", values["after"]))
+    )
+    told = (
+        f"The logits are divided by a temperature of {values['temperature']:g}, fitted on the validation images; the model has "
+        "it inside."
+        if values["temperature"] != 1
+        else "The probabilities are the network's own: the validation images do not refute them."
+    )
+    head = ("temperature", "log loss", "Brier score", "calibration error (smooth)", "interval")
+    return f"<p>{told} No verdict at one half changes by it.</p>{_table(head, rows)}"
+
+
+def _ends(measured: Mapping[str, Any]) -> str:
+    ends = measured["interval"].get("smooth_calibration_error")
+    return f"{ends['low']:.4f} to {ends['high']:.4f}" if ends else "–"
 
 
 def _gate(result: Result) -> str:

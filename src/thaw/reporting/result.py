@@ -62,8 +62,6 @@ class Plot(NamedTuple):
     curves: Sequence[Curve]
     has_diagonal: bool
     """Whether what chance gives is the diagonal."""
-    counts: Sequence[int] = ()
-    """Images in bins of equal width along x, drawn as bars."""
 
 
 class Phase(NamedTuple):
@@ -108,6 +106,9 @@ class Result:
     phases: Sequence[Phase]
     """Frozen, then thawed."""
     plots: Sequence[Plot]
+    calibration: Mapping[str, Any]
+    """`calibration` of `metrics.json`, as `decision`."""
+    decision: Mapping[str, Any]
     crossings: Sequence[Crossing]
     split_counts: Mapping[str, Sequence[int]]
     """Split to images of each class."""

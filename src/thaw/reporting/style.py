@@ -67,7 +67,7 @@ polyline{fill:none;stroke-width:2;stroke-linejoin:round}.l0{stroke:var(--c0)}.l1
 .k0{background:var(--c0);fill:var(--c0)}.k1{background:var(--c1);fill:var(--c1)}
 .k2{background:var(--c2);fill:var(--c2)}.k3{background:var(--c3);fill:var(--c3)}
 .key{display:inline-block;width:10px;height:10px;margin:0 5px 0 8px;border-radius:2px}
-.thawed{stroke:var(--c3);stroke-width:1.5;stroke-dasharray:5 4}.count{fill:var(--line)}
+.thawed{stroke:var(--c3);stroke-width:1.5;stroke-dasharray:5 4}
 .pictures{display:flex;flex-wrap:wrap;gap:12px;margin:10px 0}.pictures figure{margin:0;width:134px}
 .pictures img{display:block;width:134px;height:134px;object-fit:contain;
 background:var(--card);border:1px solid var(--line);border-radius:4px}

@@ -13,9 +13,10 @@ import pyarrow as pa
 from pyarrow import csv
 
 from thaw import images
-from thaw.decision import threshold_of
+from thaw.decision import temperature_of, threshold_of
 from thaw.evaluation import Predictions
-from thaw.evaluation.curves import average_roc, rankings, reliability
+from thaw.evaluation.calibration import diagram
+from thaw.evaluation.curves import average_roc, rankings
 from thaw.evaluation.examples import examples_of, heatmap_path
 from thaw.files import digest, read_json
 from thaw.licences import digest_images, images_licence, weights_licence
@@ -105,7 +106,9 @@ def _gather(inputs: ReportInputs, count: int, suspects: int) -> Result:
         class_measures=_class_measures(inputs.class_metrics_path),
         slices=_slices(inputs.slices_path),
         phases=[_read_phase(inputs.frozen_curve_path), _read_phase(inputs.fine_tuned_curve_path)],
-        plots=list(_plots(predictions)),
+        plots=list(_plots(predictions, temperature_of(model))),
+        calibration=metrics["calibration"],
+        decision=metrics["decision"],
         crossings=list(_crossings(splits)),
         split_counts={
             name: np.bincount(rows["label"], minlength=len(classes)).tolist() for name, rows in splits.items()
@@ -219,7 +222,7 @@ def _read_phase(path: Path) -> Phase:
     return Phase({name: pd.to_numeric(column).to_numpy(np.float64) for name, column in columns.items()})
 
 
-def _plots(predictions: Predictions) -> Iterator[Plot]:
+def _plots(predictions: Predictions, temperature: float) -> Iterator[Plot]:
     """ROC and precision by recall of two classes, the mean ROC and the lowest of more; the reliability of any number."""
     if len(predictions.classes) == 2:
         for name, hits, misses, _ in rankings(predictions, [1]):
@@ -237,12 +240,11 @@ def _plots(predictions: Predictions) -> Iterator[Plot]:
         curves += [Curve(name, misses / misses[-1], hits / hits[-1]) for name, hits, misses, _ in rankings(predictions, lowest)]
         title = "ROC of each class against the rest: mean and the lowest"
         yield Plot(title, "false positive rate", "recall", curves, True)
-    found = reliability(predictions)
-    about = found.about or "the likeliest class"
-    yield Plot(
-        "Reliability", f"predicted probability of {about}", "observed share (bars: images)",
-        [Curve("", found.predicted, found.observed)], True, found.sizes.tolist(),
-    )  # fmt: skip
+    about, after, before = diagram(predictions, temperature)
+    curves = [Curve("observed", after.predicted, after.observed),
+              Curve("density of the predictions", after.predicted, after.density / after.density.max())]  # fmt: skip
+    curves += [Curve("before the temperature", before.predicted, before.observed)] if before else []
+    yield Plot("Reliability", f"predicted probability of {about}", "observed share", curves, True)
 
 
 def _crossings(splits: Mapping[str, pd.DataFrame]) -> Iterator[Crossing]:
