@@ -30,8 +30,8 @@ def relabel(
 ) -> None:
     """Give images of data/raw the labels of a list that you have reviewed. Nothing is lost, and --undo brings it back.
 
-    reports/label_suspects.csv is such a list: delete the rows whose label is right, or write another suggested_label. Each
-    image goes to the folder of its new class, in its split; metadata.csv follows, and DVC books the new data version.
+    reports/label_suspects.csv is such a list: delete the rows whose label is right, or write another suggested_label.
+    Each image goes to the folder of its new class, in its split; metadata.csv follows, and DVC books the new data version.
 
     [bold]Examples[/bold]
 
