@@ -1,9 +1,11 @@
-"""`python -m flows run|serve JSON`: what `thaw run` and `thaw deploy` start."""
+"""`python -m flows run|serve|seeds JSON`: what `thaw run`, `thaw deploy` and `thaw seeds` start."""
 
+import contextlib
 import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from flows.console import showing_stages
@@ -34,6 +36,11 @@ def main() -> None:
                 from flows.serving import serve
 
                 serve(find_root(), **values)
+            elif command == "seeds":
+                from flows.seeds import run_seeds
+
+                with _telling_of_stages():
+                    run_seeds(find_root(), **values)
             else:
                 _run_and_tell(values, "--json" in flags, "--quiet" in flags)
     except KeyboardInterrupt:
@@ -43,8 +50,15 @@ def main() -> None:
 def _run_and_tell(values: dict[str, Any], as_json: bool, quiet: bool) -> None:
     if quiet:
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "WARNING"
-    try:
+    with _telling_of_stages():
         _run(values, as_json, quiet)
+
+
+@contextlib.contextmanager
+def _telling_of_stages() -> Iterator[None]:
+    """End with the words of a stage that failed, or was killed."""
+    try:
+        yield
     except (StageFailed, StageKilled) as error:
         print(redact(f"error: {error}"), file=sys.stderr)
         sys.exit(1)

@@ -26,7 +26,8 @@ class Standing:
     @classmethod
     def of(cls, root: Path) -> "Standing":
         """Read it. A file that is no JSON counts as none: the run makes it anew."""
-        return cls(read_lock_file(root), *(_read_facts(root / "reports" / f"{name}.json") for name in ("metrics", "audit")))
+        reports = root / "reports"
+        return cls(read_lock_file(root), _read_facts(reports / "metrics.json"), _read_facts(reports / "audit.json"))
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

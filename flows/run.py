@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import workspace
+from flows.booking import book_stage
 from flows.processes import StageKilled, StageProcess, needs_tensorflow, warm_up
 from thaw.errors import ThawError, explaining_disk
 from thaw.files import digest
@@ -179,15 +180,7 @@ class Run:
         with self.repo.reserved(spec.name):
             snapshot = self.repo.snapshot(spec.name)
             self._require_own_params(spec, snapshot)
-            self.repo.require_consistent(spec.name, snapshot)
-            if not force and not self.repo.changed(spec.name):
-                self.repo.require_booked(spec.name, snapshot)
-                outcome = "unchanged"
-            elif not force and self.repo.restore(spec.name, snapshot):
-                outcome = "restored"
-            else:
-                self._work(spec, snapshot)
-                outcome = "ran"
+            outcome = book_stage(self.repo, spec, snapshot, self._work, force)
             self._record(spec, snapshot, outcome)
         self.outcomes[spec.name] = outcome
         return outcome

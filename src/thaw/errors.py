@@ -42,6 +42,10 @@ class ThawError(Exception):
         return f"{self.reason}\n  cure: {self.cure}" if self.cure else self.reason
 
 
+class NotFinite(ThawError):
+    """A loss that is not finite: the training diverged."""
+
+
 def explain_disk(error: OSError) -> ThawError | None:
     """What a full or forbidden disk says, in one message; None for any other error of the system."""
     cure = _CURES.get(error.errno or 0)

@@ -6,9 +6,11 @@ import re
 import secrets
 import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from thaw.errors import ThawError
 from thaw.files import read_json, write_json
@@ -40,6 +42,24 @@ def home_dir(root: Path) -> Path:
 def run_lock(root: Path) -> FileLock:
     """Held by the one run, or restoring of a run, that is at work in a project's folder."""
     return FileLock(root / ".thaw" / "run.lock")
+
+
+@contextmanager
+def holding(root: Path) -> Iterator[None]:
+    """Hold the project's folder, as a run does.
+
+    Raises:
+        ThawError: a run is at work in it.
+    """
+    lock = run_lock(root)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ThawError("a run of this project is at work", "Wait for it, or end it. Nothing was changed.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def scratch_dir(root: Path, stage: str) -> Path:

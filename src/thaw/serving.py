@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from thaw.decision import predict_labels, probabilities_of, threshold_of
+from thaw.decision import Decision, decision_of, probabilities_of
 from thaw.inference import run_in_float32
 from thaw.models import load
 
@@ -13,11 +13,10 @@ from thaw.models import load
 class ServedModel:
     """A classifier as MLflow's `pyfunc` flavour calls it."""
 
-    def __init__(self, model: Any, classes: list[str], threshold: float) -> None:
+    def __init__(self, model: Any, classes: list[str], decision: Decision) -> None:
         self._run = run_in_float32(model)
         self.classes = classes
-        self.threshold = threshold
-        """Of two classes: the probability from which an image counts as the second one."""
+        self.decision = decision
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> dict[str, np.ndarray]:
         """What the model takes pixels `(images, height, width, channels)` of 0 to 255 for.
@@ -26,16 +25,16 @@ class ServedModel:
             data: the pixels, or a mapping with them under `pixels`.
 
         Returns:
-            `predicted`, the class of each image by the threshold the model was evaluated with, text `(images,)`, and
-            `probabilities`, float32 `(images, classes)`.
+            `predicted`, text `(images,)`: the class of each image by the decision the model was evaluated with, or `unsure`
+            where that has a bound; and `probabilities`, float32 `(images, classes)`.
         """
         pixels = np.asarray(data["pixels"] if isinstance(data, dict) else data)
         probabilities = probabilities_of(self._run(pixels))
-        labels = predict_labels(probabilities, self.threshold)
-        return {"predicted": np.array(self.classes)[labels], "probabilities": probabilities.astype(np.float32)}
+        answers = self.decision.answers(probabilities, self.classes)
+        return {"predicted": answers, "probabilities": probabilities.astype(np.float32)}
 
 
 def _load_pyfunc(path: str) -> ServedModel:
     """MLflow's hook; the name is MLflow's."""
     model, config = load(Path(path))
-    return ServedModel(model, list(config["classes"]), threshold_of(config))
+    return ServedModel(model, list(config["classes"]), decision_of(config))

@@ -27,7 +27,7 @@ def thaw(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "runs", "stage", "ui", "deploy", "doctor", "demo", "predict", "validate", "clean", "data add"],
+    ["run", "runs", "search", "seeds", "stage", "ui", "deploy", "doctor", "demo", "predict", "validate", "clean", "data add"],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = thaw(*command.split(), "--help")

@@ -68,7 +68,8 @@ def train_alone(head, features, batch_size, epochs):
     params = head.params
     order = Order(head.seed, 0, IMAGES, VIEWS, batch_size)
     rates, momenta = anneal_learning_rate(params, order.steps), anneal_momentum(params, order.steps)
-    model.compile(build_optimizer(params, model.trainable_variables), build_loss(params, head.targets.shape[1]))
+    loss = build_loss(params, head.targets.shape[1])
+    model.compile(build_optimizer(params, model.trainable_variables), loss, run_eagerly=True)
     step = 0
     for epoch in range(epochs):
         images, views = order.epoch(epoch)

@@ -34,7 +34,7 @@ def pictures(folder):
 def test_pictures_are_the_same_bytes_again_and_carry_no_metadata(tmp_path, classes):
     predictions = judge(classes, 100)
     for name in ("one", "two"):
-        draw_predictions(predictions, tmp_path / name)
+        draw_predictions(predictions, 1.0, tmp_path / name)
     assert pictures(tmp_path / "one") == pictures(tmp_path / "two")
     assert set(pictures(tmp_path / "one")) == {
         "roc.png", "precision_recall.png", "confusion.png", "reliability.png",
@@ -52,7 +52,7 @@ def test_pictures_are_the_same_bytes_again_and_carry_no_metadata(tmp_path, class
 )
 def test_degenerate_splits_are_drawn_all_the_same(tmp_path, labels):
     shares = np.tile([0.5, 0.5], (len(labels), 1))
-    draw_predictions(Predictions(["a", "b"], labels, shares, np.ones(len(labels))), tmp_path)
+    draw_predictions(Predictions(["a", "b"], labels, shares, np.ones(len(labels))), 1.0, tmp_path)
     assert len(pictures(tmp_path)) == 4
 
 
@@ -60,7 +60,7 @@ def test_a_hundred_classes_are_drawn(tmp_path):
     random = np.random.default_rng(0)
     shares = probabilities_of(random.normal(size=(300, 100)))
     names = [f"class {i}" for i in range(100)]
-    draw_predictions(Predictions(names, random.integers(0, 100, 300), shares, np.ones(300)), tmp_path)
+    draw_predictions(Predictions(names, random.integers(0, 100, 300), shares, np.ones(300)), 1.0, tmp_path)
     assert max(Image.open(tmp_path / "confusion.png").size) < 2000
 
 

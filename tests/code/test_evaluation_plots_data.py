@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
+from scipy.stats import norm
 from sklearn import metrics as reference
-from sklearn.calibration import calibration_curve
 
 from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions, plots
+from thaw.evaluation.confusion import confusion, order_by_likeness
+from thaw.statistics.calibration import smooth_calibration_error
 
 FILES = ("roc", "precision_recall", "confusion", "reliability")
 
@@ -27,8 +29,8 @@ def drawn(monkeypatch, tmp_path):
     figures = {}
     monkeypatch.setattr(plots, "_save", lambda figure, path: figures.__setitem__(path.stem, figure))
 
-    def draw(predictions):
-        plots.draw_predictions(predictions, tmp_path)
+    def draw(predictions, temperature=1.0):
+        plots.draw_predictions(predictions, temperature, tmp_path)
         return {name: figures[name].axes[0] for name in FILES}
 
     def draw_curves(frozen, fine_tuned):
@@ -96,12 +98,17 @@ def test_precision_recall_curves_are_those_of_scikit_learn(drawn, classes):
     assert [line.get_color() for line in chance] == [line.get_color() for line in curves.values()]
 
 
-def test_the_twelve_largest_of_many_classes_have_a_curve(drawn):
-    predictions = judge(15, 600)
-    axes = drawn(predictions)
-    largest = [name for name, *_ in of_each_class(predictions)[:12]]
-    for plot in ("roc", "precision_recall"):
-        assert [label.split(":")[0] for label in lines(axes[plot])] == largest
+def test_of_many_classes_the_five_lowest_have_a_curve_and_all_of_them_their_mean(drawn):
+    predictions = judge(15, 600, decimals=9)
+    axes, truth = drawn(predictions), np.eye(15)[predictions.labels]
+    for plot, measure in (("roc", reference.roc_auc_score), ("precision_recall", reference.average_precision_score)):
+        values = measure(truth, predictions.probabilities, average=None)
+        lowest = [predictions.classes[number] for number in np.argsort(values)[:5]]
+        mean = ["mean of all 15"] if plot == "roc" else []
+        assert [label.split(":")[0] for label in lines(axes[plot])] == mean + lowest
+    area = reference.roc_auc_score(truth, predictions.probabilities)
+    average = lines(axes["roc"])[f"mean of all 15: area {area:.3f}"]
+    assert np.trapezoid(average.get_ydata(), average.get_xdata()) == pytest.approx(area, abs=0.005)
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -116,7 +123,7 @@ def test_a_curve_that_is_not_defined_is_left_out(drawn, label):
 
 @pytest.mark.parametrize(
     ("classes", "numbered", "shared"),
-    [(2, True, True), (8, True, True), (9, True, False), (21, False, False)],
+    [(2, True, True), (8, True, True), (9, True, False)],
 )
 def test_the_confusion_matrix_is_that_of_scikit_learn(drawn, classes, numbered, shared):
     predictions = judge(classes, 400)
@@ -136,6 +143,30 @@ def test_the_confusion_matrix_is_that_of_scikit_learn(drawn, classes, numbered, 
             "white" if shares[row, column] > 0.5 else "black"
         )  # on a dark or a light cell
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+
+
+@pytest.mark.parametrize(("classes", "together"), [(40, 1), (450, 3)])
+def test_a_confusion_of_many_classes_has_those_together_that_are_taken_for_each_other(drawn, classes, together):
+    """Each class is taken for its twin, which stands elsewhere in the order of the labels, or for itself."""
+    labels = np.repeat(np.arange(classes), 6)
+    said = np.where(np.arange(6 * classes) % 6 < 2, (labels + classes // 2) % classes, labels)
+    said[:1] = 7  # the most frequent of all else
+    predictions = Predictions([f"class {i}" for i in range(classes)], labels, np.eye(classes)[said], np.ones(len(labels)))
+    order = order_by_likeness(confusion(predictions))
+    places = np.argsort(order)
+    assert sorted(order) == list(range(classes))
+    assert (np.abs(places - places[(np.arange(classes) + classes // 2) % classes]) == 1).all()
+    axes = drawn(predictions)["confusion"]
+    shown = np.asarray(axes.images[0].get_array())
+    assert len(shown) == classes / together and shown.sum(axis=1) == pytest.approx(1)
+    shares = reference.confusion_matrix(labels, said, normalize="true")[np.ix_(order, order)]
+    if together == 1:
+        np.testing.assert_allclose(shown, shares)
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == [f"class {number}" for number in order]
+    else:
+        np.testing.assert_allclose(shown, shares.reshape(150, 3, 150, 3).sum(axis=3).mean(axis=1))
+    [listed] = (text.get_text() for text in axes.texts)
+    assert listed.count(" for class ") == 30 and "2 (33%)" in listed
 
 
 def test_a_class_without_images_has_a_row_of_zeros(drawn):
@@ -166,29 +197,22 @@ def test_names_that_matplotlib_would_hide_or_typeset_are_shown_as_they_are(drawn
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_reliability_is_the_calibration_curve_of_scikit_learn(drawn, classes):
-    predictions = judge(
-        classes, 500, decimals=9
-    )  # none on the edge of a bin, which scikit-learn counts to the lower one
-    axes = drawn(predictions)["reliability"]
-    said = predictions.probabilities[:, 1] if classes == 2 else predictions.probabilities.max(axis=1)
-    true = predictions.labels == 1 if classes == 2 else predictions.correct
-    observed, mean = calibration_curve(true, said, n_bins=10)
-    np.testing.assert_allclose(lines(axes)["observed"].get_data(), [mean, observed])
-    shares, edges = np.histogram(said, bins=10, range=(0, 1))
-    np.testing.assert_allclose([bar.get_height() for bar in axes.patches], shares / 500)
-    np.testing.assert_allclose([bar.get_x() + bar.get_width() / 2 for bar in axes.patches], edges[:-1] + 0.05)
-    assert axes.patches[0].get_width() < 0.1
+def test_reliability_is_the_average_about_each_probability_before_and_after(drawn, classes):
+    """Against an average of the images by a Gaussian of the error's width, folded at both ends."""
+    predictions = judge(classes, 500)
+    axes = drawn(predictions, temperature=2.0)["reliability"]
     np.testing.assert_array_equal(axes.lines[0].get_data(), [[0, 1], [0, 1]])  # as it should be
+    sharper = predictions.probabilities**2 / (predictions.probabilities**2).sum(axis=1, keepdims=True)
+    for name, shares in (("observed", predictions.probabilities), ("before the temperature", sharper)):
+        said = shares[:, 1] if classes == 2 else shares.max(axis=1)
+        true = predictions.labels == 1 if classes == 2 else predictions.correct
+        at, observed = lines(axes)[name].get_data()
+        near = sum(norm.pdf(at[:, None], image, smooth_calibration_error(said, true)) for image in (said, -said, 2 - said))
+        known = np.isfinite(observed)
+        np.testing.assert_allclose(observed[known], (near @ true / near.sum(axis=1))[known], atol=5e-3)
     about = "class 1" if classes == 2 else "the likeliest class"
     assert axes.get_xlabel() == f"predicted probability of {about}"
-
-
-def test_a_probability_of_1_is_in_the_last_bin(drawn):
-    sure = Predictions(["a", "b"], np.array([1, 1, 0]), np.array([[0, 1.0], [0, 1.0], [1.0, 0]]), np.ones(3))
-    axes = drawn(sure)["reliability"]
-    np.testing.assert_allclose([bar.get_height() for bar in axes.patches], [1 / 3, *[0] * 8, 2 / 3])
-    np.testing.assert_allclose(lines(axes)["observed"].get_data(), [[0, 1], [0, 1]])
+    assert "before the temperature" not in lines(drawn(predictions)["reliability"])
 
 
 def test_the_unit_square_is_seen_whole(drawn):

@@ -28,6 +28,11 @@ def test_the_report_is_plain_json_the_same_every_time():
     }  # fmt: skip
 
 
+def test_a_column_of_many_values_gives_no_metrics_of_each():
+    slices = {"few": np.resize(np.arange(20).astype(str), 200), "many": np.resize(np.arange(21).astype(str), 200)}
+    assert set(report_metrics(coin(200, 0.8), slices, 0, 0.95, 7)["slices"]) == {"few"}
+
+
 def test_the_headline_is_a_few_numbers_of_the_report():
     whole = report_metrics(coin(200, 0.8), {}, 50, 0.95, 7)
     told = headline(whole)

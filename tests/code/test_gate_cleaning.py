@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.data.dirty import Planter, clean_folder, picture
-from thaw.cleaning import apply_moves, plan_moves, quarantine_dir, undo_last
+from thaw.batches import apply_moves, quarantine_dir, undo_last
+from thaw.cleaning import plan_moves
 from thaw.errors import ThawError
 from thaw.gate.inspection import Inspection, inspect_folder
 from thaw.params import ValidateParams

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.data.dirty import clean_folder, picture
-from thaw.cleaning import apply_moves, clean_command, plan_renames, undo_last
+from thaw.batches import apply_moves, undo_last
+from thaw.cleaning import clean_command, plan_renames
 from thaw.compute import Local
 from thaw.errors import ThawError
 from thaw.gate.checks import CHECKS

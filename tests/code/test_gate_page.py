@@ -10,6 +10,7 @@ import pytest
 from tests.code.browser import CHROMIUM, browsing
 from tests.data.dirty import Planter, clean_folder, picture
 from thaw.gate.inspection import Inspection, inspect_folder
+from thaw.gate.report.charts import bar_chart
 from thaw.gate.report.markdown import markdown
 from thaw.gate.report.page import page, write_page
 from thaw.params import ValidateParams
@@ -140,6 +141,18 @@ def test_markdown_holds_every_check_and_no_markup_of_names(dirty):
     }
     assert "<" not in text
     assert all(line.count("|") - line.count("\\|") in (0, 3, 4) for line in lines)
+
+
+def test_of_a_thousand_classes_the_fewest_and_the_most_images_are_told(dirty):
+    counts = {"": {f"class {number:04d}": 1000 - number for number in range(1000)}}
+    summary = dirty.summary()
+    text = "\n".join(markdown(summary | {"totals": summary["totals"] | {"classes": counts}}))
+    for told in (text, bar_chart({"images": counts[""]})):
+        assert "class 0999" in told and "class 0985" in told and "class 0000" in told
+        assert "class 0984" not in told and "class 0500" not in told
+        assert "970 classes between them" in told and len(told) < 20_000
+    few = {"": dict(list(counts[""].items())[:40])}
+    assert "between them" not in bar_chart(few) and bar_chart(few).count("<dt>") == 40
 
 
 def test_ten_thousand_findings_make_a_page_under_20_mb(tmp_path):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from thaw.decision import predict_labels, probabilities_of
 from thaw.errors import ThawError
 from thaw.models import build, load, save, set_statistics
 from thaw.params import ModelParams
@@ -40,6 +41,27 @@ def test_the_same_network_gives_the_same_bytes(tmp_path):
     for name in ("model.json", "model.weights.h5"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["model.json", "model.weights.h5"]
+
+
+@pytest.mark.parametrize("classes", [CLASSES, CLASSES[:2]])
+def test_a_temperature_is_the_last_layer_and_turns_no_verdict(tmp_path, classes):
+    params = ModelParams(architecture="lenet5")
+    model = build(params, SHAPE, len(classes), seed=1, pretrained=False)
+    config = {"model": params.model_dump(), "input_shape": SHAPE, "classes": classes}
+    save(model, tmp_path / "plain", config)
+    save(model, tmp_path / "calibrated", config | {"temperature": 1.7})
+    assert len({(tmp_path / name / "model.weights.h5").read_bytes() for name in ("plain", "calibrated")}) == 1
+    calibrated, kept = load(tmp_path / "calibrated")
+    assert kept["temperature"] == 1.7 and [layer.name for layer in calibrated.layers][-2:] == ["logits", "temperature"]
+    pixels = np.random.default_rng(0).integers(0, 256, (500, *SHAPE)).astype("uint8")
+    plain, divided = (each.predict(pixels, verbose=0) for each in (model, calibrated))
+    np.testing.assert_allclose(divided, plain / 1.7, rtol=1e-6)
+    random = np.random.default_rng(1)
+    near = random.normal(size=(100_000, plain.shape[1])) * 10.0 ** random.integers(-6, 3, (100_000, 1))
+    for logits in (plain, near.astype(np.float32)):
+        after = np.asarray(calibrated.layers[-1](logits))
+        verdicts = [predict_labels(probabilities_of(each), 0.5) for each in (logits, after)]
+        assert (verdicts[0] == verdicts[1]).all()
 
 
 def test_no_path_is_kept(tmp_path):

@@ -21,6 +21,8 @@ from tests.code.accessibility import faults
 from tests.code.browser import CHROMIUM, browsing
 from thaw.decision import probabilities_of
 from thaw.evaluation import Predictions, report_metrics
+from thaw.evaluation.calibration import report_calibration
+from thaw.evaluation.slices import divide_images, slice_table
 from thaw.evaluation.tables import class_table, prediction_table
 from thaw.params import ReportParams
 from thaw.reporting.charts import ticks
@@ -46,11 +48,16 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     rows.loc[3, "group"] = "seen.png"
     predictions = Predictions(classes, labels, probabilities_of(logits), np.ones(images))
     metrics = report_metrics(predictions, {"type": rows["type"].to_numpy(str)}, 50, 0.95, 1)
+    metrics["decision"] = {"threshold": 0.5, "aim": "recall of at least 0.9", "chosen_on": 1234, "answered": 0.9,
+                           "answered_accuracy": 0.95, "least_certainty": 0.1,
+                           "interval": {"threshold": {"low": 0.41, "high": 0.62},
+                                        "answered_accuracy": {"low": 0.91, "high": 0.97}}}  # fmt: skip
+    metrics["calibration"] = report_calibration(predictions, 1.5, 50, 0.95, 1)
     inputs = ReportInputs(
         root / "raw", root / "manifest.parquet", root / "findings.json", root / "train.csv", root / "validation.csv",
         root / "test.csv", root / "classes.json", root / "evaluated", root / "frozen.csv", root / "fine.csv",
-        root / "metrics.json", root / "predictions.csv", root / "class_metrics.csv", root / "pictures",
-        root / "audit.json",
+        root / "metrics.json", root / "predictions.csv", root / "class_metrics.csv", root / "slices.csv", root / "pictures",
+        root / "audit.json", root / "label_suspects.csv",
     )  # fmt: skip
     for path in [*paths, "seen.png"]:
         (inputs.raw_dir / path).parent.mkdir(parents=True, exist_ok=True)
@@ -61,9 +68,13 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     pd.DataFrame({"path": [*paths, "seen.png"], "sha256": "00"}).to_parquet(inputs.manifest_path)
     accuracy = {"mean": 0.81, "sd": 0.023, "low": 0.77, "high": 0.85}
     inputs.audit_path.write_text(json.dumps({"folds": 5, "images": 1968, "accuracy": accuracy}))
+    suspects = rows[["path", "class"]].rename(columns={"class": "label"}).iloc[:: max(1, images // 120)]
+    suspects = suspects.assign(suggested_label=classes[0], score=0.25, why="looks like <b>&.png")
+    suspects.to_csv(inputs.label_suspects_path, index=False)
     findings = {"status": "warn", "totals": {"images": images + 1, "fit": images + 1}, "checks": {"near_duplicate": 1},
                 "findings": [{"check": "near_duplicate", "severity": "warn", "cure": "See <them>: `thaw clean`."}]}  # fmt: skip
-    model = {"model": {"architecture": "lenet5"}, "input_shape": [28, 28, 1], "phase": "fine_tuned", "weights_sha256": "ab12"}
+    model = {"model": {"architecture": "lenet5"}, "input_shape": [28, 28, 1], "phase": "fine_tuned", "weights_sha256": "ab12",
+             "temperature": 1.5}
     inputs.evaluated_dir.mkdir()
     for path, value in ((inputs.findings_path, findings), (inputs.classes_path, classes), (inputs.metrics_path, metrics),
                         (inputs.evaluated_dir / "model.json", model)):  # fmt: skip
@@ -72,6 +83,10 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
     inputs.fine_tuned_curve_path.write_text(CURVE)
     prediction_table(rows, predictions).to_csv(inputs.predictions_path, index=False)
     class_table(predictions, 0.95).to_csv(inputs.class_metrics_path, index=False)
+    pictures = pd.DataFrame({"format": "PNG", "width": 60, "height": 40, "grey": True, "contrast": 20.0, "sharpness": 0.3,
+                             "brightness": random.permutation(images) + 0.0})  # fmt: skip
+    divisions = divide_images(pictures, labels, classes, {"type": rows["type"].to_numpy(str)})
+    slice_table(predictions, divisions, 0.95).to_csv(inputs.slices_path, index=False)
     (inputs.pictures_dir / "heatmaps").mkdir(parents=True)
     for image in range(0, images, 2):
         Image.new("RGB", (60, 40), (image % 250, 0, 0)).save(inputs.pictures_dir / "heatmaps" / f"{image:05d}.png")
@@ -79,7 +94,7 @@ def lay_out(root: Path, classes: list[str], images: int) -> ReportInputs:
 
 
 def write(inputs: ReportInputs, path: Path) -> str:
-    report(ReportParams(), inputs, ReportOutputs(path, path.with_suffix(".md")))
+    report(ReportParams(), inputs, ReportOutputs(path, path.with_name("label_suspects.html"), path.with_suffix(".md")))
     return path.read_text(encoding="utf-8")
 
 
@@ -91,6 +106,14 @@ def made(request, tmp_path_factory) -> tuple[ReportInputs, Path]:
     inputs = lay_out(folder, names, max(60, 2 * request.param))
     write(inputs, folder / "index.html")
     return inputs, folder / "index.html"
+
+
+def test_400_classes_make_a_short_page_that_names_the_files_of_the_rest(tmp_path):
+    text = write(lay_out(tmp_path, [f"class {number}" for number in range(400)], 400), tmp_path / "index.html")
+    assert len(text) < 500_000 and text.count("<tr>") < 400
+    for name in ("class_metrics.csv", "confused_pairs.csv", "slices.csv"):
+        assert f"<code>reports/{name}</code>" in text
+    assert "400 more are too small for it" in text and "top 5 accuracy" in text
 
 
 class Reader(HTMLParser):
@@ -157,6 +180,14 @@ def test_a_browser_shows_the_result_at_once_and_asks_for_nothing(made, tmp_path)
         worse = "<p style='color:#999'>pale</p><div style='overflow:auto;width:9px'><p style='width:99px'>wide</p></div>"
         page.run(f"document.body.insertAdjacentHTML('beforeend', {json.dumps(worse)})")
         assert [fault.split(":")[0] for fault in faults(page)] == ["pale", "scrolls and cannot be reached"]
+        page.open(inputs.label_suspects_path.with_suffix(".html").as_uri())
+        page.wait("document.readyState === 'complete'")
+        assert page.in_view("labels look wrong") and page.in_view("thaw relabel reviewed.csv --apply")
+        for colours in ("light", "dark"):
+            page.send("Emulation.setDeviceMetricsOverride", **size)
+            page.send("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": colours}])
+            assert page.run("document.documentElement.scrollWidth") <= 390
+            assert faults(page) == [], colours
 
 
 def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(made, tmp_path):
@@ -169,6 +200,35 @@ def test_the_same_inputs_give_the_same_bytes_wherever_they_lie(made, tmp_path):
     text = write(moved, tmp_path / "index.html")
     assert text == path.read_text(encoding="utf-8")
     assert str(folder) not in text and len(text) < 2_000_000
+
+
+def test_the_page_of_suspects_shows_the_first_hundred_and_tells_the_commands(made):
+    inputs, path = made
+    rows = pd.read_csv(inputs.label_suspects_path, keep_default_na=False)
+    text = path.with_name("label_suspects.html").read_text(encoding="utf-8")
+    reader = Reader(text)
+    shown = [f"{row.path}: labelled {row.label}" for row in rows[:100].itertuples()]
+    assert [image["alt"] for image in reader.of("img")] == shown
+    assert all(image["src"].startswith("data:image/jpeg;base64,") for image in reader.of("img"))
+    assert f"{len(rows):,} labels look wrong" in text and "1,968 images" in text
+    assert ("The first 100 of" in text) == (len(rows) > 100)
+    assert "<script" not in text and "<b>&.png" not in text and "looks like &lt;b&gt;&amp;.png" in text
+    assert all(command in text for command in ("thaw relabel reviewed.csv --apply", "thaw relabel --undo"))
+    result = unescape(path.read_text(encoding="utf-8"))
+    assert f"{len(rows):,} labels look wrong" in result and "reports/label_suspects.html" in result
+
+
+def test_without_suspects_or_an_audit_the_page_says_so(made, tmp_path):
+    inputs, _ = made
+    none = tmp_path / "suspects.csv"
+    none.write_text("path,label,suggested_label,score,why\n")
+    inputs = dataclasses.replace(inputs, label_suspects_path=none)
+    assert "look wrong" not in write(inputs, tmp_path / "page.html")
+    assert "No label looks wrong" in (tmp_path / "label_suspects.html").read_text(encoding="utf-8")
+    audit_path = tmp_path / "audit.json"
+    audit_path.write_text(json.dumps({"folds": 0, "reason": "audit.folds is 0"}))
+    write(dataclasses.replace(inputs, audit_path=audit_path), tmp_path / "page.html")
+    assert "No label was looked at" in (tmp_path / "label_suspects.html").read_text(encoding="utf-8")
 
 
 def test_every_name_is_escaped_and_every_class_is_named(made):
@@ -229,12 +289,44 @@ def test_the_runs_part_has_one_place_before_the_other_metrics(made):
     assert not is_filled(filled, text.replace("</main>", "<p></main>"))
 
 
+def test_only_a_slice_that_survives_the_correction_is_called_worse(tmp_path):
+    inputs = lay_out(tmp_path, ["no", "yes"], 60)
+    quiet = write(inputs, tmp_path / "quiet.html")
+    assert "No slice is worse than the rest beyond chance.</b> " in quiet and 'class="worse"' not in quiet
+    table = pd.read_csv(inputs.slices_path)
+    row = table.index[table["value"] == "mono"][0]
+    ends = ["difference", "difference_low", "difference_high", "adjusted_p", "detectable"]
+    table.loc[row, ends] = [-0.2, -0.31, -0.09, 0.0004, 0.15]
+    table["worse"] = (table.index == row).astype(int)
+    table.to_csv(inputs.slices_path, index=False)
+    said = write(inputs, tmp_path / "said.html").split('<h2 id="slices">')[1].split("<h2")[0]
+    assert "One slice is worse than the rest, beyond chance." in said
+    assert "20.0 points fewer than of the rest (9.0 to 31.0)" in said and "−20.0 <small>−31.0 to −9.0; p &lt; 0.001" in said
+    assert said.index("<b>type: mono</b>") < said.index("<table") and said.count('class="worse"') == 1
+
+
 def test_a_chart_names_both_axes(made):
     text = made[1].read_text(encoding="utf-8")
-    for axes in ("loss by epoch", "accuracy by epoch", "observed share (bars: images) by predicted probability of"):
+    for axes in ("loss by epoch", "accuracy by epoch", "observed share by predicted probability of"):
         assert f"<small>{axes}" in text
     if len(json.loads(made[0].classes_path.read_text())) == 2:
         assert "<small>recall by false positive rate" in text and "<small>precision by recall" in text
+
+
+def test_the_calibration_is_told_before_and_after(made):
+    inputs, path = made
+    values, text = json.loads(inputs.metrics_path.read_text())["calibration"], path.read_text(encoding="utf-8")
+    for when in ("before", "after"):
+        row = re.search(rf"<tr><th scope='row'>{when}</th>(.*?)</tr>", text)[1]
+        assert f"<td>{values[when]['log_loss']:.4f}</td>" in row and f"<td>{values[when]['brier_score']:.4f}</td>" in row
+    assert "divided by a temperature of 1.5" in text and "before the temperature" in text
+
+
+def test_the_decision_is_told(made):
+    text = made[1].read_text(encoding="utf-8").replace("\u00a0", " ")
+    chosen = "chosen for recall of at least 0.9, on 1,234 images that are not of the test split, interval 41 to 62 %"
+    assert (chosen in text) is (len(json.loads(made[0].classes_path.read_text())) == 2)
+    assert "answers 90.0 % of the images" in text and "95.0 % is right (91.0 to 97.0 %)" in text
 
 
 def test_the_curves_enclose_what_scikit_learn_says(made):
@@ -252,15 +344,15 @@ def test_the_curves_enclose_what_scikit_learn_says(made):
         return (x - left) / (right - left), (bottom - y) / (bottom - top)
 
     sure = rows.iloc[:, 3:].max(axis=1) if len(classes) > 2 else rows.iloc[:, 4]
-    counts = np.histogram(sure, np.linspace(0, 1, 11))[0]
-    assert re.findall(r">(\d+)</text>", charts["Reliability"].split('class="count"', 1)[1])[: np.count_nonzero(counts)] == [
-        str(count) for count in counts if count
-    ]
     if len(classes) == 2:
         true, (x, y) = rows["class"] == classes[1], points(charts["ROC"])
         assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(true, sure), abs=0.002)
         x, y = points(charts["Precision"])
         assert (np.diff(x) * y[1:]).sum() == pytest.approx(average_precision_score(true, sure), abs=0.002)
+    else:
+        x, y = points(charts["ROC"])
+        truth = rows["class"].to_numpy()[:, None] == np.array(classes)
+        assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(truth, rows.iloc[:, 3:]), abs=0.006), "the mean of all"
 
 
 def test_a_test_image_like_one_trained_on_is_told_before_all_else(made):

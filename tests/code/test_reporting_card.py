@@ -19,7 +19,8 @@ NINE = ["Model details", "Intended use", "Factors", "Metrics", "Evaluation data"
 
 
 def write(inputs: ReportInputs, folder: Path, **params: str) -> str:
-    report(ReportParams(pictures=0, **params), inputs, ReportOutputs(folder / "result.html", folder / "card.md"))
+    outputs = ReportOutputs(folder / "result.html", folder / "labels.html", folder / "card.md")
+    report(ReportParams(pictures=0, **params), inputs, outputs)
     return (folder / "card.md").read_text(encoding="utf-8")
 
 

@@ -8,6 +8,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, roc_auc_score
 
+from thaw.arrays import Rows
+from thaw.cross_validation.joined import Joined
+from thaw.errors import ThawError
 from thaw.params import AuditParams, EvaluateParams, FitParams, ModelParams
 from thaw.splitting.files import write_classes, write_split
 from thaw.stages.audit import AuditInputs, AuditOutputs, audit
@@ -42,12 +45,15 @@ class Project:
         facts = {"features": True} if features else {"features": False, "reason": "views are made on the fly"}
         (root / "features" / "features.json").write_text(json.dumps(facts))
         write_classes(root / "classes.json", classes)
+        everything = pd.concat([rows[["path", "class"]] for rows in self.rows.values()])
+        everything.assign(verdict="ok", sha256="", cluster="").to_parquet(root / "manifest.parquet", index=False)
 
     def run(self, folds=5, fit=FIT, name="out", **model):
         out = self.root / name
         out.mkdir(exist_ok=True)
-        inputs = AuditInputs(self.root / "features", *(self.root / f for f in ("train.csv", "validation.csv", "classes.json")))
-        outputs = AuditOutputs(out / "out_of_fold.csv", out / "audit.json")
+        names = ("features", "train.csv", "validation.csv", "classes.json", "manifest.parquet")
+        inputs = AuditInputs(*(self.root / name for name in names))
+        outputs = AuditOutputs(out / "out_of_fold.csv", out / "audit.json", out / "label_suspects.csv")
         audit(AuditParams(folds=folds), 1, ModelParams(**model), fit, EvaluateParams(), inputs, outputs, out)
         table = pd.read_csv(outputs.out_of_fold_path, keep_default_na=False)
         return table, json.loads(outputs.audit_path.read_text())
@@ -117,7 +123,7 @@ def test_out_of_fold_verdicts_are_nearly_those_of_logistic_regression(project):
 def test_the_same_bytes_again_and_another_head_or_early_stopping_runs(project):
     project.run(name="first")
     project.run(name="second")
-    for name in ("out_of_fold.csv", "audit.json"):
+    for name in ("out_of_fold.csv", "audit.json", "label_suspects.csv"):
         assert (project.root / "first" / name).read_bytes() == (project.root / "second" / name).read_bytes()
     fit = FIT.model_copy(update={"early_stopping_patience": 2, "class_weights": "balanced", "mixup": 0.2})
     _, facts = project.run(fit=fit, name="third", head="dense", hidden_units=8)
@@ -125,12 +131,55 @@ def test_the_same_bytes_again_and_another_head_or_early_stopping_runs(project):
 
 
 @pytest.mark.parametrize(
-    ("features", "folds", "reason"), [(False, 5, "views are made on the fly"), (True, 0, "audit.folds is 0")]
+    ("features", "folds", "epochs", "reason"),
+    [(False, 5, 9, "views are made on the fly"), (True, 0, 9, "audit.folds is 0"), (True, 5, 0, "no head is trained")],
 )
-def test_where_there_is_nothing_to_audit_it_is_said_why(tmp_path, features, folds, reason):
-    table, facts = Project(tmp_path, features=features).run(folds)
+def test_where_there_is_nothing_to_audit_it_is_said_why(tmp_path, features, folds, epochs, reason):
+    table, facts = Project(tmp_path, features=features).run(folds, FIT.model_copy(update={"epochs": epochs}))
     assert list(table.columns) == ["path", "class", "label", "fold", "predicted", "probability_no", "probability_yes"]
     assert table.empty and facts["folds"] == 0 and reason in facts["reason"]
+    assert (tmp_path / "out/label_suspects.csv").read_text() == "path,label,suggested_label,score,why\n"
+
+
+def test_planted_wrong_labels_are_the_suspects(tmp_path):
+    """Nine images of each class that look like the other, one of them like an image of the test split."""
+    planted = Project(tmp_path, train=300)
+    rows = planted.rows["train"]
+    flipped = rows.sample(12, random_state=1).index
+    rows.loc[flipped, "label"] = 1 - rows.loc[flipped, "label"]
+    rows.loc[flipped, "class"] = np.array(["no", "yes"])[rows.loc[flipped, "label"]]
+    rows["target"] = ""
+    write_split(tmp_path / "train.csv", rows)
+    first, true = rows.loc[flipped[0], "path"], rows.loc[flipped[0], "path"].split("/")[0]
+    everything = pd.concat([frame[["path", "class"]] for frame in planted.rows.values()])
+    everything = everything.assign(verdict="ok", sha256="", cluster="")
+    everything.loc[everything["path"] == first, "cluster"] = first
+    twin = pd.DataFrame({"path": [f"{true}/test.png"], "class": [true], "verdict": "ok", "sha256": "", "cluster": first})
+    pd.concat([everything, twin]).to_parquet(tmp_path / "manifest.parquet", index=False)
+    planted.run()
+    table = pd.read_csv(tmp_path / "out/label_suspects.csv").set_index("path")
+    hits = set(table.index) & set(rows.loc[flipped, "path"])
+    assert len(hits) >= 9 and len(hits) / len(table) >= 0.6
+    assert f"looks like {true}/test.png, which is labelled {true}" in table.loc[first, "why"]
+    assert table.loc[first, "suggested_label"] == true != table.loc[first, "label"]
+    assert table["score"].is_monotonic_increasing
+
+
+def test_images_of_both_splits_stand_in_turn_and_an_only_view_is_every_view(project):
+    parts = [Rows(project.root / "features" / f"{name}.npy") for name in ("train", "validation")]
+    joined = Joined(parts)
+    assert (joined.count, joined.views, joined.shape) == (110, 2, (10,))
+    images, views = np.array([109, 0, 89, 90, 109]), np.array([1, 1, 0, 0, 0])
+    train, validation = (np.load(project.root / "features" / f"{name}.npy") for name in ("train", "validation"))
+    expected = [validation[19, 0], train[0, 1], train[89, 0], validation[0, 0], validation[19, 0]]
+    np.testing.assert_array_equal(joined.gather(images, views), expected)
+
+
+def test_features_of_other_images_are_refused(tmp_path):
+    other = Project(tmp_path)
+    np.save(tmp_path / "features" / "validation.npy", other.features["validation"][1:])
+    with pytest.raises(ThawError, match="features of 19 images, the split has 20"):
+        other.run()
 
 
 def test_too_few_images_of_a_class_make_fewer_folds_or_none(tmp_path):

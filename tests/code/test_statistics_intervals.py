@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binomtest, t
+from scipy.stats import beta, binom, binomtest, t
 
 from thaw.evaluation import Predictions, report_metrics
 from thaw.evaluation.metrics import measure, shares
@@ -53,19 +53,34 @@ def test_intervals_of_what_is_no_share_hold_the_truth_of_groups():
     assert 0.9 <= held(judgements, "log_loss", truth, samples=200) < 1
 
 
-def test_a_share_of_independent_images_has_the_interval_of_clopper_and_pearson():
-    for right, count in ((20, 20), (0, 5), (17, 20), (1, 1), (850, 1000)):
-        hits = np.arange(count) < right
+def interval_of(right, count, coverage=0.95):
+    return share_interval(np.arange(count) < right, np.full(count, 3.0), np.arange(count), coverage)
+
+
+@pytest.mark.parametrize("count", [60, 100, 200, 656])
+def test_intervals_of_independent_images_hold_the_truth_as_often_as_they_say(count):
+    """Not by simulation: the probability of every outcome."""
+    ends = np.array([interval_of(right, count) for right in range(count + 1)])
+    for truth in (0.5, 0.7, 0.8, 0.86, 0.89):
+        chances = binom.pmf(np.arange(count + 1), count, truth)
+        assert 0.93 <= chances[(ends[:, 0] <= truth) & (truth <= ends[:, 1])].sum() <= 0.97
+
+
+def test_where_all_images_are_right_or_none_the_interval_is_clopper_and_pearsons():
+    for right, count in ((20, 20), (0, 5), (1, 1), (0, 1)):
         wanted = binomtest(right, count).proportion_ci(0.9, method="exact")
-        assert share_interval(hits, np.full(count, 3.0), np.arange(count), 0.9) == pytest.approx(tuple(wanted))
+        assert interval_of(right, count, 0.9) == pytest.approx(tuple(wanted))
+    low, high = interval_of(17, 20, 0.9)
+    wider = binomtest(17, 20).proportion_ci(0.9, method="exact")
+    assert wider.low < low < 17 / 20 < high < wider.high
 
 
 def test_groups_of_equal_images_count_as_one_image_each():
     hits = np.arange(40) < 36
     low, high = share_interval(np.repeat(hits, 10), np.ones(400), np.repeat(np.arange(40), 10), 0.95)
-    wanted = binomtest(36, 40).proportion_ci(0.95, method="exact")
-    assert (low, high) == pytest.approx((wanted.low, wanted.high), abs=0.02)
-    assert low < wanted.low, "40 groups are no better known than 40 images"
+    wanted = interval_of(36, 40)
+    assert (low, high) == pytest.approx(wanted, abs=0.02)
+    assert low < wanted[0], "40 groups are no better known than 40 images"
     right = share_interval(np.ones(400, bool), np.ones(400), np.repeat(np.arange(40), 10), 0.95)
     assert right[0] == pytest.approx(binomtest(40, 40).proportion_ci(0.95, method="exact").low, abs=0.01)
 
@@ -78,8 +93,9 @@ def test_the_interval_of_equal_groups_is_korn_and_graubards(right):
     effective = (groups - 1) * images / (images - 1) if 0 < right < groups else groups
     effective *= (t.ppf(0.975, images - 1) / t.ppf(0.975, groups - 1)) ** 2
     share = right / groups
-    low = beta.ppf(0.025, share * effective, (1 - share) * effective + 1) if right else 0
-    high = beta.ppf(0.975, share * effective + 1, (1 - share) * effective) if right < groups else 1
+    low, high = beta.ppf([0.025, 0.975], share * effective + 0.5, (1 - share) * effective + 0.5)
+    if right in (0, groups):
+        low, high = (0.025 ** (1 / effective), 1) if right else (0, 1 - 0.025 ** (1 / effective))
     found = share_interval(hits, np.full(images, 0.7), np.repeat(np.arange(groups), 10), 0.95)
     assert found == pytest.approx((low, high), rel=1e-9)
 
@@ -95,7 +111,7 @@ def test_unequal_weights_count_as_kish_says():
     share = weights @ hits / weights.sum()
     spread = ((weights / weights.sum() * (hits - share)) ** 2).sum()
     assert share * (1 - share) / spread > size, "the variance alone would promise more images than there are"
-    wanted = beta.ppf(0.05, share * size, (1 - share) * size + 1), beta.ppf(0.95, share * size + 1, (1 - share) * size)
+    wanted = beta.ppf([0.05, 0.95], share * size + 0.5, (1 - share) * size + 0.5)
     assert share_interval(hits, weights, np.arange(6), 0.9) == pytest.approx(wanted, rel=1e-9)
 
 

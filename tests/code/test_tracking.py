@@ -13,7 +13,7 @@ import pytest
 from thaw.params import flatten
 from thaw.tracking.follower import JournalFollower
 from thaw.tracking.outbox import Outbox, create_outbox, find_unfinished
-from thaw.tracking.run_data import epochs_before, record_outputs, result_metrics
+from thaw.tracking.run_data import audit_metrics, epochs_before, record_outputs, result_metrics
 from thaw.tracking.shipment import Shipment
 from thaw.tracking.store import Store
 
@@ -167,6 +167,18 @@ def test_outputs_become_files_and_metrics(tmp_path: Path) -> None:
     logged = {event["op"]: event for _, event in outbox.events()}
     assert logged["metrics"]["values"] == {"test/accuracy": 0.5, "test_slices/typ å.n": 3.0}
     assert logged["file"]["folder"] == "evaluate"
+
+
+def test_an_audit_stands_behind_the_result_by_name_and_one_that_was_not_made_has_no_numbers(tmp_path):
+    path = tmp_path / "audit.json"
+    accuracy = {"mean": 0.82, "sd": 0.01, "low": 0.8, "high": 0.84}
+    facts = {"folds": 5, "accuracy": accuracy, "roc_auc": {"mean": None, "sd": None}, "intervals": {"coverage": 0.9}}
+    path.write_text(json.dumps(facts))
+    names = [f"train_audit/accuracy{end}" for end in ("", "_sd", "_low", "_high")]
+    assert audit_metrics(path) == dict(zip(names, accuracy.values(), strict=True))
+    assert min([*names, "test/accuracy", "train/loss"]) == "test/accuracy"
+    path.write_text(json.dumps({"folds": 0, "reason": "audit.folds is 0"}))
+    assert audit_metrics(path) == {}
 
 
 def test_flatten_joins_keys_by_dots() -> None:

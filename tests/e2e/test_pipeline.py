@@ -67,24 +67,65 @@ def test_cross_validation_is_a_run_of_its_own_that_leaves_the_project_as_it_is(p
     assert [other["number"] for other in project.runs()] == [1], "it takes no number of the pipeline's runs"
 
 
+def test_a_search_and_seeds_of_heads_are_runs_that_leave_the_project_as_it_is(project: Project) -> None:
+    from thaw.tracking.store import Store
+
+    before = {name: sha256(project.root / name) for name in ("params.yaml", "dvc.lock")}
+    told = json.loads(project.thaw("search", "--trials", "3", "--folds", "3", "--json").stdout)
+    assert [trial["number"] for trial in told["trials"]] == [0, 1, 2, 3]
+    assert told["run"].startswith("thaw run -S ") == (told["best"] > 0)
+    seeds = json.loads(project.thaw("seeds", "--n", "3", "--heads", "--folds", "3", "--json").stdout)
+    assert list(seeds["seeds"]) == ["1", "2", "3"] and seeds["spread"]["log_loss"]["deviation"] > 0
+    store = Store(project.root)
+    for kind, children in (("search", 4), ("seeds", 3)):
+        run = store.client.search_runs([store.experiment_id], f"tags.`thaw.run` = '{kind}'")[0]
+        found = store.client.search_runs([store.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+        assert run.info.status == "FINISHED" and len(found) == children
+        assert all(0 < child.data.metrics["held_out/accuracy"] <= 1 for child in found)
+    assert {name: sha256(project.root / name) for name in before} == before
+    assert [other["number"] for other in project.runs()] == [1]
+
+
 @pytest.mark.slow
-def test_whole_trainings_on_folds_go_on_where_they_were_killed(project: Project) -> None:
-    command = [sys.executable, "-m", "thaw", "cross-validate", "--folds", "2", "--fine-tune", "--json"]
+def test_whole_trainings_are_searched_and_go_on_where_they_were_killed(project: Project) -> None:
+    (project.root / "search.yaml").write_text("fine_tune: {learning_rate: {low: 0.0001, high: 0.01, log: true}}")
+    command = [sys.executable, "-m", "thaw", "search", "--trials", "1", "--folds", "2", "--json"]
     killed = subprocess.Popen(command, cwd=project.root, env=project.environment())
-    work_dir = project.root / ".thaw" / "cross-validate"
-    deadline = time.monotonic() + 300
-    while not list(work_dir.rglob("extract.done")):
+    deadline, journals = time.monotonic() + 300, project.root / ".thaw" / "search"
+    while not [line for path in journals.glob("*.jsonl") for line in path.read_text().splitlines() if '"sets": {}' in line]:
         assert killed.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     killed.kill()
     killed.wait()
-    extracted = {path: path.stat().st_mtime_ns for path in work_dir.rglob("features/train.npy")}
-    went_on = subprocess.Popen(command, cwd=project.root, env=project.environment(), stdout=subprocess.PIPE, text=True)
-    while not list(work_dir.rglob("train_frozen.done")):
-        assert went_on.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
-    assert {path: path.stat().st_mtime_ns for path in extracted} == extracted, "a stage that was done is not done again"
-    result = json.loads(went_on.communicate(timeout=600)[0])
+    told = json.loads(project.run(*command).stdout)
+    (project.root / "search.yaml").unlink()
+    assert [trial["folds"] for trial in told["trials"]] == [2, 2] and not told["heads"]
+    assert list(told["trials"][1]["overrides"]) == ["fine_tune.learning_rate"]
+    assert not [path for path in (journals / "work").rglob("*") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_whole_trainings_on_folds_go_on_where_they_were_killed(project: Project) -> None:
+    command = [sys.executable, "-m", "thaw", "cross-validate", "--folds", "2", "--fine-tune", "--json"]
+    work_dir = project.root / ".thaw" / "cross-validate"
+
+    def begin_and_await(stage: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(command, cwd=project.root, env=project.environment(), stdout=subprocess.PIPE, text=True)
+        while process.poll() is None and not list(work_dir.rglob(f"{stage}.done")):
+            time.sleep(0.1)
+        return process
+
+    killed = begin_and_await("extract")
+    killed.kill()
+    killed.communicate()
+    (features,) = work_dir.rglob("features/train.npy")
+    extracted_at = features.stat().st_mtime_ns
+    went_on = begin_and_await("train_frozen")
+    try:
+        assert features.stat().st_mtime_ns == extracted_at, "a stage that was done is not done again"
+        result = json.loads(went_on.communicate()[0])
+    finally:
+        went_on.kill()
     assert [row["images"] for row in result["per_fold"]] == [36, 36] and result["whole_trainings"]
     assert not [path for path in work_dir.rglob("*") if path.is_file()]
 

@@ -126,6 +126,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns = ["path", "class", "label", "target", "weight", "confidence", "grey", "group"]
     for split, part in {"train": rows[:72], "validation": rows[72:], "test": rows}.items():
         pd.DataFrame(part, columns=columns).sort_values("path").to_csv(folder / f"{split}.csv", index=False)
+    statistics = {"grey": False, "brightness": 100.0, "contrast": 30.0, "sharpness": 0.5}
+    pictures = {"format": "PNG", "width": 64, "height": 64, **statistics}
+    pd.DataFrame({"path": [row[0] for row in rows], **pictures}).to_parquet(folder / "manifest.parquet")
     write_json(folder / "classes.json", ["plain", "ring"])
     columns = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate"
     (folder / "curve.csv").write_text(f"{columns}\n1,0.5,0.7,0.6,0.6,0.001\n")
@@ -161,12 +164,13 @@ def run_extract(project: Path, out: Path, compute: ComputeParams) -> None:
 
 def run_evaluate(project: Path, out: Path, compute: ComputeParams) -> None:
     inputs = EvaluateInputs(
-        project / "data" / "raw", project / "test.csv", project / "classes.json", project / "models" / "fine_tuned",
+        project / "data" / "raw", project / "manifest.parquet", project / "none", project / "none", project / "test.csv",
+        project / "classes.json", project / "models" / "fine_tuned", project / "none", project / "none",
         project / "curve.csv", project / "curve.csv",
     )  # fmt: skip
     outputs = EvaluateOutputs(
-        out / "headline.json", out / "metrics.json", out / "predictions.csv", out / "class_metrics.csv", out / "confusion.csv",
-        out / "pictures", out / "evaluated",
+        out / "headline.json", out / "metrics.json", out / "predictions.csv", out / "class_metrics.csv", out / "slices.csv",
+        out / "confusion.csv", out / "confused_pairs.csv", out / "confusion_plot.csv", out / "pictures", out / "evaluated",
     )  # fmt: skip
     params = EvaluateParams(bootstrap_samples=20, explained_images=0)
     evaluate(params, 1, ExtractParams(batch_size=8), compute, inputs, outputs, out / "scratch")

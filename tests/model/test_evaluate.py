@@ -24,6 +24,7 @@ from thaw.params import ComputeParams, EvaluateParams, ExtractParams, ModelParam
 from thaw.serving import _load_pyfunc
 from thaw.stages import evaluate as stage
 from thaw.stages.evaluate import EvaluateInputs, EvaluateOutputs, evaluate, open_classifier
+from thaw.statistics.temperature import fit_temperature
 from thaw.tracking.outbox import create_outbox
 from thaw.tracking.shipper import Shipper
 from thaw.tracking.store import Store
@@ -31,7 +32,8 @@ from thaw.tracking.store import Store
 ROOT = Path(__file__).parents[2]
 CURVE = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate\n1,0.7,0.5,0.8,0.5,0.1\n2,0.6,0.7,,,0.1\n"
 OUTPUTS = (
-    "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv", "pictures", "models/evaluated"
+    "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "slices.csv", "confusion.csv",
+    "confused_pairs.csv", "confusion_plot.csv", "pictures", "models/evaluated",
 )  # fmt: skip
 
 
@@ -54,6 +56,11 @@ def project(request, tmp_path_factory):
         )
     columns = ["path", "class", "label", "target", "weight", "confidence", "grey", "group", "kind"]
     pd.DataFrame(rows, columns=columns).sort_values("path").to_csv(folder / "test.csv", index=False)
+    pd.DataFrame([
+        {"path": path, "format": "PNG", "width": 60, "height": 30, "grey": True, "contrast": 29.0, "sharpness": 0.5,
+         "brightness": 50.0 + 70 * label}
+        for path, _, label, *_ in rows
+    ]).to_parquet(folder / "manifest.parquet")  # fmt: skip
     (folder / "classes.json").write_text(json.dumps(classes))
     (folder / "frozen.csv").write_text(CURVE)
     (folder / "fine.csv").write_text(CURVE)
@@ -62,8 +69,27 @@ def project(request, tmp_path_factory):
     params = ModelParams(architecture="lenet5", weights="none")
     network = models.build(params, (28, 28, 1), len(classes), seed=1)
     config = {"model": params.model_dump(), "input_shape": (28, 28, 1), "resize": "crop", "classes": classes}
-    models.save(network, folder / "models" / "fine_tuned", config)
+    models.save(network, folder / "models" / "fine_tuned", config | {"temperature": 0.5})
+    lay_out_of_fold(folder, classes, random)
     return folder
+
+
+def lay_out_of_fold(folder, classes, random):
+    """60 images that heads judged, of which 30 are of the validation split, which the model itself judged."""
+    labels = np.arange(60) % len(classes)
+    rows = pd.DataFrame({"path": [f"{number:02d}.png" for number in range(60)], "class": np.array(classes)[labels],
+                         "label": labels, "target": "", "weight": 1, "confidence": 1, "grey": 1, "group": ""})  # fmt: skip
+    rows[:30].to_csv(folder / "train.csv", index=False)
+    rows[30:].to_csv(folder / "validation.csv", index=False)
+    logits = random.normal(size=(60, len(classes))) + 2 * np.eye(len(classes))[labels]
+    shares = pd.DataFrame(probabilities_of(logits).round(6), columns=[f"probability_{name}" for name in classes])
+    judged = rows[["path", "class", "label"]].assign(fold=1, predicted=rows["class"])
+    pd.concat([judged, shares], axis=1).to_csv(folder / "out_of_fold.csv", index=False)
+    names = classes if len(classes) > 2 else classes[1:]
+    said = logits[30:] if len(classes) > 2 else logits[30:, 1:] - logits[30:, :1]
+    table = pd.DataFrame(said, columns=[f"logit_{name}" for name in names])
+    table.insert(0, "path", rows["path"][30:].to_list())
+    table.to_csv(folder / "validation_logits.csv", index=False)
 
 
 PARAMS, EXTRACT = EvaluateParams(bootstrap_samples=50), ExtractParams()
@@ -72,7 +98,9 @@ PARAMS, EXTRACT = EvaluateParams(bootstrap_samples=50), ExtractParams()
 def run(project, params=PARAMS, extract=EXTRACT, **change):
     """Evaluate the project's network; `change`: other inputs. The bytes of each output."""
     inputs = {
-        "raw_dir": project / "data" / "raw", "test_path": project / "test.csv",
+        "raw_dir": project / "data" / "raw", "manifest_path": project / "manifest.parquet", "test_path": project / "test.csv",
+        "train_path": project / "train.csv", "validation_path": project / "validation.csv",
+        "validation_logits_path": project / "validation_logits.csv", "out_of_fold_path": project / "out_of_fold.csv",
         "classes_path": project / "classes.json", "fine_tuned_dir": project / "models" / "fine_tuned",
         "frozen_curve_path": project / "frozen.csv", "fine_tuned_curve_path": project / "fine.csv",
     }  # fmt: skip
@@ -109,8 +137,8 @@ def test_metrics_agree_with_the_predictions_and_bytes_repeat(project):
     assert json.loads(files["headline.json"])["accuracy"] == metrics["accuracy"]
     assert set(metrics["slices"]["kind"]) == {"a", "b"}
     assert {name for name in files if not name[0].isdigit()} == {
-        "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "confusion.csv",
-        "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
+        "headline.json", "metrics.json", "predictions.csv", "class_metrics.csv", "slices.csv", "confusion.csv",
+        "confused_pairs.csv", "confusion_plot.csv", "learning_curves.png", "roc.png", "precision_recall.png", "confusion.png",
         "reliability.png", "mistakes.png", "explained.png", "model.json", "model.weights.h5",
     }  # fmt: skip
     assert run(project) == files
@@ -243,7 +271,104 @@ def test_the_threshold_belongs_to_the_model(project, monkeypatch):
         assert set(said[0]) == set(classes)
         assert said[0] != list(rows["predicted"])
     unjudged = _load_pyfunc(str(project / "models" / "fine_tuned"))
-    assert unjudged.threshold == 0.5
+    assert unjudged.decision == (0.5, 0.0)
+
+
+LEAN = {"bootstrap_samples": 50, "explained_images": 0}
+
+
+def test_a_threshold_is_chosen_for_its_aim_and_never_on_the_test_split(project, tmp_path, caplog):
+    """On the validation images by the model, and on those of training out of fold: by hand, the highest that finds enough."""
+    aim = EvaluateParams(threshold="auto", least_recall=0.9, **LEAN)
+    classes = json.loads((project / "classes.json").read_text())
+    if len(classes) > 2:
+        with pytest.raises(ThawError, match="threshold: auto is of two classes, and there are 3"):
+            run(project, aim)
+        return
+    files = run(project, aim)
+    told, kept = json.loads(files["metrics.json"])["decision"], json.loads(files["model.json"])
+    threshold = told["threshold"]
+    assert kept["threshold"] == threshold and "least_certainty" not in kept and told["chosen_on"] == 60
+    assert told["aim"] == "recall of at least 0.9" and kept["decision"] == told
+    assert told["interval"]["threshold"]["low"] <= threshold <= told["interval"]["threshold"]["high"]
+    shares = pd.read_csv(project / "out_of_fold.csv").iloc[:, -1].to_numpy()
+    heads = np.log(shares / (1 - shares))
+    heads /= fit_temperature(heads[:, None], np.arange(60)[:, None] % 2, np.ones(60)).value
+    model = pd.read_csv(project / "validation_logits.csv").iloc[:, 1].to_numpy() / 0.5
+    positives = np.concatenate([heads[:30], model])[np.arange(60) % 2 == 1]
+    assert ((1 / (1 + np.exp(-positives))) >= threshold).sum() == round(30 * 0.9)
+    rows = pd.read_csv(project / "predictions.csv")
+    assert list(rows["predicted"]) == [classes[int(share >= threshold)] for share in rows.iloc[:, 4]]
+    turned = pd.read_csv(project / "test.csv", keep_default_na=False)
+    turned["label"] = 1 - turned["label"]
+    turned.to_csv(tmp_path / "test.csv", index=False)
+    again = json.loads(run(project, aim, test_path=tmp_path / "test.csv")["model.json"])
+    assert again == kept
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "cure"),
+    [
+        ({"threshold": "auto", "least_recall": 0.999}, "0.999 cannot be told from 1 by 30 images of 'bright'", "0.967"),
+        ({"threshold": "auto", "least_precision": 0.999}, "0.999 is reached by no threshold on the 60", "least_precision"),
+        ({"cost_unsure": 1e-9}, "every image that the model is chosen on would be answered by 'unsure'", "cost_unsure"),
+    ],
+)
+def test_a_decision_that_cannot_be_had_is_refused_and_nothing_changes(project, change, reason, cure):
+    if len(json.loads((project / "classes.json").read_text())) > 2 and "threshold" in change:
+        pytest.skip("of two classes")
+    kept = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    with pytest.raises(ThawError, match=reason) as caught:
+        run(project, EvaluateParams(**change, **LEAN))
+    assert cure in caught.value.cure
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == kept
+
+
+def test_without_images_to_choose_on_it_says_so(project, tmp_path):
+    for name in ("validation_logits", "out_of_fold", "validation"):
+        pd.read_csv(project / f"{name}.csv")[:0].to_csv(tmp_path / f"{name}.csv", index=False)
+    none = {f"{name}_path": tmp_path / f"{name}.csv" for name in ("validation_logits", "out_of_fold", "validation")}
+    with pytest.raises(ThawError, match=r"evaluate\.unsure is chosen on validation images and out of fold") as caught:
+        run(project, EvaluateParams(unsure=0.1, **LEAN), **none)
+    assert "audit.folds" in caught.value.cure
+    few = EvaluateParams(cost_unsure=0.499 if len(json.loads((project / "classes.json").read_text())) == 2 else 0.66, **LEAN)
+    found = run(project, few, out_of_fold_path=none["out_of_fold_path"])
+    assert json.loads(found["metrics.json"])["decision"]["chosen_on"] == 30
+
+
+def test_all_say_unsure_of_the_same_images(project, monkeypatch):
+    """The network is hardly sure of anything: the bound is that of images a head is sure of, so put where it parts these."""
+    run(project)
+    rows = pd.read_csv(project / "predictions.csv")
+    shares = rows.iloc[:, 3:].to_numpy()
+    sure = np.abs(2 * shares[:, 1] - 1) if shares.shape[1] == 2 else shares.max(axis=1)
+    bound = float(np.median(sure))
+    cost = (1 - bound) / (2 if shares.shape[1] == 2 else 1)
+    files = run(project, EvaluateParams(cost_unsure=cost, **LEAN))
+    told = json.loads(files["metrics.json"])["decision"]
+    assert json.loads(files["model.json"])["least_certainty"] == pytest.approx(bound)
+    assert told["answered"] == pytest.approx((sure >= bound).mean(), abs=0.04) and "answered.png" in files
+    right = (rows["class"] == rows["predicted"])[sure >= bound + 1e-6]
+    assert told["answered_accuracy"] == pytest.approx(right.mean(), abs=0.04)
+    assert told["interval"]["answered_accuracy"]["low"] <= told["answered_accuracy"]
+    predicted, listed, _, served = verdicts(project, monkeypatch, project / "models" / "evaluated")
+    assert listed == served and set(served) > {"unsure"} and "unsure" not in predicted
+    near = np.abs(sure - bound) < 1e-5  # `predictions.csv` has six digits
+    expected = np.where(sure >= bound, predicted, "unsure")
+    assert list(np.array(served)[~near]) == list(expected[~near])
+    shown = predict(project, monkeypatch, "data/raw")
+    assert shown.exit_code == 0 and "unsure" in shown.stdout
+
+
+def test_another_temperature_is_never_taken_from_what_was_compiled(project, tmp_path):
+    """The weights are the same file: only the temperature tells the networks apart."""
+    files, said = sorted((project / "data" / "raw").rglob("*.png"))[:4], []
+    for temperature in (1.0, 4.0):
+        model_dir = shutil.copytree(project / "models" / "fine_tuned", tmp_path / str(temperature))
+        config = json.loads((model_dir / "model.json").read_text()) | {"temperature": temperature}
+        (model_dir / "model.json").write_text(json.dumps(config))
+        said.append(np.log(open_classifier(model_dir, EXTRACT, tmp_path / "scratch").predict(files)[0]))
+    assert np.diff(said[0][:, :2]) == pytest.approx(4 * np.diff(said[1][:, :2]), rel=1e-3)
 
 
 def test_mlflows_model_decides_by_the_models_threshold(project, tmp_path):

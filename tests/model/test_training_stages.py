@@ -7,7 +7,9 @@ from functools import partial
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import log_loss
 
 from tests.model.training_project import (
     extract_features,
@@ -18,7 +20,7 @@ from tests.model.training_project import (
     train_head,
     tune,
 )
-from thaw import models
+from thaw import images, models
 from thaw.errors import ThawError
 from thaw.models.efficientnet_lite import efficientnet_lite
 from thaw.models.pretrained import locate_weights
@@ -99,6 +101,43 @@ def test_frozen_layers_never_move_and_thawed_ones_do(trained):
 def test_the_same_again_is_the_same_to_the_byte(project, trained, tmp_path):
     run_stages(project, tmp_path, ModelParams(), FROZEN, TUNED)
     assert outputs(tmp_path) == outputs(trained)
+
+
+def test_the_network_that_is_kept_is_calibrated_on_the_validation_images(project, trained, tmp_path):
+    """Half of their labels are turned: the network is far too sure of them. Only the head is trained, at a rate of nothing."""
+    shutil.copytree(project, tmp_path / "data")
+    rows = pd.read_csv(tmp_path / "data" / "validation.csv", keep_default_na=False)
+    rows.loc[::3, "label"] = 1 - rows.loc[::3, "label"]
+    rows.to_csv(tmp_path / "data" / "validation.csv", index=False)
+    still = TUNED.model_copy(update={"strategy": "head", "from_layer": "auto", "learning_rate": 1e-9})
+    tune(tmp_path / "data", trained / "frozen", tmp_path, still)
+    logits = pd.read_csv(tmp_path / "validation_logits.csv")
+    assert list(logits.columns) == ["path", "logit_ring"] and list(logits["path"]) == list(rows["path"])
+    network, config = models.load(tmp_path / "tuned")
+    pixels = np.stack([images.load(project / "raw" / path, 48, 48, 1, "stretch") for path in rows["path"]])
+    temperature = config["temperature"]
+    assert temperature > 2
+    np.testing.assert_allclose(
+        network.predict(pixels, verbose=0)[:, 0] * temperature, logits["logit_ring"], rtol=1e-4, atol=1e-4
+    )
+
+    def loss(value):
+        return log_loss(rows["label"], 1 / (1 + np.exp(-logits["logit_ring"] / value)))
+
+    assert loss(temperature) < loss(1.0) / 2
+
+
+def test_without_validation_images_nothing_is_calibrated_and_it_is_said(project, trained, tmp_path, caplog):
+    shutil.copytree(project, tmp_path / "data")
+    rows = pd.read_csv(tmp_path / "data" / "validation.csv")
+    rows[:0].to_csv(tmp_path / "data" / "validation.csv", index=False)
+    index = json.loads((tmp_path / "data/views/index.json").read_text())
+    (tmp_path / "data/views/index.json").write_text(json.dumps(index | {"validation": 0}))
+    with caplog.at_level("INFO", "thaw"):
+        tune(tmp_path / "data", trained / "frozen", tmp_path, TUNED.model_copy(update={"epochs": 1}))
+    assert "temperature 1 by 0 validation images: there are no validation images" in caplog.text
+    assert models.load(tmp_path / "tuned")[1]["temperature"] == 1
+    assert (tmp_path / "validation_logits.csv").read_text() == "path,logit_ring\n"
 
 
 def test_a_training_that_was_not_booked_is_not_trained_again(project, trained, tmp_path, caplog):

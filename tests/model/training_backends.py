@@ -40,7 +40,8 @@ def train_in_group(folder: Path, alone: Path, out: Path, stage: str, dies_at: in
         params = FROZEN.model_copy(update=together)
         train_frozen._train(params, 1, MODEL, inputs, outputs, scratch, member, stop)
     else:
-        given, made = fine_tune_inputs(folder, alone / "frozen"), fine_tune.FineTuneOutputs(out / "tuned", out / "tuned.csv")
+        given = fine_tune_inputs(folder, alone / "frozen")
+        made = fine_tune.FineTuneOutputs(out / "tuned", out / "tuned.csv", out / "validation_logits.csv")
         tuned = TUNED.model_copy(update=together)
         fine_tune._train(tuned, 1, EXTRACT, ComputeParams(), given, made, scratch, member, stop)
 

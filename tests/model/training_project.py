@@ -84,7 +84,7 @@ def tune(
     """Run fine_tune alone on a frozen network."""
     from thaw.stages.fine_tune import FineTuneOutputs, fine_tune
 
-    outputs = FineTuneOutputs(out / "tuned", out / "tuned.csv")
+    outputs = FineTuneOutputs(out / "tuned", out / "tuned.csv", out / "validation_logits.csv")
     fine_tune(
         params, 1, engine or ExtractParams(), ComputeParams(cache_gb=cache_gb), fine_tune_inputs(folder, frozen_dir),
         outputs, out / "scratch/fine_tune",

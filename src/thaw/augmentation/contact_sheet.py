@@ -67,7 +67,7 @@ def tell_rules(original: Reading) -> list[str]:
 
 def _choose(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     """Images evenly spread over each class, the classes in turn."""
-    classes = sorted(rows["class"].unique())
+    classes = sorted(rows["class"].unique())[:count]
     each = -(-count // len(classes))
     spread = []
     for name in classes:

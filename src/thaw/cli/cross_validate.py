@@ -1,6 +1,7 @@
 """`thaw cross-validate`: how good the classifier is, on folds of the images."""
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ def cross_validate(
       thaw cross-validate --fine-tune --json
     """
     root = find_root()
-    with _holding(root):
+    with holding(root):
         project = _open(root, "split" if fine_tune else "audit")
         from thaw.trials.folds import Plan
 
@@ -70,7 +71,7 @@ def cross_validate(
 
 
 @contextmanager
-def _holding(root: Path) -> Iterator[None]:
+def holding(root: Path) -> Iterator[None]:
     """Hold the project's folder, as a run does: what is read is not made anew meanwhile."""
     from filelock import Timeout
 
@@ -146,9 +147,9 @@ def _material(project: _Project, fine_tune: bool) -> "Material":
 
 
 def _whole(project: _Project, material: "Material", kept_dir: Path) -> Any:
-    from thaw.trials.folds import by_whole_trainings
-    from thaw.trials.whole import WholeTraining
+    from thaw.trials.whole import WholeTraining, by_whole_trainings
 
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it wonders at one process that trains many networks
     training = WholeTraining(project.root, project.specs, project.params, kept_dir / "work")
     return by_whole_trainings(material, training)
 

@@ -17,6 +17,7 @@ from thaw.progress import showing
 if TYPE_CHECKING:
     import keras
 
+    from thaw.decision import Decision
     from thaw.explain.sheets import InputImage
     from thaw.sources import File
 
@@ -61,7 +62,7 @@ def explain(
     if missing:
         raise ThawError(f"{missing[0]}: no such file", "Name images that are there.")
     model_dir = _find_model(model_name)
-    from thaw.decision import threshold_of
+    from thaw.decision import decision_of
 
     with showing("loading TensorFlow"):
         from thaw.models import load, load_config
@@ -73,7 +74,7 @@ def explain(
     names = [name.strip() for name in layers.split(",") if name.strip()]
     images = _Images(files, config)
     with showing("explaining") as report:
-        verdicts = _predict(model, images, threshold_of(config), class_index)
+        verdicts = _predict(model, images, decision_of(config), class_index)
         written = []
         for path in _write(model, images, out_dir, wanted, verdicts, names):
             written.append(path)
@@ -152,19 +153,22 @@ class _Verdict:
 
 
 def _predict(
-    model: "keras.Model", pictures: _Images, threshold: float, class_index: int
+    model: "keras.Model", pictures: _Images, decision: "Decision", class_index: int
 ) -> list[_Verdict]:
-    """The class of each image by the model's threshold; it is the explained one where `class_index` is below 0."""
-    from thaw.decision import predict_labels, probabilities_of
+    """The class of each image by the model's decision, and whether it is unsure; it is the explained one where
+    `class_index` is below 0."""
+    from thaw.decision import UNSURE, probabilities_of
 
     verdicts, classes = [], pictures.classes
     for file, picture in zip(pictures.files, pictures, strict=True):
         probabilities = probabilities_of(model.predict_on_batch(picture.pixels[None]))
-        label = int(predict_labels(probabilities, threshold)[0])
+        label = int(decision.labels(probabilities)[0])
         share = float(probabilities[0, label])
         text = f"{file.name}: {classes[label]}, {share:.1%}"
         if len(classes) == 2:
-            text += f" (positive class: {classes[1]}, {float(probabilities[0, 1]):.1%}, needed {100 * threshold:g}%)"
+            text += f" (positive class: {classes[1]}, {float(probabilities[0, 1]):.1%}, needed {100 * decision.threshold:g}%)"
+        if not decision.is_sure(probabilities)[0]:
+            text += f": {UNSURE}"
         verdicts.append(_Verdict(classes[label], share, label if class_index < 0 else class_index, text))
     return verdicts
 

@@ -39,7 +39,8 @@ def predict(
     compute: Compute = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
 ) -> None:
-    """Say what the model takes images for. Ends with exit code 1 when one could not be read.
+    """Say what the model takes images for, or that it is unsure, where it was evaluated with a bound (evaluate.unsure). Ends
+    with exit code 1 when one could not be read.
 
     [bold]Examples[/bold]
 
@@ -156,13 +157,12 @@ def _fetch(store: "Store", run_id: str, target_dir: Path) -> Path:
 
 
 def _predict(classifier: "Classifier", files: "list[File]", executor: "Executor") -> list[dict[str, Any]]:
-    from thaw.decision import predict_labels
     from thaw.layout import printable
 
     places = [file.absolute() for file in files]  # a node has another folder of work
     probabilities, failures = classifier.predict(places, executor)
     any_read = len(failures) < len(files)
-    labels = predict_labels(probabilities, classifier.threshold).tolist() if any_read else []
+    answers = classifier.decision.answers(probabilities, classifier.classes).tolist() if any_read else []
     rows = []
     for number, file in enumerate(files):
         row: dict[str, Any] = {
@@ -174,7 +174,7 @@ def _predict(classifier: "Classifier", files: "list[File]", executor: "Executor"
         if number in failures:
             row["error"] = printable(failures[number].reason.removeprefix(f"{places[number]}: "))
         else:
-            row["predicted"] = classifier.classes[labels[number]]
+            row["predicted"] = answers[number]
             shares = (round(float(share), 6) for share in probabilities[number])
             row["probability"] = dict(zip(classifier.classes, shares, strict=True))
         rows.append(row)
@@ -206,6 +206,8 @@ def _print(rows: list[dict[str, Any]], classes: list[str], csv_path: Path | None
         table = Table("image", "class", *(map(escape, shown) if shown else ["probability"]))
         table.columns[0].overflow = "fold"
         for row in predicted:
-            shares = (f"{row['probability'][name]:.3f}" for name in shown or [row["predicted"]])
-            table.add_row(escape(row["path"]), escape(row["predicted"]), *shares)
+            likeliest = max(row["probability"], key=row["probability"].__getitem__)
+            shares = (f"{row['probability'][name]:.3f}" for name in shown or [likeliest])
+            answer = escape(row["predicted"])
+            table.add_row(escape(row["path"]), answer if row["predicted"] in classes else f"[yellow]{answer}[/]", *shares)
         print_table(table)

@@ -3,7 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ from thaw.cli.completion import complete_run
 from thaw.errors import ThawError
 from thaw.files import replacing
 from thaw.progress import showing
-from thaw.project import find_root, run_lock
+from thaw.project import find_root, holding
 from thaw.run_slot import RUN_PAGE
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def restore(
     if bool(run) == undo:
         raise ThawError("a run, or --undo", "`thaw runs` lists the runs: `thaw restore 3`.")
     root = find_root()
-    with _workspace(root), tempfile.TemporaryDirectory(prefix="thaw-") as folder:
+    with holding(root), tempfile.TemporaryDirectory(prefix="thaw-") as folder:
         goal = _undoing(root) if undo else _find(root, run, Path(folder))
         with showing("opening the project"):
             repo = DvcRepo(root)
@@ -73,26 +73,6 @@ def restore(
             _restore(repo, goal, dry_run, yes)
             if goal.state.code.commit:
                 _tell_code(repo, goal, code and not dry_run)
-
-
-@contextmanager
-def _workspace(root: Path) -> Iterator[None]:
-    """Hold the project's folder, as a run does.
-
-    Raises:
-        ThawError: a run is at work in it.
-    """
-    from filelock import Timeout
-
-    lock = run_lock(root)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ThawError("a run of this project is at work", "Wait for it, or end it. Nothing was changed.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @dataclass(frozen=True)

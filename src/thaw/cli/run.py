@@ -91,12 +91,12 @@ def run(
         "wait": wait
     }  # fmt: skip
     if compute:
-        _work_at(compute)
+        work_at(compute)
     flags = [flag for flag, given in (("--json", as_json), ("--quiet", quiet)) if given]
     execute_flow(root, ["run", json.dumps(parameters), *flags])
 
 
-def _work_at(place: str) -> None:
+def work_at(place: str) -> None:
     """Have the stages work there: they are started with this environment."""
     from thaw.compute.choosing import PLACE, choose
     from thaw.params import ComputeParams

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shlex
-import sys
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -16,12 +15,12 @@ import typer
 
 from thaw.cli import app
 from thaw.cli.console import print_table, stdout_console
+from thaw.cli.moves import print_moves
 from thaw.cli.options import Compute
 from thaw.errors import ThawError
 from thaw.progress import showing
 
 if TYPE_CHECKING:
-    from thaw.cleaning import Move
     from thaw.gate.inspection import Inspection
     from thaw.intake.reading import Reading, Unreadable
     from thaw.params import ComputeParams
@@ -151,22 +150,23 @@ def clean(
 
       thaw clean photos --undo
     """
-    from thaw.cleaning import apply_moves, plan_moves, plan_renames, undo_last
+    from thaw.batches import apply_moves, undo_last
+    from thaw.cleaning import plan_moves, plan_renames
 
     if folder is None:
         folder, params = _of_project(params)
     if undo:
-        _print_moves("brought back", undo_last(folder), as_json)
+        print_moves("brought back", undo_last(folder), as_json)
         return
     with _scratch(folder) as scratch_dir:
         inspection = _inspect(_settings(params, None), folder, scratch_dir, quiet)
     moves = plan_renames(inspection) if rename else plan_moves(inspection, check or [])
     if apply and moves:
         batch_dir = apply_moves(folder, moves)
-        _print_moves("renamed" if rename else f"moved to {batch_dir}", moves, as_json)
+        print_moves("renamed" if rename else f"moved to {batch_dir}", moves, as_json)
     else:
         what = "would be renamed; --apply renames them" if rename else "would be moved; --apply moves them"
-        _print_moves(what, moves, as_json)
+        print_moves(what, moves, as_json)
 
 
 def _of_project(params_path: Path | None) -> tuple[Path, Path]:
@@ -326,18 +326,3 @@ def _print_layout(reading: "Reading | Unreadable | None", folder: Path, as_json:
     elif isinstance(reading, Reading) and not reading.as_is:
         typer.echo("\n".join(tell(reading, folder)))
         typer.echo(f"Take it in:\n  {command_for(reading, folder)}")
-
-
-def _print_moves(what: str, moves: "list[Move]", as_json: bool) -> None:
-    if as_json:
-        rows = [
-            {"path": one.path, "check": one.check, "reason": one.reason}
-            | ({"target": one.target} if one.target else {})
-            for one in moves
-        ]
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    for one in moves:
-        typer.echo(f"{one.path} -> {one.target}" if one.target else f"{one.path}  {one.check}")
-    noun = "path" if len(moves) == 1 else "paths"
-    sys.stdout.write(f"{len(moves)} {noun} {what}\n")

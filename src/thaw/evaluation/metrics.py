@@ -4,10 +4,15 @@ Definitions as in scikit-learn (a test holds them equal). Where a metric is not 
 """
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from thaw.evaluation.predictions import Predictions
 
 LOWEST_PROBABILITY = 1e-15  # log loss of a sure mistake stays finite
+
+MOST_GUESSES = 5
+TOP = f"top_{MOST_GUESSES}_accuracy"
+"""Of more classes than that: the share of the images whose class is among the likeliest so many."""
 
 UNDEFINED = {
     "precision": "no image was predicted to be positive",
@@ -31,14 +36,16 @@ def measure(predictions: Predictions, weights: np.ndarray) -> dict[str, np.ndarr
         weights: `(weightings, images)`, not negative.
     """
     total = weights.sum(axis=1)
-    measured = {"accuracy": _ratio(weights @ predictions.correct, total)}
+    right = predictions.correct.astype(np.float64)  # a product with truth values would not be one of BLAS
+    measured = {"accuracy": _ratio(weights @ right, total)}
     support, predicted, hits = _class_counts(predictions, weights)
     recall, precision = _ratio(hits, support), _ratio(hits, predicted)
     f1 = _ratio(2 * hits, support + predicted)
     measured["balanced_accuracy"] = _mean(recall)
+    if len(predictions.classes) > MOST_GUESSES:
+        measured[TOP] = _ratio(weights @ (predictions.likelier < MOST_GUESSES).astype(np.float64), total)
     if len(predictions.classes) == 2:
         measured |= {"precision": precision[:, 1], "recall": recall[:, 1], "f1": f1[:, 1]}
-        positives, scores = [predictions.labels == 1], [predictions.probabilities[:, 1]]
     else:
         present = np.where(support > 0, 1.0, np.nan)
         measured |= {
@@ -46,35 +53,33 @@ def measure(predictions: Predictions, weights: np.ndarray) -> dict[str, np.ndarr
             "recall": _mean(recall),
             "f1": _mean(f1 * present),
         }
-        positives = [predictions.labels == number for number in range(len(predictions.classes))]
-        scores = list(predictions.probabilities.T)
-    ranked = [_rank_metrics(*pair, weights) for pair in zip(positives, scores, strict=True)]
-    measured["roc_auc"] = _mean(np.stack([auc for auc, _ in ranked], axis=1))
-    measured["average_precision"] = _mean(np.stack([precision for _, precision in ranked], axis=1))
+    areas, precisions = predictions.ranking.measure(weights)
+    measured |= {"roc_auc": _mean(areas), "average_precision": _mean(precisions)}
     surprise = -np.log(np.maximum(predictions.true_probability, LOWEST_PROBABILITY))
     measured["log_loss"] = _ratio(weights @ surprise, total)
     if (predictions.confidence != 1).any():
         confident = weights * predictions.confidence
-        measured["confidence_weighted_accuracy"] = _ratio(
-            confident @ predictions.correct, confident.sum(axis=1)
-        )
+        measured["confidence_weighted_accuracy"] = _ratio(confident @ right, confident.sum(axis=1))
     return measured
 
 
 def shares(predictions: Predictions) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The metrics that are weighted shares of the images: those that count, bool `(images,)`, and weights `(images,)`."""
+    right = predictions.correct
     each_class = 1 / np.bincount(predictions.labels, minlength=len(predictions.classes))[predictions.labels]
-    found = {"accuracy": np.ones(len(predictions)), "balanced_accuracy": each_class, "recall": each_class}
+    found = {"accuracy": (right, np.ones(len(predictions)))}
+    found |= {"balanced_accuracy": (right, each_class), "recall": (right, each_class)}
+    if len(predictions.classes) > MOST_GUESSES:
+        found[TOP] = predictions.likelier < MOST_GUESSES, np.ones(len(predictions))
     if len(predictions.classes) == 2:
-        found |= {"recall": predictions.labels == 1, "precision": predictions.predicted == 1}
+        found |= {"recall": (right, predictions.labels == 1), "precision": (right, predictions.predicted == 1)}
     if (predictions.confidence != 1).any():
-        found["confidence_weighted_accuracy"] = predictions.confidence
-    weighted = {name: weights.astype(np.float64) for name, weights in found.items()}
-    return {name: (predictions.correct, weights) for name, weights in weighted.items() if weights.any()}
+        found["confidence_weighted_accuracy"] = right, predictions.confidence
+    return {name: (hits, weights.astype(np.float64)) for name, (hits, weights) in found.items() if weights.any()}
 
 
 def measure_classes(predictions: Predictions) -> list[dict[str, float]]:
-    """Images, precision, recall and F1 of each class, NaN where undefined."""
+    """Images, precision, recall, F1 and ROC-AUC against the rest of each class, NaN where undefined."""
     support, predicted, hits = (
         counts[0] for counts in _class_counts(predictions, np.ones((1, len(predictions))))
     )
@@ -83,41 +88,20 @@ def measure_classes(predictions: Predictions) -> list[dict[str, float]]:
         "precision": _ratio(hits, predicted),
         "recall": _ratio(hits, support),
         "f1": _ratio(2 * hits, support + predicted),
+        "roc_auc": np.broadcast_to(predictions.ranking.measure(np.ones((1, len(predictions))))[0][0], support.shape),
     }
     return [{name: float(column[i]) for name, column in columns.items()} for i in range(len(support))]
 
 
-def confusion(predictions: Predictions) -> np.ndarray:
-    """Counts, int `(classes, classes)`: a row a true class, a column a predicted one."""
-    size = len(predictions.classes)
-    return np.bincount(predictions.labels * size + predictions.predicted, minlength=size * size).reshape(
-        size, size
-    )
-
-
 def _class_counts(predictions: Predictions, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weight of each class's images, predictions and hits, `(weightings, classes)` each."""
-    each = np.eye(len(predictions.classes))
-    hit = each[predictions.labels] * predictions.correct[:, None]
-    return weights @ each[predictions.labels], weights @ each[predictions.predicted], weights @ hit
-
-
-def _rank_metrics(
-    positive: np.ndarray, scores: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """ROC-AUC and average precision of each weighting, images of equal score taken together."""
-    order = np.argsort(-scores, kind="stable")
-    if not len(order):
-        return np.full(len(weights), np.nan), np.full(len(weights), np.nan)
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(scores[order]) != 0]))
-    ordered = weights[:, order]
-    hits = np.add.reduceat(ordered * positive[order], starts, axis=1)
-    misses = np.add.reduceat(ordered * ~positive[order], starts, axis=1)
-    all_hits, all_misses = hits.cumsum(axis=1), misses.cumsum(axis=1)
-    auc = ((all_hits - hits / 2) * misses).sum(axis=1)
-    precision = _ratio(all_hits, all_hits + all_misses)
-    average = (hits * np.nan_to_num(precision)).sum(axis=1)
-    return _ratio(auc, all_hits[:, -1] * all_misses[:, -1]), _ratio(average, all_hits[:, -1])
+    columns, images = np.ascontiguousarray(weights.T), np.arange(len(predictions))
+    shape, right = (len(predictions.classes), len(predictions)), predictions.correct
+    pairs = (predictions.labels, images), (predictions.predicted, images), (predictions.labels[right], images[right])
+    support, predicted, hits = (
+        (csr_array((np.ones(len(numbers)), (numbers, of)), shape=shape) @ columns).T for numbers, of in pairs
+    )
+    return support, predicted, hits
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from thaw.decision import DEFAULT_THRESHOLD, predict_labels
+from thaw.decision import DEFAULT_THRESHOLD, certainty_of, predict_labels
+from thaw.statistics.ranking import Ranking
 
 PROBABILITY_DIGITS = 6
 """Of a probability in `predictions.csv`."""
@@ -44,13 +45,29 @@ class Predictions:
         return np.take_along_axis(self.probabilities, self.labels[:, None], axis=1)[:, 0]
 
     @cached_property
+    def likelier(self) -> np.ndarray:
+        """How many classes are likelier than the right one, int `(images,)`; of equally likely ones the first in order is."""
+        own = self.true_probability[:, None]
+        before = np.arange(len(self.classes)) < self.labels[:, None]
+        return np.count_nonzero((self.probabilities > own) | ((self.probabilities == own) & before), axis=1)
+
+    @cached_property
+    def one_against_rest(self) -> tuple[np.ndarray, np.ndarray]:
+        """What ranks the images: scores `(images, classes)` and the column of each one's class, of two classes the positive
+        one's alone."""
+        if len(self.classes) == 2:
+            return self.probabilities[:, 1:], self.labels - 1
+        return self.probabilities, self.labels
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """The images ranked by each class's probability."""
+        return Ranking(*self.one_against_rest)
+
+    @cached_property
     def certainty(self) -> np.ndarray:
-        """How sure each verdict is, float64 `(images,)`: of two classes 0 at the threshold and 1 at the end of the scale,
-        else the probability of the predicted class."""
-        if len(self.classes) != 2:
-            return self.probabilities.max(axis=1)
-        positive, threshold = self.probabilities[:, 1], self.threshold
-        return np.where(self.predicted == 1, (positive - threshold) / (1 - threshold), (threshold - positive) / threshold)
+        """How sure each verdict is, float64 `(images,)` (`thaw.decision.certainty_of`)."""
+        return certainty_of(self.probabilities, self.threshold)
 
     def describe(self, image: int) -> str:
         """The verdict on an image in words, with the threshold where it is not one half."""

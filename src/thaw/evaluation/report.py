@@ -10,6 +10,8 @@ from thaw.evaluation.predictions import Predictions
 from thaw.statistics.intervals import Interval, percentile_interval, resample, share_interval
 
 _DIGITS = 6
+_MOST_VALUES = 20
+"""A column of more is told by `slices.csv` alone: every number here becomes a metric of MLflow's."""
 
 
 def report_metrics(
@@ -21,12 +23,12 @@ def report_metrics(
 ) -> dict[str, Any]:
     """What `metrics.json` holds, ready for JSON: the undefined is null, with the reason under `undefined`.
 
-    Metrics that are shares of the images have intervals in closed form (`share_interval`); the others are resampled by
-    unit, the set of images that depend on each other, within each class. An interval that the samples cannot tell, since
-    all of them give the same value, is left out.
+    Metrics that are shares of the images, and ROC-AUC, have intervals in closed form (`share_interval`,
+    `Ranking.area_interval`); the others are resampled by unit, the set of images that depend on each other, within each
+    class. An interval that the samples cannot tell, since all of them give the same value, is left out.
 
     Args:
-        slices: values of each slice column, text `(images,)`.
+        slices: values of each slice column, text `(images,)`; one of more than 20 values is left out.
         bootstrap_samples: 0 gives no intervals but those of shares.
         coverage: of the intervals, 0.95 for example.
     """
@@ -39,11 +41,13 @@ def report_metrics(
             for value in sorted(set(values))
         }
         for column, values in slices.items()
+        if len(set(values)) <= _MOST_VALUES
     }
     report["intervals"] = {
         "coverage": coverage,
         "units": len(np.unique(predictions.units)),
-        "shares": "Clopper-Pearson with the effective sample size (Korn and Graubard 1998)",
+        "shares": "modified Jeffreys (Brown, Cai and DasGupta 2001) with the effective sample size (Korn and Graubard 1998)",
+        "roc_auc": "logit of DeLong's, summed within units (Obuchowski 1997)",
         "others": "expanded percentile bootstrap of units within each class (Hesterberg 2015)",
         "bootstrap_samples": bootstrap_samples,
     }
@@ -81,6 +85,8 @@ def _intervals(predictions: Predictions, samples: int, coverage: float, seed: in
     closed = {
         name: share_interval(hits, weights, units, coverage) for name, (hits, weights) in shares(predictions).items()
     }
+    if area := predictions.ranking.area_interval(units, coverage):
+        closed["roc_auc"] = area
     if not samples:
         return closed
     batches = [measure(predictions, weights) for weights in resample(predictions.labels, units, samples, seed)]
@@ -89,7 +95,7 @@ def _intervals(predictions: Predictions, samples: int, coverage: float, seed: in
         name: percentile_interval(np.concatenate([batch[name] for batch in batches]), count, coverage)
         for name in batches[0]
     }
-    return {name: interval for name, interval in drawn.items() if interval} | closed
+    return {name: interval for name, interval in drawn.items() if interval and name != "roc_auc"} | closed
 
 
 def _plain(value: float) -> float | None:

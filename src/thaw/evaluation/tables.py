@@ -1,9 +1,9 @@
-"""Predictions as tables: what each image was taken for, how well each class is told, which are taken for each other."""
+"""Predictions as tables: what each image was taken for, how well each class is told."""
 
 import numpy as np
 import pandas as pd
 
-from thaw.evaluation.metrics import confusion, measure_classes
+from thaw.evaluation.metrics import measure_classes
 from thaw.evaluation.predictions import PROBABILITY_DIGITS, Predictions
 from thaw.statistics.intervals import share_interval
 
@@ -27,13 +27,14 @@ def prediction_table(images: pd.DataFrame, predictions: Predictions) -> pd.DataF
 
 
 def class_table(predictions: Predictions, coverage: float) -> pd.DataFrame:
-    """A row a class: images, precision, recall and F1, and the intervals of precision and recall; empty where undefined."""
+    """A row a class: images, precision, recall, F1 and ROC-AUC against the rest, and the intervals of precision and recall;
+    empty where undefined."""
     rows = []
     for number, measured in enumerate(measure_classes(predictions)):
         predicted = _interval(predictions, predictions.predicted == number, coverage)
         found = _interval(predictions, predictions.labels == number, coverage)
         rows.append((*measured.values(), *predicted, *found))
-    table = pd.DataFrame(rows, columns=["images", "precision", "recall", "f1", *_ENDS]).round(_DIGITS)
+    table = pd.DataFrame(rows, columns=["images", "precision", "recall", "f1", "roc_auc", *_ENDS]).round(_DIGITS)
     table.insert(0, "class", predictions.classes)
     return table.astype({"images": int})
 
@@ -43,10 +44,3 @@ def _interval(predictions: Predictions, chosen: np.ndarray, coverage: float) -> 
     if not chosen.any():
         return np.nan, np.nan
     return share_interval(predictions.correct, chosen.astype(np.float64), predictions.units, coverage)
-
-
-def confusion_table(predictions: Predictions) -> pd.DataFrame:
-    """A row a true class, a column a predicted one: how many images."""
-    table = pd.DataFrame(confusion(predictions), columns=predictions.classes)
-    table.insert(0, "class", predictions.classes, allow_duplicates=True)
-    return table

@@ -47,7 +47,7 @@ def choose(table: Table, path: str) -> Chosen | None:
     one_hot = tuple(name for name in others if _is_flag(table.column(name)))
     if len(one_hot) > 1 and _one_each(table, one_hot):
         return Chosen(one_hot, split, is_certain=False)
-    named = [name for name in others if _is_called_label(name) and _is_label(table.column(name), named=True)]
+    named = [name for name in others if is_called_label(name) and _is_label(table.column(name), named=True)]
     if named:
         return Chosen((_most_telling(table, named),), split)
     likely = [
@@ -80,7 +80,8 @@ def label_of_flags(names: Sequence[str], cells: Sequence[str]) -> str:
     return flagged[0] if flagged else ""
 
 
-def _is_called_label(name: str) -> bool:
+def is_called_label(name: str) -> bool:
+    """Whether a column's name says that it holds labels."""
     return _folded(name) in _LABEL_NAMES or "label" in _folded(name)
 
 

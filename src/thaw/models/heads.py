@@ -7,7 +7,7 @@ import keras
 
 from thaw.params import ModelParams
 
-_HEAD_LAYER = re.compile(r"(pool|flatten|hidden\d*|dropout\d*|logits)$")
+_HEAD_LAYER = re.compile(r"(pool|flatten|hidden\d*|dropout\d*|logits|temperature)$")
 
 
 def add_head(features: Any, params: ModelParams, outputs: int) -> Any:
@@ -30,6 +30,16 @@ def add_head(features: Any, params: ModelParams, outputs: int) -> Any:
 def linear(x: Any, outputs: int) -> Any:
     """The logits. Loss and metrics take logits too: no sigmoid or softmax is anywhere inside a network."""
     return keras.layers.Dense(outputs, dtype="float32", name="logits")(x)
+
+
+def divide_by_temperature(network: keras.Model, temperature: float) -> keras.Model:
+    """The network with calibrated logits: a last layer, without weights, divides them by `temperature`, above 0.
+
+    It is a layer of the graph, so that whatever runs or exports the network gives the calibrated probabilities. A positive
+    factor keeps every logit's sign, and their order.
+    """
+    layer = keras.layers.Rescaling(1 / temperature, dtype="float32", name="temperature")
+    return keras.Model(network.inputs, layer(network.outputs[0]), name=network.name)
 
 
 def is_head(layer: keras.layers.Layer) -> bool:

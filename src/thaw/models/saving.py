@@ -1,6 +1,7 @@
 """Save and load a network: `model.json` and `model.weights.h5`, the same bytes for the same network."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ def save(model: "keras.Model", model_dir: Path, config: dict[str, Any]) -> None:
 
     Args:
         config: what `model.json` keeps. `load` needs `model` (a dump of `ModelParams`), `input_shape` and
-            `classes` (names in the order of the labels). Of a weight file's path only the name is kept.
+            `classes` (names in the order of the labels). Of a weight file's path only the name is kept. With `temperature`
+            the network that `load` gives has it as its last layer.
 
     Raises:
         ThawError: `config` lacks one of them, or describes another network.
@@ -45,8 +47,12 @@ def save(model: "keras.Model", model_dir: Path, config: dict[str, Any]) -> None:
     files.write_json(model_dir / _CONFIG, kept | {"weights_sha256": files.digest(weights_path)})
 
 
-def save_evaluated(model_dir: Path, evaluated_dir: Path, threshold: float) -> None:
-    """Copy the model in `model_dir` to `evaluated_dir`; the copy's `model.json` has the threshold it was evaluated with.
+def save_evaluated(model_dir: Path, evaluated_dir: Path, decision: Mapping[str, Any]) -> None:
+    """Copy the model in `model_dir` to `evaluated_dir`; the copy's `model.json` has the decision it was evaluated with.
+
+    Args:
+        decision: the fields of `thaw.decision.Decision`, by name; and under `decision` what it was chosen for and on, for
+            whoever reads it.
 
     Raises:
         ThawError: there is no such model.
@@ -54,7 +60,7 @@ def save_evaluated(model_dir: Path, evaluated_dir: Path, threshold: float) -> No
     config = load_config(model_dir)
     with files.replacing(evaluated_dir / _WEIGHTS) as temporary:
         shutil.copyfile(model_dir / _WEIGHTS, temporary)
-    files.write_json(evaluated_dir / _CONFIG, config | {"threshold": threshold})
+    files.write_json(evaluated_dir / _CONFIG, {**config, **decision})
 
 
 def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":
@@ -63,6 +69,7 @@ def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":
     Raises:
         ThawError: a file is missing, torn, changed, or does not fit the other.
     """
+    from thaw.models.heads import divide_by_temperature
     from thaw.models.network import build
 
     config = load_config(model_dir)
@@ -80,6 +87,8 @@ def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":
         raise ThawError(
             f"{weights_path}: does not fit {_CONFIG}: {str(error)[:300]}", "Train again."
         ) from None
+    if "temperature" in config:
+        model = divide_by_temperature(model, float(config["temperature"]))
     return model, config
 
 

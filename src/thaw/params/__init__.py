@@ -118,11 +118,23 @@ def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Para
         params = Params.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = ".".join(_key_of(first["loc"], values))
         message = f"{source}: {key}: {first['msg'][0].lower()}{first['msg'][1:]} (is {first['input']!r})"
         raise ThawError(message, f"Give {key} a value that fits.") from None
     refuse_idle(params.flat(params.sections()), Params().flat(params.sections()), source)
+    params.evaluate.check(source)
     return params
+
+
+def _key_of(place: Iterable[Any], values: Any) -> list[str]:
+    """The keys of `values` that a place of pydantic's begins with; a type follows where a value may have several."""
+    keys = []
+    for part in place:
+        if not isinstance(values, Mapping) and not isinstance(part, int):
+            break
+        keys.append(str(part))
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return keys
 
 
 def _check_moved(values: Mapping[str, Any], source: str) -> None:

@@ -98,16 +98,19 @@ def _section_of(field: FieldInfo) -> type[Section] | None:
 
 
 def _values(field: FieldInfo) -> str:
-    kind = field.annotation
-    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    kind, bounds_of = field.annotation, [*field.metadata]
+    options = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
     words = []
     for option in options:
+        if typing.get_origin(option) is typing.Annotated:
+            option, bounded = typing.get_args(option)
+            bounds_of += bounded.metadata
         choices = typing.get_args(option) if typing.get_origin(option) is typing.Literal else ()
         words += [f"`{choice}`" for choice in choices] or [str(getattr(option, "__name__", option))]
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
     bounds = [
         f"{signs[name]} {getattr(item, name)}"
-        for item in field.metadata
+        for item in bounds_of
         for name in signs
         if hasattr(item, name)
     ]

@@ -4,7 +4,7 @@ One that was set and has none is refused: it would be booked, logged and compare
 set is told by its default, which may stand beside anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from thaw.errors import ThawError
@@ -43,6 +43,19 @@ IDLE = (
 """What parameters alone can tell. What a network has no use for is refused where the network is known (`no_effect`)."""
 
 
+def idle_among(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[Idle]:
+    """What was set and has no effect.
+
+    Args:
+        values: of every parameter, by dotted key.
+        defaults: likewise.
+    """
+    for idle in IDLE:
+        is_meant = values[idle.key] in (defaults[idle.key], *idle.meant)
+        if not is_meant and all(values[other] in idle.values for other in idle.others):
+            yield idle
+
+
 def refuse_idle(values: Mapping[str, Any], defaults: Mapping[str, Any], source: str) -> None:
     """Refuse what was set to no effect.
 
@@ -54,9 +67,7 @@ def refuse_idle(values: Mapping[str, Any], defaults: Mapping[str, Any], source: 
     Raises:
         ThawError: names the first such parameter, what makes it idle, and its default.
     """
-    for key, others, idle_values, meant in IDLE:
-        if values[key] in (defaults[key], *meant) or any(values[other] not in idle_values for other in others):
-            continue
+    for key, others, _, _ in idle_among(values, defaults):
         beside = ", ".join(f"{other}: {values[other]}" for other in others)
         cure = f"change {others[0]}" if len(others) == 1 else f"set one of {', '.join(others)}"
         raise no_effect(key, values[key], f"beside {beside}", defaults[key], cure, f"{source}: ")

@@ -107,9 +107,9 @@ def _use(result: Result, standing: Standing) -> str:
 
 
 def _factors(result: Result) -> str:
-    names = [_text(name) for name in result.slices]
+    names = dict.fromkeys(_text(part.name) for part in result.slices)
     told = f"The test images were looked at apart by {', '.join(names)}" if names else "No slices were looked at"
-    return f"{told}, and by class. What is in no column of the metadata was not looked at."
+    return f"{told}, and by class. Of what is neither in the metadata nor measured in the pictures nothing is known."
 
 
 def _metrics(result: Result) -> str:
@@ -175,9 +175,16 @@ def _out_of_fold(result: Result) -> str:
 
 
 def _slices(result: Result) -> Iterable[str]:
-    for column, values in result.slices.items():
-        rows = [(_name(name), f"{images:,}", _plain_share(measure)) for name, (images, measure) in values.items()]
-        yield f"### {_text(column)}\n\n" + _table((_text(column), "images", "accuracy"), rows[:_MOST_ROWS])
+    """What the report says of slices: whether any is worse beyond chance, and the lowest of each kind."""
+    worse = [f"{_text(part.name)}: {_name(part.value)}" for part in result.slices if part.is_worse]
+    if worse:
+        yield f"**Worse than the rest, beyond chance** (corrected for looking at many): {'; '.join(worse[:_MOST_ROWS])}."
+    elif result.slices:
+        yield "No slice is worse than the rest beyond chance, corrected for looking at many."
+    for column in dict.fromkeys(part.name for part in result.slices):
+        parts = sorted((part for part in result.slices if part.name == column), key=lambda part: part.accuracy.value or 0.0)
+        rows = [(_name(part.value), f"{part.images:,}", _plain_share(part.accuracy)) for part in parts[:_MOST_ROWS]]
+        yield f"### {_text(column)}\n\n" + _table((_text(column), "images", "accuracy"), rows)
 
 
 def _calibration(calibration: Mapping[str, Any]) -> str:

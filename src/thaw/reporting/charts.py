@@ -58,7 +58,6 @@ def line_chart(
     *,
     mark: tuple[float, str] | None = None,
     has_diagonal: bool = False,
-    counts: Sequence[int] = (),
 ) -> str:
     """A figure of curves.
 
@@ -66,10 +65,9 @@ def line_chart(
         labels: of the x axis and the y axis; so are `ranges`.
         mark: where on the x axis a line stands, and what it means.
         has_diagonal: whether a dashed line goes from corner to corner.
-        counts: bars behind the curves, over equal parts of the x axis, the highest as high as the chart; the number above each.
     """
     scale = _Scale(*ranges)
-    parts = [_grid(scale, ranges), _bars(scale, ranges[0], counts)]
+    parts = [_grid(scale, ranges)]
     if has_diagonal:
         parts.append(_line("chance", scale.point(ranges[0][0], ranges[1][0]), scale.point(ranges[0][1], ranges[1][1])))
     if mark:
@@ -123,21 +121,6 @@ def ticks(low: float, high: float) -> list[float]:
     step = float(power * min((1, 2, 5, 10), key=lambda factor: abs(factor * power - raw)))
     first = np.ceil(low / step - 1e-9) * step
     return [round(float(value), 10) + 0.0 for value in np.arange(first, high + step * 1e-6, step)]
-
-
-def _bars(scale: _Scale, x_range: tuple[float, float], counts: Sequence[int]) -> str:
-    parts, most = [], max(counts, default=0)
-    for number, count in enumerate(counts):
-        if count:
-            width = (x_range[1] - x_range[0]) / len(counts)
-            left, top = scale.point(x_range[0] + number * width, count / most)
-            right, bottom = scale.point(x_range[0] + (number + 1) * width, 0.0)
-            parts.append(
-                f'<rect class="count" x="{left + 1:.1f}" y="{top:.1f}" width="{right - left - 2:.1f}" '
-                f'height="{bottom - top:.1f}"/><text x="{(left + right) / 2:.1f}" y="{_TOP - 6}" '
-                f'text-anchor="middle">{count}</text>'
-            )
-    return "".join(parts)
 
 
 def _curve(scale: _Scale, curve: Curve, number: int) -> str:

@@ -1,6 +1,8 @@
 """The top of the page: how good the model is, how sure that is, and what to do next."""
 
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -27,18 +29,34 @@ def headline(result: Result) -> str:
         f'{int((~result.correct).sum()):,} wrong. {interval}</p>{bar}'
         f'<p class="ends"><span>0&nbsp;%</span><span class="chanced">dashed: {percent(chance)}, always saying '
         f'“{escape(result.classes[commonest])}”</span><span>100&nbsp;%</span></p>'
-        f'{SLOT}{_positive(result)}<div class="tiles">{_tiles(result)}</div>{_out_of_fold(result)}'
+        f'{SLOT}{_decision(result)}<div class="tiles">{_tiles(result)}</div>{_out_of_fold(result)}'
     )
 
 
-def _positive(result: Result) -> str:
-    if len(result.classes) != 2:
+def _decision(result: Result) -> str:
+    """How probabilities become answers: the threshold of two classes and why, and what is answered by "unsure"."""
+    made, told = result.decision, ""
+    if len(result.classes) == 2:
+        told = (
+            f"<p>Precision, recall and F1 are of “{escape(result.classes[1])}”, which is said from a probability of "
+            f"{100 * made['threshold']:.4g} % on{_chosen(made)}.</p>"
+        )
+    if "answered" in made:
+        ends = made["interval"]["answered_accuracy"]
+        told += (
+            f"<p>The model answers {percent(made['answered'])} of the images and says “unsure” of the others: of what it "
+            f"answers {percent(made['answered_accuracy'])} is right ({100 * ends['low']:.1f} to {percent(ends['high'])}). "
+            "All other numbers here count every image.</p>"
+        )
+    return told
+
+
+def _chosen(made: Mapping[str, Any]) -> str:
+    if "aim" not in made:
         return ""
-    threshold = 100 * float(result.model.get("threshold", 0.5))
-    return (
-        f"<p>Precision, recall and F1 are of “{escape(result.classes[1])}”, which is said from a probability of "
-        f"{threshold:g} % on.</p>"
-    )
+    ends = made.get("interval", {}).get("threshold")
+    interval = f", interval {100 * ends['low']:.4g} to {100 * ends['high']:.4g} %" if ends else ""
+    return f": chosen for {escape(made['aim'])}, on {made['chosen_on']:,} images that are not of the test split{interval}"
 
 
 def _out_of_fold(result: Result) -> str:
@@ -103,6 +121,12 @@ def next_steps(result: Result) -> str:
             f'<a href="#cell-{true}-{taken}">Look at the {_images(result.confusion[worst])} of '
             f"“{escape(result.classes[true])}” taken for “{escape(result.classes[taken])}”</a>, its most frequent mistake; and "
             'at the <a href="#mistakes">surest mistakes</a>: where the label is wrong, move the image and run again.'
+        )
+    if result.suspects:
+        count = f"{result.suspects:,} labels look" if result.suspects > 1 else "1 label looks"
+        steps.append(
+            f"{count} wrong: <code>reports/label_suspects.html</code> shows which. Keep the rows of "
+            "<code>reports/label_suspects.csv</code> that you agree with, and <code>thaw relabel</code> carries them out."
         )
     if result.model.get("phase") == "frozen":
         steps.append(

@@ -1,8 +1,10 @@
 """The page: one file that asks for nothing else; every name in it is escaped."""
 
 import re
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,14 +13,15 @@ from thaw.reporting.charts import line_chart
 from thaw.reporting.gallery import cell_galleries, crossings, galleries
 from thaw.reporting.headline import count_alike, headline, next_steps
 from thaw.reporting.result import Curve, Result
+from thaw.reporting.slices import slices
 from thaw.reporting.style import style
-from thaw.reporting.tables import class_table, confusion, slice_tables
+from thaw.reporting.tables import MOST_LISTED_CLASSES, OPEN_CLASSES, class_table, confusion
 
 _UNIT = (0.0, 1.0)
 _SHOWN_PAIRS = 8
 _VERDICTS = {"pass": "Passed", "warn": "Passed, with warnings", "block": "Blocked"}
-_PARTS = (("classes", "Classes"), ("confusion", "Confusion"), ("pictures", "Pictures"), ("training", "Training"),
-          ("probabilities", "Probabilities"), ("gate", "Data"), ("again", "Reproduce"),
+_PARTS = (("classes", "Classes"), ("confusion", "Confusion"), ("slices", "Slices"), ("pictures", "Pictures"),
+          ("training", "Training"), ("probabilities", "Probabilities"), ("gate", "Data"), ("again", "Reproduce"),
           ("cells", "Confusion in pictures"))  # fmt: skip
 
 
@@ -31,8 +34,9 @@ def page(result: Result) -> str:
     """The page as HTML: the same text for the same result."""
     sections = "".join(
         (
-            _headed("classes", class_table(result) + slice_tables(result)),
+            _headed("classes", class_table(result)),
             _headed("confusion", confusion(result)),
+            _headed("slices", slices(result)),
             _headed("pictures", galleries(result)),
             _headed("training", _training(result)),
             _headed("probabilities", _plots(result)),
@@ -79,16 +83,38 @@ def _plots(result: Result) -> str:
             (plot.x_label, plot.y_label),
             (_UNIT, _UNIT),
             has_diagonal=plot.has_diagonal,
-            counts=plot.counts,
         )
         for plot in result.plots
     )
-    return f'<div class="plots">{charts}</div>'
+    return f'{_calibration(result.calibration)}<div class="plots">{charts}</div>'
+
+
+def _calibration(values: Mapping[str, Any]) -> str:
+    """Whether a probability holds what it says, in words and numbers."""
+    rows = "".join(
+        f"<tr><th scope='row'>{when}</th>"
+        + "".join(f"<td>{of[name]:.4f}</td>" for name in ("log_loss", "brier_score", "smooth_calibration_error"))
+        + f"<td>{_ends(of)}</td></tr>"
+        for when, of in (("before", values["before"]), ("after", values["after"]))
+    )
+    told = (
+        f"The logits are divided by a temperature of {values['temperature']:g}, fitted on the validation images; the model has "
+        "it inside."
+        if values["temperature"] != 1
+        else "The probabilities are the network's own: the validation images do not refute them."
+    )
+    head = ("temperature", "log loss", "Brier score", "calibration error (smooth)", "interval")
+    return f"<p>{told} No verdict at one half changes by it.</p>{_table(head, rows)}"
+
+
+def _ends(measured: Mapping[str, Any]) -> str:
+    ends = measured["interval"].get("smooth_calibration_error")
+    return f"{ends['low']:.4f} to {ends['high']:.4f}" if ends else "–"
 
 
 def _gate(result: Result) -> str:
     """What the gate found in brief, and first of all whether the test is an honest one."""
-    findings, names = result.findings, list(result.split_counts)
+    findings = result.findings
     totals = findings["totals"]
     honest = (
         f"<p><b>{count_alike(result)} one that the model saw in training.</b> What it scores there says little"
@@ -103,17 +129,37 @@ def _gate(result: Result) -> str:
         for name, count in findings["checks"].items()
     )
     table = _table(("finding", "times", "severity", "cure"), checks) if checks else ""
-    counts = "".join(
-        f"<tr><th scope='row'>{escape(label)}</th>"
-        + "".join(f"<td>{result.split_counts[split][number]:,}</td>" for split in names)
-        + "</tr>"
-        for number, label in enumerate(result.classes)
-    )
     return (
         f'<p><b class="is-{escape(findings["status"])}">{_VERDICTS[findings["status"]]}.</b> {totals["images"]:,} images, '
         f'{totals["fit"]:,} fit to use.</p>{honest}{table}<h3>Images of each class in each split</h3>'
-        f'{_table(("class", *names), counts)}<p>All of it: <code>reports/gate.html</code>.</p>'
+        f"{_split_counts(result)}<p>All of it: <code>reports/gate.html</code>.</p>"
     )
+
+
+def _split_counts(result: Result) -> str:
+    """A row a class; of many the fewest to learn from, the rest folded as far as the page has room."""
+    splits, classes = list(result.split_counts), len(result.classes)
+    order = sorted(range(classes), key=lambda number: result.split_counts[splits[0]][number])
+
+    def table(numbers: Iterable[int]) -> str:
+        rows = "".join(
+            f"<tr><th scope='row'>{escape(result.classes[number])}</th>"
+            + "".join(f"<td>{result.split_counts[split][number]:,}</td>" for split in splits)
+            + "</tr>"
+            for number in numbers
+        )
+        return _table(("class", *splits), rows)
+
+    if classes <= OPEN_CLASSES:
+        return table(range(classes))
+    fewest = f"<p>The {OPEN_CLASSES} with the fewest to learn from.</p>{table(order[:OPEN_CLASSES])}"
+    if classes > MOST_LISTED_CLASSES:
+        most = table(order[-OPEN_CLASSES:])
+        return (
+            f"{fewest}<details><summary>the {OPEN_CLASSES} with the most</summary>{most}</details>"
+            f"<p>All {classes:,} classes are in <code>data/splits</code>.</p>"
+        )
+    return f"{fewest}<details><summary>all {classes} classes</summary>{table(range(classes))}</details>"
 
 
 def _with_code(text: str) -> str:

@@ -16,6 +16,24 @@ class Measure(NamedTuple):
     high: float | None
 
 
+class Slice(NamedTuple):
+    """A part of the test images against the rest of them."""
+
+    name: str
+    """What divides the images, `brightness` for example."""
+    value: str
+    images: int
+    accuracy: Measure
+    difference: Measure
+    """To the accuracy of the rest; None: the slice is too small to be tested."""
+    adjusted_p: float | None
+    """Of so low an accuracy by chance, corrected for all slices looked at."""
+    detectable: float | None
+    """The smallest difference that a slice of this size shows; None: not even the largest."""
+    is_worse: bool
+    """Whether the difference has survived the correction."""
+
+
 class Curve(NamedTuple):
     """A line of a chart."""
 
@@ -44,8 +62,6 @@ class Plot(NamedTuple):
     curves: Sequence[Curve]
     has_diagonal: bool
     """Whether what chance gives is the diagonal."""
-    counts: Sequence[int] = ()
-    """Images in bins of equal width along x, drawn as bars."""
 
 
 class Phase(NamedTuple):
@@ -80,15 +96,19 @@ class Result:
     metrics: Mapping[str, Measure]
     out_of_fold: OutOfFold | None
     """None where no audit was made."""
+    suspects: int
+    """Labels that are probably wrong."""
     coverage: float
     """Of the intervals, 0.95 for example."""
     class_measures: Sequence[Mapping[str, Measure]]
     """`recall` and `precision` of each class."""
-    slices: Mapping[str, Mapping[str, tuple[int, Measure]]]
-    """Slice column to its values' numbers of images and accuracy."""
+    slices: Sequence[Slice]
     phases: Sequence[Phase]
     """Frozen, then thawed."""
     plots: Sequence[Plot]
+    calibration: Mapping[str, Any]
+    """`calibration` of `metrics.json`, as `decision`."""
+    decision: Mapping[str, Any]
     crossings: Sequence[Crossing]
     split_counts: Mapping[str, Sequence[int]]
     """Split to images of each class."""

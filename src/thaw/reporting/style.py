@@ -52,6 +52,7 @@ thead th{color:var(--soft);font-size:13px;vertical-align:bottom;overflow-wrap:br
 tbody th{font-weight:600;max-width:260px;overflow-wrap:break-word}
 .dots{width:100%}.dots th,.dots td{min-width:76px}.dots td:nth-child(2){width:90px}
 .dots td:nth-child(n+3){min-width:170px;width:36%}
+.slices{width:100%}.slices td:nth-child(n+3){min-width:150px;width:32%}.slices .worse{color:var(--bad);font-weight:600}
 .dot{height:16px;max-width:340px;margin-top:2px;overflow:visible}
 .dot line,.dot path{vector-effect:non-scaling-stroke}.axis{stroke:var(--line)}
 .whisker{stroke:var(--range);stroke-width:5}.mark{stroke:var(--c0);stroke-width:10;stroke-linecap:round;fill:none}
@@ -66,7 +67,7 @@ polyline{fill:none;stroke-width:2;stroke-linejoin:round}.l0{stroke:var(--c0)}.l1
 .k0{background:var(--c0);fill:var(--c0)}.k1{background:var(--c1);fill:var(--c1)}
 .k2{background:var(--c2);fill:var(--c2)}.k3{background:var(--c3);fill:var(--c3)}
 .key{display:inline-block;width:10px;height:10px;margin:0 5px 0 8px;border-radius:2px}
-.thawed{stroke:var(--c3);stroke-width:1.5;stroke-dasharray:5 4}.count{fill:var(--line)}
+.thawed{stroke:var(--c3);stroke-width:1.5;stroke-dasharray:5 4}
 .pictures{display:flex;flex-wrap:wrap;gap:12px;margin:10px 0}.pictures figure{margin:0;width:134px}
 .pictures img{display:block;width:134px;height:134px;object-fit:contain;
 background:var(--card);border:1px solid var(--line);border-radius:4px}
@@ -86,7 +87,11 @@ summary{cursor:pointer;color:var(--link);margin:10px 0}
 .tiles{grid-template-columns:1fr 1fr}.pictures{gap:10px}.pictures figure,.pictures img{width:108px}.pictures img{height:108px}
 .dots th,.dots td{padding-right:8px;min-width:50px;font-size:14px}
 .dots td:nth-child(2){width:50px}.dots td:nth-child(n+3){min-width:92px}
-.dots tbody th{min-width:86px;overflow-wrap:anywhere}.dots small{display:block}caption{white-space:normal}}
+.slices th,.slices td{padding-right:8px;min-width:44px;font-size:14px}
+.slices td:nth-child(n+3){min-width:88px}
+.dots tbody th{min-width:86px;overflow-wrap:anywhere}
+.slices tbody th{min-width:98px;overflow-wrap:anywhere}.dots small,.slices small{display:block}
+caption{white-space:normal}}
 @media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}h2,h3{break-after:avoid}
 figure,tr,.pair,.run,.tiles div{break-inside:avoid}.wide{overflow:visible}.matrix{table-layout:fixed;width:100%}
 .matrix td,.matrix th{padding:3px;font-size:11px;overflow-wrap:anywhere}.matrix tbody td{white-space:normal}

@@ -1,4 +1,4 @@
-"""The page's tables: classes and slices as dots with intervals, the confusion, whose cells lead to their pictures."""
+"""The page's tables: classes as dots with intervals, the confusion, whose cells lead to their pictures."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -9,8 +9,10 @@ from thaw.reporting.charts import dot, percent
 from thaw.reporting.gallery import linked_cells
 from thaw.reporting.result import Measure, Result
 
-_OPEN_CLASSES = 12
+OPEN_CLASSES = 12
 """So many classes, the worst first, are shown unfolded; so many have a confusion that fits a window."""
+MOST_LISTED_CLASSES = 200
+"""Of more classes no table names them all: a file does."""
 _MATRIX_CLASSES = 30
 _OPEN_CONFUSIONS = 12
 _LISTED_CONFUSIONS = 200
@@ -25,31 +27,21 @@ def class_table(result: Result) -> str:
         for at in order
     ]
     head = ("class", "images", "recall: found of the class", "precision: right when named")
-    return _folded(head, rows, f"all {len(rows)} classes")
-
-
-def slice_tables(result: Result) -> str:
-    """A table a slice column: images and accuracy of each value."""
-    return "".join(
-        f"<h3>By {escape(column)}</h3>"
-        + _folded(
-            (column, "images", "accuracy"),
-            [(name, f"{images:,}", [measure]) for name, (images, measure) in values.items()],
-            "all values",
-        )
-        for column, values in result.slices.items()
-    )
+    return _folded(head, rows)
 
 
 def _value(measure: Measure) -> float:
     return 2.0 if measure.value is None else measure.value
 
 
-def _folded(head: Sequence[str], rows: Sequence[tuple[str, str, Sequence[Measure]]], rest: str) -> str:
-    if len(rows) <= _OPEN_CLASSES:
+def _folded(head: Sequence[str], rows: Sequence[tuple[str, str, Sequence[Measure]]]) -> str:
+    if len(rows) <= OPEN_CLASSES:
         return _dots(head, rows)
-    worst = f"<p>The {_OPEN_CLASSES} lowest first.</p>{_dots(head, rows[:_OPEN_CLASSES])}"
-    return f"{worst}<details><summary>{rest}</summary>{_dots(head, rows)}</details>"
+    worst = f"<p>The {OPEN_CLASSES} lowest first.</p>{_dots(head, rows[:OPEN_CLASSES])}"
+    if len(rows) <= MOST_LISTED_CLASSES:
+        return f"{worst}<details><summary>all {len(rows)} classes</summary>{_dots(head, rows)}</details>"
+    best = f"<details><summary>the {OPEN_CLASSES} highest</summary>{_dots(head, rows[-OPEN_CLASSES:])}</details>"
+    return f"{worst}{best}<p>All {len(rows):,} classes are in <code>reports/class_metrics.csv</code>.</p>"
 
 
 def _dots(head: Sequence[str], rows: Iterable[tuple[str, str, Sequence[Measure]]]) -> str:
@@ -70,7 +62,7 @@ def _measure(measure: Measure) -> str:
 
 def confusion(result: Result) -> str:
     """The matrix where it fits, else the most frequent confusions with the matrix folded away."""
-    if len(result.classes) <= _OPEN_CLASSES:
+    if len(result.classes) <= OPEN_CLASSES:
         return _matrix(result)
     wrong = np.argwhere((result.confusion > 0) & ~np.eye(len(result.classes), dtype=bool))
     cells = sorted(((int(a), int(b)) for a, b in wrong), key=lambda cell: (-result.confusion[cell], cell))
@@ -80,7 +72,7 @@ def confusion(result: Result) -> str:
         parts.append(f"<details><summary>more of them</summary>{more}</details>")
     if len(result.classes) <= _MATRIX_CLASSES:
         parts.append(f"<details class='screen'><summary>the whole matrix</summary>{_matrix(result)}</details>")
-    return "".join(parts) + "<p>Every count is in <code>reports/confusion.csv</code>.</p>"
+    return "".join(parts) + "<p>Every pair is in <code>reports/confused_pairs.csv</code>.</p>"
 
 
 def _matrix(result: Result) -> str:

@@ -7,20 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from thaw import images
 from thaw.compute import Executor, Portable, open_executor
-from thaw.decision import DEFAULT_THRESHOLD, threshold_of
+from thaw.decision import DEFAULT_THRESHOLD, Decision, decision_of, temperature_of
 from thaw.devices import keras_backend
 from thaw.engines import Compilation, Engine, compile_cached
 from thaw.errors import ThawError
 from thaw.evaluation import Predictions, headline, report_metrics
 from thaw.evaluation.agreement import compare
+from thaw.evaluation.calibration import report_calibration
+from thaw.evaluation.confusion import confused_pairs, confusion_table, plotted_verdicts
+from thaw.evaluation.deciding import check_answers, choose, held_out, is_chosen, report_decision
 from thaw.evaluation.examples import caption, choose_examples, examples_of, heatmap_path
 from thaw.evaluation.inference import Run, predict_files, predict_with_each
 from thaw.evaluation.mistakes import draw_mistakes
-from thaw.evaluation.plots import draw_learning_curves, draw_predictions
-from thaw.evaluation.tables import class_table, confusion_table, prediction_table
+from thaw.evaluation.plots import draw_answered, draw_learning_curves, draw_predictions
+from thaw.evaluation.slices import divide_images, read_pictures, slice_table, summarize_slices, tell_worse
+from thaw.evaluation.tables import class_table, prediction_table
 from thaw.files import write_csv, write_json
 from thaw.fingerprint import content_key
 from thaw.inference import exclude_tensor_float_32, run_in_float32
@@ -43,9 +48,14 @@ class EvaluateInputs:
     """What `evaluate` reads."""
 
     raw_dir: Path
+    manifest_path: Path
+    train_path: Path
+    validation_path: Path
     test_path: Path
     classes_path: Path
     fine_tuned_dir: Path
+    validation_logits_path: Path
+    out_of_fold_path: Path
     frozen_curve_path: Path
     fine_tuned_curve_path: Path
 
@@ -60,10 +70,15 @@ class EvaluateOutputs:
     """JSON: all of them, with intervals and slices."""
     predictions_path: Path
     class_metrics_path: Path
+    slices_path: Path
+    """CSV: each slice against the rest of the test images."""
     confusion_path: Path
+    confused_pairs_path: Path
+    confusion_plot_path: Path
+    """CSV: what DVC's plot counts; a row an image."""
     pictures_dir: Path
     evaluated_dir: Path
-    """The model, with the threshold it was evaluated with."""
+    """The model, with the decision it was evaluated with."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +86,7 @@ class Classifier:
     """A trained model, ready to predict what files show."""
 
     classes: list[str]
-    threshold: float
-    """Of two classes: the probability from which an image counts as the second one."""
+    decision: Decision
     shape: tuple[int, int, int]
     resize: images.Resize
     engine: Engine
@@ -127,19 +141,19 @@ def evaluate(
     outputs: EvaluateOutputs,
     scratch_dir: Path,
 ) -> None:
-    """Write the metrics, tables of images and classes, the pictures, and the model with its threshold.
+    """Write the metrics, tables of images and classes, the pictures, and the model with the decision that it was judged with.
 
     Judged is the network in float32, as MLflow serves it; the engine that `thaw predict` uses is run beside it where it is
     another.
 
     Raises:
-        ThawError: there are no test images, one cannot be read, the model was trained on other classes, or the engine
-            gives other probabilities than the network.
+        ThawError: there are no test images, one cannot be read, the model was trained on other classes, the engine
+            gives other probabilities than the network, or the decision that was asked for cannot be had.
     """
     rows, classes = read_split(inputs.test_path), read_classes(inputs.classes_path)
     if rows.empty:
         raise ThawError(f"{inputs.test_path}: no test images", "Set split.test_fraction above 0.")
-    if len(classes) > 2 and params.threshold != DEFAULT_THRESHOLD:
+    if len(classes) > 2 and params.threshold not in (DEFAULT_THRESHOLD, "auto"):
         log.warning("evaluate.threshold: %g has no effect on %d classes: it is of two", params.threshold, len(classes))
     files = [images.inside(inputs.raw_dir, path) for path in rows["path"]]
     network, config = load(inputs.fine_tuned_dir)
@@ -148,26 +162,57 @@ def evaluate(
             f"{inputs.fine_tuned_dir}: trained on {config['classes']}, the data has {classes}",
             "Train again: `thaw run`.",
         )
+    temperature = temperature_of(config)
+    decision, told = _choose(params, inputs, classes, temperature, seed)
     with open_executor(compute) as executor:
         classifier = open_classifier(inputs.fine_tuned_dir, extract, scratch_dir, files[:_SAMPLE_IMAGES], network)
-        probabilities, agreement = _predict(network, classifier, files, params.threshold, executor)
+        probabilities, agreement = _predict(network, classifier, files, decision.threshold, executor)
     predictions = Predictions(
-        classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), params.threshold,
+        classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), decision.threshold,
         rows["group"].to_numpy(str),
     )  # fmt: skip
+    check_answers(decision, probabilities, "tested on")
     slices = {name: rows[name].to_numpy(str) for name in rows.columns if name not in FIXED_COLUMNS}
     metrics = report_metrics(predictions, slices, params.bootstrap_samples, params.confidence, seed)
     engine = {"engine": classifier.engine.name, "precision": classifier.engine.precision}
+    metrics["calibration"] = report_calibration(
+        predictions, temperature, params.bootstrap_samples, params.confidence, seed
+    )
+    metrics["decision"] = report_decision(decision, told, predictions, params.confidence)
+    pictures = read_pictures(inputs.manifest_path, list(rows["path"]))
+    tested = slice_table(predictions, divide_images(pictures, predictions.labels, classes, slices), params.confidence)
+    metrics["slice_tests"] = summarize_slices(tested)
     metrics["served"] = {"phase": config.get("phase", "fine_tuned")} | engine | agreement
     write_json(outputs.headline_path, headline(metrics))
     write_json(outputs.metrics_path, metrics)
     log.info("accuracy %.4f on %d images", metrics["accuracy"], len(rows))
+    if worse := tell_worse(tested):
+        log.info("%s", worse)
     write_csv(outputs.predictions_path, prediction_table(rows, predictions))
     write_csv(outputs.class_metrics_path, class_table(predictions, params.confidence))
+    write_csv(outputs.slices_path, tested)
     write_csv(outputs.confusion_path, confusion_table(predictions))
-    _draw_plots(predictions, list(rows["path"]), inputs, outputs.pictures_dir)
+    write_csv(outputs.confused_pairs_path, confused_pairs(predictions))
+    write_csv(outputs.confusion_plot_path, plotted_verdicts(predictions))
+    if decision.least_certainty:
+        draw_answered(predictions, decision.least_certainty, outputs.pictures_dir / "answered.png")
+    _draw_plots(predictions, temperature, list(rows["path"]), inputs, outputs.pictures_dir)
     _draw_grad_cam(params.explained_images, predictions, list(rows["path"]), files, network, classifier, outputs.pictures_dir)
-    save_evaluated(inputs.fine_tuned_dir, outputs.evaluated_dir, params.threshold)
+    save_evaluated(inputs.fine_tuned_dir, outputs.evaluated_dir, decision.told() | ({"decision": told} if told else {}))
+
+
+def _choose(
+    params: EvaluateParams, inputs: EvaluateInputs, classes: list[str], temperature: float, seed: int
+) -> tuple[Decision, dict[str, Any]]:
+    """As `thaw.evaluation.deciding.choose`; nothing is read where nothing is chosen."""
+    if not is_chosen(params):
+        return Decision(float(params.threshold)), {}
+    splits = pd.concat([read_split(inputs.train_path), read_split(inputs.validation_path)])
+    logits, out_of_fold = (
+        pd.read_csv(path, dtype={"path": str}, keep_default_na=False, encoding="utf-8")
+        for path in (inputs.validation_logits_path, inputs.out_of_fold_path)
+    )
+    return choose(params, held_out(classes, splits, logits, temperature, out_of_fold), seed)
 
 
 def _predict(
@@ -187,11 +232,13 @@ def _predict(
     return probabilities[0], compare(probabilities[0], probabilities[1], threshold) if len(runs) > 1 else {}
 
 
-def _draw_plots(predictions: Predictions, paths: Sequence[str], inputs: EvaluateInputs, pictures_dir: Path) -> None:
+def _draw_plots(
+    predictions: Predictions, temperature: float, paths: Sequence[str], inputs: EvaluateInputs, pictures_dir: Path
+) -> None:
     draw_learning_curves(
         inputs.frozen_curve_path, inputs.fine_tuned_curve_path, pictures_dir / "learning_curves.png"
     )
-    draw_predictions(predictions, pictures_dir)
+    draw_predictions(predictions, temperature, pictures_dir)
     draw_mistakes(
         predictions,
         paths,
@@ -257,7 +304,7 @@ def open_classifier(
     shape, resize = (height, width, channels), config.get("resize", "stretch")
     sample = np.stack([images.load(file, *shape, resize) for file in sample_files]) if sample_files else None
     classes = list(config["classes"])
-    key = content_key("classifier", config["model"], shape, len(classes), config.get("weights_sha256"))
+    key = content_key("classifier", config["model"], shape, len(classes), config.get("weights_sha256"), temperature_of(config))
     in_float32 = extract.model_copy(update={"precision": "float32"})
 
     load_saved = _LoadSaved(model_dir.absolute(), str(config.get("weights_sha256")))
@@ -265,4 +312,4 @@ def open_classifier(
     compilation = Compilation(engine.name, engine.precision, key, load_saved, in_float32, scratch_dir.absolute())
     if engine.name == keras_backend():
         exclude_tensor_float_32()
-    return Classifier(classes, threshold_of(config), shape, resize, engine, compilation, extract.batch_size)
+    return Classifier(classes, decision_of(config), shape, resize, engine, compilation, extract.batch_size)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+import pandas as pd
 
 from thaw import engines
 from thaw.augmentation.views import open_views
 from thaw.backends import backend
 from thaw.errors import ThawError
-from thaw.files import digest, digest_folder
+from thaw.files import digest, digest_folder, write_csv
 from thaw.models.cutting import cut
 from thaw.models.freezing import freeze, frozen_digest
 from thaw.models.heads import is_head
@@ -22,6 +24,7 @@ from thaw.models.saving import load, save
 from thaw.params import ComputeParams, ExtractParams, FineTuneParams, ModelParams
 from thaw.params.effects import no_effect
 from thaw.splitting.files import read_classes, read_split
+from thaw.statistics.temperature import fit_temperature
 from thaw.training.activations import Cache, activations_key, sample_pictures, storage_dtype
 from thaw.training.batches import Examples
 from thaw.training.checkpoints import training_key
@@ -55,6 +58,8 @@ class FineTuneOutputs:
 
     fine_tuned_dir: Path
     fine_tuned_curve_path: Path
+    validation_logits_path: Path
+    """CSV: `path`, then the logits before the temperature: `logit_<class>`, of two classes the positive one's."""
 
 
 def fine_tune(
@@ -69,7 +74,8 @@ def fine_tune(
     """Train the layers that `params.strategy` thaws, from the activations of those that stay frozen.
 
     The network of `train_frozen` is kept where fine-tuning did harm: where validation loss and accuracy are no better than
-    before, and one is worse. `phase` in `model.json` says which it is.
+    before, and one is worse. `phase` in `model.json` says which it is. The network that is kept is calibrated: the temperature
+    of the validation images is its last layer, and stands in `model.json`.
 
     Raises:
         ThawError: the data do not fit, the loss is not finite, memory runs out, or a frozen weight moved.
@@ -109,9 +115,34 @@ def _train(
         phase = "frozen" if undo.where_worse() else "fine_tuned"
         if not member.leads:
             return
-        save(network, outputs.fine_tuned_dir, thawed.config | {"phase": phase})
+        logits, temperature = _calibrate(network, inputs, params.batch_size)
+        write_csv(outputs.validation_logits_path, logits)
+        save(network, outputs.fine_tuned_dir, thawed.config | {"phase": phase, "temperature": temperature})
         write_curve(outputs.fine_tuned_curve_path, rows)
         job.checkpoints.finish()
+
+
+def _calibrate(network: keras.Model, inputs: FineTuneInputs, batch_size: int) -> tuple[pd.DataFrame, float]:
+    """What the network says of the validation images, from the pixels on in float32 as it is judged; and its temperature.
+
+    Fitted on labels, as the model is judged by them, though it may have been taught probabilities.
+    """
+    rows, classes = read_split(inputs.validation_path), read_classes(inputs.classes_path)
+    names = classes[1:] if len(classes) == 2 else classes
+    pictures, run = open_views(inputs.views_dir, "validation"), backend.runner(network)
+    batches = [
+        run(pictures.gather(some, np.zeros_like(some)))
+        for some in np.split(np.arange(len(rows)), range(batch_size, len(rows), batch_size))
+        if len(some)
+    ]
+    logits = np.concatenate([np.zeros((0, len(names)), np.float32), *batches])
+    targets = np.eye(len(classes))[rows["label"].to_numpy()][:, -len(names) :]
+    found = fit_temperature(logits, targets, rows["weight"].to_numpy())
+    why = found.why_one or f"the likeliest is {found.likeliest:.3g}"
+    _log.info("temperature %g by %d validation images: %s", found.value, found.images, why)
+    table = pd.DataFrame(logits, columns=[f"logit_{name}" for name in names])
+    table.insert(0, "path", rows["path"].to_numpy())
+    return table, found.value
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,19 @@ Interval = tuple[float, float]
 
 
 def share_interval(hits: np.ndarray, weights: np.ndarray, units: np.ndarray, coverage: float) -> Interval:
-    """The interval of a weighted share: Clopper and Pearson's, with the effective sample size for the sample size.
+    """The interval of a weighted share: the modified Jeffreys interval, with the effective sample size for the sample size.
 
-    After Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated
-    from survey data", Survey Methodology 24 (1998). The effective size comes from the linearised variance between
-    units, is never above Kish's for the weights, and takes the images of a unit for one where nothing varies. Of
-    independent images of equal weight it is their number: the interval is Clopper and Pearson's own.
+    Of n images of which x are hits it lies between quantiles of a beta distribution of x + 1/2 and n - x + 1/2, and holds the
+    truth about as often as it says, where Clopper and Pearson's holds it more often, the more so of few images; where all are
+    hits, or none is, it is Clopper and Pearson's own (Brown, Cai and DasGupta, "Interval estimation for a binomial proportion",
+    Statistical Science 16, 2001).
+
+    The effective size is that of Korn and Graubard, "Confidence intervals for proportions with small expected number of
+    positive counts estimated from survey data", Survey Methodology 24 (1998); that it goes with this interval as well is
+    shown by Franco, Little, Louis and Slud, "Comparative study of confidence intervals for proportions in complex sample
+    surveys", Journal of Survey Statistics and Methodology 7 (2019). It comes from the linearised variance between units, is
+    never above Kish's for the weights, and takes the images of a unit for one where nothing varies. Of independent images of
+    equal weight it is their number.
 
     Args:
         hits: bool `(images,)`.
@@ -28,12 +35,34 @@ def share_interval(hits: np.ndarray, weights: np.ndarray, units: np.ndarray, cov
         coverage: 0.95 for example.
     """
     used = weights > 0
-    hits, weights = hits[used], weights[used] / weights.sum()
-    units = np.unique(units[used], return_inverse=True)[1]
+    hits, weights, units = hits[used], weights[used], units[used]
+    size = effective_size(hits, weights, units, coverage)
+    if not size:
+        return 0.0, 1.0
+    share = float(weights @ hits / weights.sum())
+    tail = (1 - coverage) / 2
+    if hits.all():
+        return float(tail ** (1 / size)), 1.0
+    if not hits.any():
+        return 0.0, float(1 - tail ** (1 / size))
+    right, wrong = share * size + 0.5, (1 - share) * size + 0.5
+    return float(beta.ppf(tail, right, wrong)), float(beta.ppf(1 - tail, right, wrong))
+
+
+def effective_size(hits: np.ndarray, weights: np.ndarray, units: np.ndarray, coverage: float) -> float:
+    """How many independent images of equal weight would tell a share as well; 0 of one unit of several images.
+
+    Korn and Graubard's (see `share_interval`), with its correction for the degrees of freedom that few units leave.
+
+    Args:
+        weights: `(images,)`, positive.
+    """
+    weights = weights / weights.sum()
+    units = np.unique(units, return_inverse=True)[1]
     images, count = len(units), int(units.max()) + 1
     share = float(weights @ hits)
     if count == 1 and images > 1:
-        return 0.0, 1.0  # one unit tells nothing of how units differ
+        return 0.0  # one unit tells nothing of how units differ
     in_unit = np.bincount(units, weights)
     spread = (np.bincount(units, weights * (hits - share)) ** 2).sum()
     if hits.all() or not hits.any():
@@ -41,13 +70,10 @@ def share_interval(hits: np.ndarray, weights: np.ndarray, units: np.ndarray, cov
     else:
         spread *= count / max(count - 1, 1) * (images - 1) / images
         size = min(share * (1 - share) / spread, 1 / (weights**2).sum())
-    tail = (1 - coverage) / 2
     if count < images:
+        tail = (1 - coverage) / 2
         size *= (t.ppf(tail, images - 1) / t.ppf(tail, count - 1)) ** 2
-    right, wrong = share * size, (1 - share) * size
-    low = float(beta.ppf(tail, right, wrong + 1)) if hits.any() else 0.0
-    high = float(beta.ppf(1 - tail, right + 1, wrong)) if not hits.all() else 1.0
-    return low, high
+    return float(size)
 
 
 def percentile_interval(values: np.ndarray, units: int, coverage: float) -> Interval | None:
@@ -71,10 +97,9 @@ def resample(labels: np.ndarray, units: np.ndarray, samples: int, seed: int) -> 
     """
     units = np.unique(units, return_inverse=True)[1]
     count = int(units.max(initial=-1)) + 1
-    in_class = np.zeros((count, int(labels.max(initial=-1)) + 1), np.int64)
-    np.add.at(in_class, (units, labels), 1)
-    members = [np.flatnonzero(in_class.argmax(axis=1) == label) for label in np.unique(labels)]
-    members = [some for some in members if len(some)]
+    of_unit = _commonest(units, labels)
+    order = np.argsort(of_unit, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(of_unit[order])) + 1) if count else []
     # A stream a class: a sample's draws do not depend on how many samples are drawn at a time.
     streams = np.random.Generator(np.random.PCG64(seed)).spawn(len(members))
     batch = max(1, _BATCH_CELLS // max(1, len(labels)))
@@ -87,3 +112,12 @@ def resample(labels: np.ndarray, units: np.ndarray, samples: int, seed: int) -> 
         ]
         counts = np.bincount(np.concatenate(drawn, axis=1).ravel(), minlength=size * count)
         yield counts.reshape(size, count)[:, units].astype(np.float64)
+
+
+def _commonest(units: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The label that most images of each unit have, of equally many the lowest, int `(units,)`."""
+    classes = int(labels.max(initial=0)) + 1
+    pairs, sizes = np.unique(units * classes + labels, return_counts=True)
+    order = np.lexsort((pairs, -sizes, pairs // classes))
+    first = np.unique(pairs[order] // classes, return_index=True)[1]
+    return np.asarray(pairs[order][first] % classes)

@@ -112,7 +112,8 @@ class Shipper:
             ids[key] = self.store.open_run(event, ids.get(event["parent"], ""))
             write_json(self.outbox.run_ids_path, ids)
             self.store.describe_run(ids[key], event)
-        if event["parent"]:  # the pipeline's run would have it before its result, where MLflow compares runs
+        # The pipeline's run would have it before its result, where MLflow compares runs; trials end within seconds.
+        if event["parent"] == PIPELINE:
             self.store.start_monitor(ids[key])
 
     def _run_id(self, key: str) -> str:

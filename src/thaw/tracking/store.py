@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from thaw import telemetry
-from thaw.decision import threshold_of
+from thaw.decision import decision_of
 from thaw.errors import ThawError
 from thaw.files import read_json
 from thaw.tracking import address
@@ -273,7 +273,7 @@ class Store:
         model_dir = folder / event["path"]
         config = read_json(model_dir / "model.json")
         shape = tuple(config["input_shape"])
-        told = {"classes": config["classes"], "threshold": threshold_of(config)}
+        told = {"classes": config["classes"]} | decision_of(config).told()
         signature = ModelSignature(
             inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *shape), "pixels")]),
             outputs=Schema(
@@ -303,7 +303,7 @@ class Store:
                 signature=signature,
                 # A signature names tensors and not what is in them.
                 metadata=told,
-                params={"classes": ", ".join(told["classes"]), "threshold": told["threshold"]},
+                params=told | {"classes": ", ".join(told["classes"])},
                 input_example={"pixels": np.zeros((1, *shape), np.uint8)},
             )
         self.client.update_run(run_id, status="RUNNING")

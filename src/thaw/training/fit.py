@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from thaw.backends import backend
-from thaw.errors import ThawError
+from thaw.errors import NotFinite, ThawError
 from thaw.params import FitParams
 from thaw.project import CHECKPOINTS
 from thaw.training.batches import Examples, plain_batches, step_paths, train_batches
@@ -253,7 +253,7 @@ class _Training:
         patience = self.params.early_stopping_patience
         return bool(patience and self.rows) and len(self.rows) - 1 - self._best_epoch() >= patience
 
-    def _not_finite(self, epoch: int, step: int) -> ThawError:
+    def _not_finite(self, epoch: int, step: int) -> NotFinite:
         paths = step_paths(self.train, self.order, epoch, step)
         images, views = self.order.epoch(epoch)
         part = slice(step * self.params.batch_size, (step + 1) * self.params.batch_size)
@@ -265,7 +265,7 @@ class _Training:
             cause = f"the inputs are finite, so the learning rate of {rate:.2g} is probably too high"
             cure = "Lower learning_rate, set clip_norm: 1, or precision: float32; `thaw lr-find` suggests a rate."
         names = ", ".join(paths[:8]) + (f" and {len(paths) - 8} more" if len(paths) > 8 else "")
-        return ThawError(
+        return NotFinite(
             f"the loss is not finite in epoch {epoch + 1}, step {step + 1} (images {names}): {cause}", cure
         )
 

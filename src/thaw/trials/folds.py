@@ -15,7 +15,6 @@ from thaw.cross_validation.summary import METRICS, combine, measure_part, summar
 from thaw.files import replacing
 from thaw.params import Params
 from thaw.trials.recording import Recorded
-from thaw.trials.whole import WholeTraining
 
 _log = logging.getLogger("thaw.trials")
 
@@ -45,16 +44,6 @@ def by_heads(material: Material, params: Params) -> Judge:
     return judge
 
 
-def by_whole_trainings(material: Material, training: WholeTraining) -> Judge:
-    """Models trained from the pictures, one after the other."""
-
-    def judge(folds: np.ndarray, todo: list[int], seed: int) -> Iterator[tuple[int, np.ndarray]]:
-        for fold in todo:
-            yield fold, training.judge(material, folds, fold, seed)
-
-    return judge
-
-
 def cross_validate(
     material: Material, plan: Plan, params: Params, judge: Judge, kept_dir: Path, recorded: Recorded
 ) -> dict[str, Any]:
@@ -80,8 +69,7 @@ def cross_validate(
             done = {"done": repeat * count + fold + 1, "total": plan.repeats * count}
             accuracy = row["held_out/accuracy"]
             _log.info("repeat %d, fold %d of %d: accuracy %.4f", repeat + 1, fold + 1, count, accuracy, extra=done)
-        samples, coverage = params.evaluate.bootstrap_samples, params.evaluate.confidence
-        summaries.append(summarize_folds(material.predictions(probabilities), folds, samples, coverage, params.seed))
+        summaries.append(summarize_folds(material.predictions(probabilities), folds, params.evaluate.confidence))
     result = combine(summaries)
     recorded.record_metrics(
         {

@@ -26,11 +26,24 @@ class Recorded:
     outbox: Outbox
     kind: str
 
-    def record_child(self, key: str, name: str, metrics: Mapping[str, float], params: Mapping[str, Any] | None = None) -> None:
-        """Record a training that has ended, unless that was done before a kill."""
+    def record_child(
+        self,
+        key: str,
+        name: str,
+        metrics: Mapping[str, float],
+        params: Mapping[str, Any] | None = None,
+        steps: Mapping[int, Mapping[str, float]] | None = None,
+    ) -> None:
+        """Record a training that has ended, unless that was done before a kill.
+
+        Args:
+            steps: metrics of parts of it, by the part's number.
+        """
         if key in self._closed():
             return
         self.outbox.open_run(key, name, self.kind, params=params)
+        for step, values in (steps or {}).items():
+            self.outbox.log_metrics(key, values, step)
         self.outbox.log_metrics(key, metrics)
         self.outbox.close_run(key)
 
@@ -40,6 +53,10 @@ class Recorded:
     def record_metrics(self, metrics: Mapping[str, float]) -> None:
         """Record what all of them amount to."""
         self.outbox.log_metrics(self.kind, metrics)
+
+    def record_tags(self, tags: Mapping[str, str]) -> None:
+        """Record what is told of them in words."""
+        self.outbox.log_tags(self.kind, tags)
 
     def record_file(self, path: Path) -> None:
         """Record a file of the parent run."""

@@ -1,10 +1,11 @@
 """Whole trainings on folds: the pipeline's own stages, from views to a fine-tuned model, on a part of the images."""
 
-import logging
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 
@@ -15,9 +16,9 @@ from thaw.params import Params
 from thaw.splitting.files import write_classes, write_split
 from thaw.stages import call_stage
 from thaw.stages.evaluate import open_classifier
+from thaw.trials.folds import Judge
 from thaw.versioning import StageSpec
 
-_log = logging.getLogger("thaw.trials")
 _STAGES = ("augment", "extract", "train_frozen", "fine_tune")
 _SAMPLE_IMAGES = 16
 _GIVEN = ("raw_dir", "pretrained_dir")
@@ -53,6 +54,7 @@ class WholeTraining:
         probabilities, failures = classifier.predict(files)
         for error in failures.values():
             raise error
+        keras.backend.clear_session()  # or networks of all trainings would stay in memory
         shutil.rmtree(folder)
         return probabilities
 
@@ -81,3 +83,13 @@ class WholeTraining:
 
     def _moved(self, folder: Path, path: Path) -> Path:
         return folder / path.relative_to(self.root)
+
+
+def by_whole_trainings(material: Material, training: WholeTraining) -> Judge:
+    """Models trained from the pictures, one after the other."""
+
+    def judge(folds: np.ndarray, todo: list[int], seed: int) -> Iterator[tuple[int, np.ndarray]]:
+        for fold in todo:
+            yield fold, training.judge(material, folds, fold, seed)
+
+    return judge

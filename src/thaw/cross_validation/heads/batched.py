@@ -14,7 +14,7 @@ from thaw.cross_validation.heads.head import Head, TrainedHead, apply_first, app
 from thaw.cross_validation.heads.losses import loss_and_gradient
 from thaw.cross_validation.heads.updates import Optimizer
 from thaw.devices import available_cpus
-from thaw.errors import ThawError
+from thaw.errors import NotFinite, ThawError
 from thaw.training.inputs import Inputs
 from thaw.training.order import Order
 from thaw.training.schedule import anneal_learning_rate, anneal_momentum
@@ -48,7 +48,8 @@ def train_heads(inputs: Inputs, heads: Sequence[Head], heed_stop: Callable[[], N
         A trained head for each, in their order.
 
     Raises:
-        ThawError: a loss is not finite, or early stopping has nothing to watch.
+        NotFinite: a loss is not.
+        ThawError: early stopping has nothing to watch.
     """
     batches: dict[tuple[object, ...], list[int]] = {}
     for number, head in enumerate(heads):
@@ -215,7 +216,7 @@ class _Training:
     def _require_finite(self, losses: np.ndarray) -> None:
         if not np.isfinite(losses).all():
             rate = self.rates[int(np.argmin(np.isfinite(losses))), self.step]
-            raise ThawError(
+            raise NotFinite(
                 f"the loss of a head is not finite in step {self.step + 1}, at a learning rate of {rate:.2g}",
                 "Lower train_frozen.learning_rate, or set train_frozen.clip_norm: 1.",
             )

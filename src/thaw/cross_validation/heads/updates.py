@@ -7,7 +7,7 @@ import numpy as np
 
 from thaw.params import FitParams
 
-_BLOCK_VALUES = 2**16
+_BLOCK_VALUES = 2**15
 """So many are updated at a time: what they need stays in the processor's cache."""
 _BETA_1, _BETA_2, _RHO, _EPSILON = 0.9, 0.999, 0.9, 1e-7
 """Keras's defaults."""

@@ -33,7 +33,7 @@ def name_probabilities(metadata: Metadata, rows: Rows, findings: Findings) -> Me
         return metadata
     at = metadata.columns.index(columns[0])
     given = np.array([number(metadata.values[path][at]) if path in metadata.values else math.nan for path in paths])
-    positive, reason = _read(columns, classes, labels, given)
+    positive, reason = class_of_probability(columns, classes, labels, given)
     if reason:
         findings.add("probability_unclear", ".", reason)
     if not positive:
@@ -46,8 +46,17 @@ def name_probabilities(metadata: Metadata, rows: Rows, findings: Findings) -> Me
     return replace(metadata, columns=named)
 
 
-def _read(columns: Sequence[str], classes: Sequence[str], labels: np.ndarray, given: np.ndarray) -> tuple[str, str]:
-    """The class that the probabilities are of, or why that cannot be told; neither where there are none."""
+def class_of_probability(
+    columns: Sequence[str], classes: Sequence[str], labels: np.ndarray, given: np.ndarray
+) -> tuple[str, str]:
+    """The class that the probabilities are of, or why that cannot be told; neither where there are none.
+
+    Args:
+        columns: names of the columns of probabilities.
+        classes: two or more names.
+        labels: str `(images,)`, the class of each image.
+        given: float `(images,)`, the first column's values; NaN where there is none.
+    """
     if len(columns) > 1:
         return "", f"the columns {' and '.join(columns)}: one is enough, the other class has the rest"
     if len(classes) > 2:

@@ -5,13 +5,14 @@ from html import escape
 
 import numpy as np
 
+from thaw.gate.report.classes import shown_classes
+
 _BINS = 40
 
 
 def bar_chart(groups: Mapping[str, Mapping[str, int]]) -> str:
     """Images a class, a row each; the splits of a class stand below one another in their own colours."""
-    splits = list(groups)
-    labels = list(dict.fromkeys(label for counts in groups.values() for label in counts))
+    splits, (labels, left_out) = list(groups), shown_classes(groups)
     most = max((count for counts in groups.values() for count in counts.values()), default=0)
     rows = []
     for label in labels:
@@ -22,7 +23,8 @@ def bar_chart(groups: Mapping[str, Mapping[str, int]]) -> str:
             if label in groups[split]
         )
         rows.append(f'<dt>{escape(label)}</dt><dd><div class="bars">{bars}</div></dd>')
-    return f'{_legend(splits)}<dl class="chart">{"".join(rows)}</dl>'
+    note = f"<p><small>The fewest and the most images; {left_out:,} classes between them: see findings.json.</small></p>"
+    return f'{_legend(splits)}<dl class="chart">{"".join(rows)}</dl>{note * bool(left_out)}'
 
 
 def histogram(title: str, series: Mapping[str, np.ndarray], unit: str) -> str:

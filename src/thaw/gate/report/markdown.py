@@ -6,6 +6,7 @@ from typing import Any
 from thaw.files import write_text
 from thaw.gate.checks import CHECKS
 from thaw.gate.findings import cures
+from thaw.gate.report.classes import shown_classes
 
 _SHOWN = 10
 _HEADLINES = {
@@ -26,8 +27,12 @@ def markdown(summary: dict[str, Any]) -> list[str]:
     lines = ["# Data gate", "", _HEADLINES[summary["status"]], ""]
     lines += [f"{totals['images']:,} images, {totals['fit']:,} of them fit to use.", ""]
     lines += ["| split | class | images |", "|---|---|---:|"]
+    shown_labels, left_out = shown_classes(totals["classes"])
     for split, labels in totals["classes"].items():
-        lines += [f"| {split or 'none'} | {_cell(label)} | {images:,} |" for label, images in labels.items()]
+        named = (label for label in shown_labels if label in labels)
+        lines += [f"| {split or 'none'} | {_cell(label)} | {labels[label]:,} |" for label in named]
+    if left_out:
+        lines.append(f"| | and {left_out:,} classes between them | see findings.json |")
     shown: dict[str, list[dict[str, Any]]] = {}
     for row in summary["findings"]:
         shown.setdefault(row["check"], []).append(row)
