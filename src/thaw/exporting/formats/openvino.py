@@ -45,8 +45,8 @@ def _quantize(model: Any, examples: np.ndarray) -> Any:
 
 
 def _sensitive(model: Any) -> list[str]:
-    """The layers that stay in float32: the first convolution, and of the depthwise ones, whose channels have ranges that lie far
-    apart near the picture, the first half. ELPV's model then keeps 652 of 656 verdicts, else 642.
+    """The layers that stay in float32: the first convolution, and the first half of the depthwise ones, whose channels have
+    ranges far apart near the picture. ELPV's model then keeps 652 of 656 verdicts, else 642.
     """
     operations = [(operation.get_type_name(), operation.get_friendly_name()) for operation in model.get_ordered_ops()]
     depthwise = [name for kind, name in operations if kind == "GroupConvolution"]
