@@ -53,7 +53,7 @@ def make_project(root: Path, network: ModelParams, shape: tuple[int, int, int], 
             layer.set_weights([gamma, beta, *drawn])
     config = {"model": network.model_dump(), "input_shape": shape, "classes": classes, "resize": "pad"}
     save(model, root / "models" / "fine_tuned", config)
-    save_evaluated(root / "models" / "fine_tuned", root / "models" / "evaluated", 0.4)
+    save_evaluated(root / "models" / "fine_tuned", root / "models" / "evaluated", {"threshold": 0.4})
     return ExportData(root / "data" / "raw", splits, root / "data" / "views", seed=1)
 
 

@@ -58,7 +58,7 @@ def test_names_stand_in_the_card_as_they_are(tmp_path: Path) -> None:
 def test_the_card_says_what_is_stated_of_use_and_licence_and_how_calibrated_it_is(tmp_path: Path) -> None:
     inputs = lay_out(tmp_path, ["a", "b"], 60)
     metrics = json.loads(inputs.metrics_path.read_text())
-    measured = {"log_loss": 0.31, "brier_score": 0.1, "smooth_calibration_error": 0.02, "interval": {}}
+    measured = {"log_loss": 0.31, "brier_score": 0.2, "smooth_calibration_error": 0.02, "interval": {}}
     after = measured | {"log_loss": 0.25, "interval": {"smooth_calibration_error": {"low": 0.01, "high": 0.04}}}
     metrics["calibration"] = {"temperature": 1.7, "probability_of": "b", "before": measured, "after": after}
     inputs.metrics_path.write_text(json.dumps(metrics))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from thaw.decision import threshold_of
+from thaw.decision import decision_of, temperature_of
 
 if TYPE_CHECKING:
     import keras
@@ -45,11 +45,12 @@ def serve(network: "keras.Model", config: Mapping[str, Any]) -> Served:
 
 def describe(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a reader of the file needs to know, and by which weights it was made."""
+    decision = decision_of(config)
     return {
         "classes": list(config["classes"]),
-        "threshold": threshold_of(config),
-        "least_certainty": float(config.get("least_certainty", 0.0)),
-        "temperature": float(config.get("temperature", 1.0)),
+        "threshold": decision.threshold,
+        "least_certainty": decision.least_certainty,
+        "temperature": temperature_of(config),
         "input_shape": list(config["input_shape"]),
         "pixels": "uint8, 0 to 255, (images, height, width, channels)",
         "channels": "grey" if config["input_shape"][2] == 1 else "RGB",
