@@ -27,7 +27,7 @@ def export(
     run_id: Annotated[
         str | None, typer.Option("--run", help="Take the model of this MLflow run.", autocompletion=complete_run)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Move a folder that is there aside.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Move a folder that is there aside.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
 ) -> None:
     """Write the model for a runtime that knows nothing of thaw, and hold it against Keras on the whole test split.
