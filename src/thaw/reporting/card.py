@@ -109,7 +109,8 @@ def _use(result: Result, standing: Standing) -> str:
 def _factors(result: Result) -> str:
     names = dict.fromkeys(_text(part.name) for part in result.slices)
     told = f"The test images were looked at apart by {', '.join(names)}" if names else "No slices were looked at"
-    return f"{told}, and by class. Of what is neither in the metadata nor measured in the pictures nothing is known."
+    by_class = "" if "class" in names else ", and by class"
+    return f"{told}{by_class}. Of what is neither in the metadata nor measured in the pictures nothing is known."
 
 
 def _metrics(result: Result) -> str:
