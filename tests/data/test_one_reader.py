@@ -12,6 +12,7 @@ from PIL import Image
 from tests.data.variants import SIDE, Variant, variants
 from thaw import images
 from thaw.augmentation.views import open_views
+from thaw.decision import Decision
 from thaw.evaluation.inference import predict_files
 from thaw.gate.scan.image import Bounds, inspect
 from thaw.params import AugmentParams, ComputeParams
@@ -94,7 +95,7 @@ def test_evaluation_prediction_and_serving_see_what_training_sees(files, trained
             assert np.abs(pixels[:, :, 0] - grey).max() <= 3, path  # a JPEG's own grey is not rounded twice
     passed: list[np.ndarray] = []
     served = ServedModel.__new__(ServedModel)
-    served._run, served.classes, served.threshold = lambda pixels: passed.append(pixels) or run(pixels), ["a", "b"], 0.5
+    served._run, served.classes, served.decision = lambda pixels: passed.append(pixels) or run(pixels), ["a", "b"], Decision()
     served.predict({"pixels": np.stack(seen[: len(made)])})
     assert passed[0].dtype == np.uint8
 

@@ -17,7 +17,7 @@ WORK = """
 
 
 @pytest.mark.slow  # test_triggered.py looks at one in a terminal, test_progress.py at bars
-def test_a_run_shows_the_stage_at_work_and_ends_with_five_lines(tmp_path: Path) -> None:
+def test_a_run_shows_the_stage_at_work_and_ends_with_six_lines(tmp_path: Path) -> None:
     witness = make_witness(tmp_path)
     source = witness.root / "src" / "thaw" / "stages" / "split.py"
     source.write_text(stage_source("split", 1).replace("    files = {}\n", f"{WORK}    files = {{}}\n"))
@@ -26,7 +26,7 @@ def test_a_run_shows_the_stage_at_work_and_ends_with_five_lines(tmp_path: Path) 
     frames = written.replace("\n", "\r").split("\r")
     assert any("split" in frame and "of 40 papers" in frame and " left" in frame for frame in frames)
     lines = [line for line in screen(written) if line]
-    assert [line.split()[0] for line in lines[-5:]] == ["Result", "Changed", "Stages", "Report", "Compare"]
+    assert [line.split()[0] for line in lines[-6:]] == ["Result", "Audit", "Changed", "Stages", "Report", "Compare"]
     foreign = ("Finished in state", "papers", "Beginning flow", "ready ━", "cache in", "hashes")
     assert not [line for line in lines if any(words in line for words in foreign)], "Prefect's words, or a bar of DVC's"
 

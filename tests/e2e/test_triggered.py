@@ -169,7 +169,7 @@ def test_a_run_applies_its_changes_or_leaves_them_to_be_restored(witness: Witnes
     lines = [line for line in screen(written) if line]
     assert code == 0 and any("params.yaml: evaluate.threshold: 0.5 -> 0.75" in line for line in lines)
     assert "validate " in written and "\x1b[2K" in written, "a bar tells which stage is at work"
-    assert [line.split()[0] for line in lines[-5:]] == ["Result", "Changed", "Stages", "Report", "Compare"]
+    assert [line.split()[0] for line in lines[-6:]] == ["Result", "Audit", "Changed", "Stages", "Report", "Compare"]
     assert not [line for line in lines if "Finished in state" in line or "ready ━" in line]
     assert "up to date" in witness.dvc("status").stdout
     before = contents(witness)
