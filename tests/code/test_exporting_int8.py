@@ -33,9 +33,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportData]
 
 
 @pytest.mark.parametrize("kind", ["onnx", "openvino", "litert"])
-def test_whole_numbers_are_small_and_near_keras(project: tuple[Path, ExportData], kind: str, tmp_path: Path) -> None:
+def test_whole_numbers_are_small_and_near_keras(
+    project: tuple[Path, ExportData], kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     root, data = project
     found = export(root / "models" / "evaluated", tmp_path / "shipped", kind, data, int8=True)
+    assert capfd.readouterr().out == "", "what `--json` answers is alone on stdout"
     models = found["models"]
     assert found["precision"] == "int8" and found["calibration_images"] == 21
     assert models["export"]["bytes"] < 0.4 * models["float32"]["bytes"]

@@ -1,5 +1,6 @@
 """OpenVINO's own format; whole numbers by NNCF."""
 
+import contextlib
 import json
 import logging
 import sys
@@ -31,17 +32,18 @@ def _quantize(model: Any, examples: np.ndarray) -> Any:
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     logging.getLogger("nncf").setLevel(logging.ERROR)  # else a line for each layer whose channels have ranges of their own
-    return nncf.quantize(
-        model,
-        nncf.Dataset([image[None] for image in examples]),
-        subset_size=len(examples),
-        preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(names=_sensitive(model)),
-        # The least and largest value would give most of the numbers to a few pixels.
-        advanced_parameters=AdvancedQuantizationParameters(
-            activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM
-        ),
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # its bars; what the command answers is alone on stdout
+        return nncf.quantize(
+            model,
+            nncf.Dataset([image[None] for image in examples]),
+            subset_size=len(examples),
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=_sensitive(model)),
+            # The least and largest value would give most of the numbers to a few pixels.
+            advanced_parameters=AdvancedQuantizationParameters(
+                activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM
+            ),
+        )
 
 
 def _sensitive(model: Any) -> list[str]:
