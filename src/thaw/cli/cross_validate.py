@@ -3,8 +3,6 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +13,7 @@ from thaw.cli import app
 from thaw.cli.console import print_table
 from thaw.errors import ThawError
 from thaw.progress import showing
-from thaw.project import find_root, run_lock
+from thaw.project import find_root, holding
 
 if TYPE_CHECKING:
     from thaw.cross_validation.material import Material
@@ -68,22 +66,6 @@ def cross_validate(
         typer.echo(json.dumps(result))
     else:
         _print(result)
-
-
-@contextmanager
-def holding(root: Path) -> Iterator[None]:
-    """Hold the project's folder, as a run does: what is read is not made anew meanwhile."""
-    from filelock import Timeout
-
-    lock = run_lock(root)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ThawError("a run of this project is at work", "Wait for it, or end it.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _open(root: Path, last: str) -> _Project:

@@ -12,12 +12,11 @@ import typer
 
 from thaw.cli import app
 from thaw.cli.console import print_table
-from thaw.cli.cross_validate import holding
 from thaw.cli.options import Compute
 from thaw.errors import ThawError
 from thaw.params import load_params
 from thaw.progress import showing
-from thaw.project import find_root
+from thaw.project import find_root, holding
 
 if TYPE_CHECKING:
     from thaw.params import Params

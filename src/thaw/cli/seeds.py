@@ -6,13 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from thaw.cli import app
-from thaw.cli.cross_validate import holding
 from thaw.cli.options import Compute
 from thaw.cli.run import execute_flow
 from thaw.cli.seed_table import Vary, record_spread, tell_seeds
 from thaw.params import load_params
 from thaw.progress import showing
-from thaw.project import find_root
+from thaw.project import find_root, holding
 
 
 @app.command()

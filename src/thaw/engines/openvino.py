@@ -18,7 +18,7 @@ _HINTS = {"bfloat16": "bf16", "float32": "f32"}
 
 def has_bfloat16() -> bool:
     """Whether this processor has instructions for bfloat16, as OpenVINO sees it."""
-    return "BF16" in _library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def start(compiled_network: CompiledNetwork, precision: str, batch_size: int) -> Run:
@@ -28,7 +28,7 @@ def start(compiled_network: CompiledNetwork, precision: str, batch_size: int) ->
         _convert(model, network_dir, batch_size)
 
     path = compiled_network.ensure(convert) / "network.xml"
-    core = _library().Core()
+    core = library().Core()
     settings = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "NUM_STREAMS": 1,
@@ -52,13 +52,13 @@ def _convert(model: "keras.Model", network_dir: Path, batch_size: int) -> None:
     def infer(images: Any) -> Any:
         return model(tf.cast(images, tf.float32), training=False)
 
-    library = _library()
-    network = library.convert_model(infer.get_concrete_function())
-    library.save_model(network, network_dir / "network.xml", compress_to_fp16=False)
+    openvino = library()
+    network = openvino.convert_model(infer.get_concrete_function())
+    openvino.save_model(network, network_dir / "network.xml", compress_to_fp16=False)
 
 
-def _library() -> Any:
-    """OpenVINO without its telemetry: its converter takes a stub where `openvino_telemetry` cannot be imported."""
+def library() -> Any:
+    """OpenVINO without its telemetry: its converter and NNCF take a stub where `openvino_telemetry` cannot be imported."""
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from thaw.evaluation.predictions import Predictions
+from thaw.statistics.ranking import ratio
 
 LOWEST_PROBABILITY = 1e-15  # log loss of a sure mistake stays finite
 
@@ -37,13 +38,13 @@ def measure(predictions: Predictions, weights: np.ndarray) -> dict[str, np.ndarr
     """
     total = weights.sum(axis=1)
     right = predictions.correct.astype(np.float64)  # a product with truth values would not be one of BLAS
-    measured = {"accuracy": _ratio(weights @ right, total)}
+    measured = {"accuracy": ratio(weights @ right, total)}
     support, predicted, hits = _class_counts(predictions, weights)
-    recall, precision = _ratio(hits, support), _ratio(hits, predicted)
-    f1 = _ratio(2 * hits, support + predicted)
+    recall, precision = ratio(hits, support), ratio(hits, predicted)
+    f1 = ratio(2 * hits, support + predicted)
     measured["balanced_accuracy"] = _mean(recall)
     if len(predictions.classes) > MOST_GUESSES:
-        measured[TOP] = _ratio(weights @ (predictions.likelier < MOST_GUESSES).astype(np.float64), total)
+        measured[TOP] = ratio(weights @ (predictions.likelier < MOST_GUESSES).astype(np.float64), total)
     if len(predictions.classes) == 2:
         measured |= {"precision": precision[:, 1], "recall": recall[:, 1], "f1": f1[:, 1]}
     else:
@@ -56,10 +57,10 @@ def measure(predictions: Predictions, weights: np.ndarray) -> dict[str, np.ndarr
     areas, precisions = predictions.ranking.measure(weights)
     measured |= {"roc_auc": _mean(areas), "average_precision": _mean(precisions)}
     surprise = -np.log(np.maximum(predictions.true_probability, LOWEST_PROBABILITY))
-    measured["log_loss"] = _ratio(weights @ surprise, total)
+    measured["log_loss"] = ratio(weights @ surprise, total)
     if (predictions.confidence != 1).any():
         confident = weights * predictions.confidence
-        measured["confidence_weighted_accuracy"] = _ratio(confident @ right, confident.sum(axis=1))
+        measured["confidence_weighted_accuracy"] = ratio(confident @ right, confident.sum(axis=1))
     return measured
 
 
@@ -85,9 +86,9 @@ def measure_classes(predictions: Predictions) -> list[dict[str, float]]:
     )
     columns = {
         "images": support,
-        "precision": _ratio(hits, predicted),
-        "recall": _ratio(hits, support),
-        "f1": _ratio(2 * hits, support + predicted),
+        "precision": ratio(hits, predicted),
+        "recall": ratio(hits, support),
+        "f1": ratio(2 * hits, support + predicted),
         "roc_auc": np.broadcast_to(predictions.ranking.measure(np.ones((1, len(predictions))))[0][0], support.shape),
     }
     return [{name: float(column[i]) for name, column in columns.items()} for i in range(len(support))]
@@ -104,11 +105,7 @@ def _class_counts(predictions: Predictions, weights: np.ndarray) -> tuple[np.nda
     return support, predicted, hits
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
-
-
 def _mean(columns: np.ndarray) -> np.ndarray:
     """The mean over the last axis of what is defined."""
     defined = ~np.isnan(columns)
-    return _ratio(np.nan_to_num(columns).sum(axis=-1), defined.sum(axis=-1))
+    return ratio(np.nan_to_num(columns).sum(axis=-1), defined.sum(axis=-1))

@@ -19,6 +19,20 @@ class Served(NamedTuple):
     metadata: Mapping[str, Any]
     """Plain values, for JSON."""
 
+    def constant(self) -> Any:
+        """The same `tf.function` with all it captures, weights and Keras's constants, in its graph: of what a graph captures
+        converters lose one thing or the other."""
+        import tensorflow as tf
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        concrete = convert_variables_to_constants_v2(self.function.get_concrete_function())
+
+        @tf.function(input_signature=self.function.input_signature)
+        def infer(pixels: Any) -> dict[str, Any]:
+            return dict(zip(("logits", "probabilities"), concrete(pixels), strict=True))
+
+        return infer
+
 
 def serve(network: "keras.Model", config: Mapping[str, Any]) -> Served:
     """Trace a network for any number of images.

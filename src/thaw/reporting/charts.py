@@ -32,6 +32,12 @@ def interval_bar(measure: Measure, chance: float, label: str) -> str:
     )
 
 
+def share(measure: Measure) -> str:
+    """A share in words with its interval, and as a dot."""
+    ends = "" if measure.low is None else f" <small>{100 * measure.low:.1f} to {percent(measure.high)}</small>"
+    return f"<b>{percent(measure.value)}</b>{ends}{dot(measure)}"
+
+
 def dot(measure: Measure) -> str:
     """A share as a dot with its interval as a line; its number stands beside it, so it is hidden from readers aloud."""
     if measure.value is None:

@@ -2,8 +2,8 @@
 
 from html import escape
 
-from thaw.reporting.charts import dot, percent
-from thaw.reporting.result import Measure, Result, Slice
+from thaw.reporting.charts import percent, share
+from thaw.reporting.result import Result, Slice
 
 _OPEN_SLICES, _LISTED_SLICES = 12, 60
 _NOTE = (
@@ -58,15 +58,10 @@ def _table(rows: list[Slice]) -> str:
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     lines = "".join(
         f'<tr><th scope="row">{escape(part.name)}: {escape(part.value)}</th><td>{part.images:,}</td>'
-        f"<td>{_accuracy(part.accuracy)}</td>{_test(part)}</tr>"
+        f"<td>{share(part.accuracy)}</td>{_test(part)}</tr>"
         for part in rows
     )
     return f'<div class="wide"><table class="slices"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
-
-
-def _accuracy(measure: Measure) -> str:
-    ends = "" if measure.low is None else f" <small>{100 * measure.low:.1f} to {percent(measure.high)}</small>"
-    return f"<b>{percent(measure.value)}</b>{ends}{dot(measure)}"
 
 
 def _test(part: Slice) -> str:

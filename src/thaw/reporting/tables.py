@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from thaw.reporting.charts import dot, percent
+from thaw.reporting.charts import share
 from thaw.reporting.gallery import linked_cells
 from thaw.reporting.result import Measure, Result
 
@@ -48,16 +48,11 @@ def _dots(head: Sequence[str], rows: Iterable[tuple[str, str, Sequence[Measure]]
     titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
     lines = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{images}</td>'
-        + "".join(f"<td>{_measure(measure)}</td>" for measure in measures)
+        + "".join(f"<td>{share(measure)}</td>" for measure in measures)
         + "</tr>"
         for name, images, measures in rows
     )
     return f'<div class="wide"><table class="dots"><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>'
-
-
-def _measure(measure: Measure) -> str:
-    ends = "" if measure.low is None else f" <small>{100 * measure.low:.1f} to {percent(measure.high)}</small>"
-    return f"<b>{percent(measure.value)}</b>{ends}{dot(measure)}"
 
 
 def confusion(result: Result) -> str:

@@ -69,7 +69,7 @@ class Ranking:
                 lower_pairs[number] = (hits * lower).sum(axis=0)
                 shares = np.divide(found, named, out=np.zeros_like(found), where=named > 0)
                 precisions[number] = (hits * shares).sum(axis=0)
-        return _ratio(lower_pairs, positives * (total - positives)).T, _ratio(precisions, positives).T
+        return ratio(lower_pairs, positives * (total - positives)).T, ratio(precisions, positives).T
 
     def area_interval(self, units: np.ndarray, coverage: float) -> Interval | None:
         """The interval of ROC-AUC, of several classes of its mean over those that are defined; None where nothing varies.
@@ -160,5 +160,6 @@ def _matrix(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> cs
     return csr_array((np.ones(len(rows)), (rows.astype(np.int32), columns.astype(np.int32))), shape=shape)
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Element by element; NaN where there is no whole."""
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)

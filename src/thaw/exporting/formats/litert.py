@@ -5,7 +5,6 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 def write(served: Served, folder: Path, examples: np.ndarray | None) -> None:
     path = folder / "model.tflite"
-    path.write_bytes(_convert(served.function, examples))
+    path.write_bytes(_convert(served, examples))
     with zipfile.ZipFile(path, "a") as associated:  # behind the model, as TFLite has the files that belong to one
         for name, text in {
             "thaw.json": json.dumps(served.metadata, ensure_ascii=False),
@@ -29,24 +28,19 @@ def write(served: Served, folder: Path, examples: np.ndarray | None) -> None:
             associated.writestr(zipfile.ZipInfo(name, _LONG_AGO), text)
 
 
-def _convert(function: Any, examples: np.ndarray | None) -> bytes:
-    """The model as a flat buffer; its signature `serving_default` has the names of `function`.
+def _convert(served: Served, examples: np.ndarray | None) -> bytes:
+    """The model as a flat buffer; its signature `serving_default` has the names of the function.
 
     The converter leaves Keras's weights variables that nobody fills, so they are made constants before.
     """
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    constant = convert_variables_to_constants_v2(function.get_concrete_function())
-
-    @tf.function(input_signature=function.input_signature)
-    def infer(pixels: Any) -> dict[str, Any]:
-        return dict(zip(("logits", "probabilities"), constant(pixels), strict=True))
-
+    infer = served.constant()
     with tempfile.TemporaryDirectory(prefix="thaw-") as temporary:
         module = tf.Module()
         module.infer = infer
-        tf.saved_model.save(module, temporary, signatures={"serving_default": infer})
+        no_gradients = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, temporary, signatures={"serving_default": infer}, options=no_gradients)
         converter = tf.lite.TFLiteConverter.from_saved_model(temporary, signature_keys=["serving_default"])
         if examples is not None:
 

@@ -19,9 +19,8 @@ def write(served: Served, folder: Path, examples: np.ndarray | None) -> None:
     import onnx
     import tf2onnx
 
-    model, _ = tf2onnx.convert.from_function(
-        served.function, input_signature=served.function.input_signature, opset=_OPSET
-    )
+    constant = served.constant()
+    model, _ = tf2onnx.convert.from_function(constant, input_signature=constant.input_signature, opset=_OPSET)
     path = folder / "model.onnx"
     if examples is not None:
         plain = folder / "float32.onnx"

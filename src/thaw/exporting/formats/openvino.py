@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from thaw.engines.openvino import library
 from thaw.exporting.served import Served
 
 REQUIREMENTS = ("openvino",)
@@ -18,12 +19,12 @@ IN_FLOAT = "the first convolution, the first half of the depthwise ones, sigmoid
 
 
 def write(served: Served, folder: Path, examples: np.ndarray | None) -> None:
-    library = _library()
-    model = library.convert_model(served.function.get_concrete_function())
+    openvino = library()
+    model = openvino.convert_model(served.function.get_concrete_function())
     if examples is not None:
         model = _quantize(model, examples)
     model.set_rt_info(json.dumps(served.metadata, ensure_ascii=False), ["thaw", "metadata"])
-    library.save_model(model, folder / "model.xml", compress_to_fp16=False)
+    openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
 
 
 def _quantize(model: Any, examples: np.ndarray) -> Any:
@@ -54,11 +55,3 @@ def _sensitive(model: Any) -> list[str]:
     depthwise = [name for kind, name in operations if kind == "GroupConvolution"]
     first = [name for kind, name in operations if kind in ("Convolution", "MatMul")][:1]
     return [*first, *depthwise[: len(depthwise) // 2]]
-
-
-def _library() -> Any:
-    """OpenVINO without its telemetry, which NNCF shares: both take a stub where `openvino_telemetry` cannot be imported."""
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-    import openvino
-
-    return openvino
