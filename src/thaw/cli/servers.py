@@ -185,9 +185,12 @@ def deploy(
 
 
 def _start_mlflow(root: Path, host: str, port: int) -> _Server:
-    from thaw.tracking.address import tracking_uri
+    from thaw.tracking.address import creation_lock, database_path, is_own, tracking_uri
+    from thaw.tracking.database import create_database
 
-    (root / "mlruns").mkdir(exist_ok=True)
+    if is_own(root):
+        with showing("opening MLflow's database"):
+            create_database(database_path(root), creation_lock(root))
     command = [
         sys.executable,
         "-m",

@@ -3,9 +3,10 @@
 import hashlib
 import os
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from thaw.project import project_name
+from thaw.tracking.database import database_uri
 
 _NAME = "thaw"
 
@@ -15,18 +16,19 @@ def database_path(home: Path) -> Path:
     return home.resolve() / "mlruns" / "mlflow.db"
 
 
+def creation_lock(home: Path) -> Path:
+    """What processes lock while they make the project's own database."""
+    return home.resolve() / ".thaw" / "mlruns.lock"
+
+
 def artifacts_dir(home: Path) -> Path:
     """Where the project's own store keeps files."""
     return home.resolve() / "mlruns" / "artifacts"
 
 
 def own_uri(home: Path) -> str:
-    """The address of the project's own SQLite store.
-
-    Its path is quoted, or a folder called `My%20Project` would be another. The driver is named because MLflow makes the
-    parent folder of what follows a plain `sqlite:///`, quoted as it is.
-    """
-    return f"sqlite+pysqlite:///{quote(str(database_path(home)))}"
+    """The address of the project's own SQLite store."""
+    return database_uri(database_path(home))
 
 
 def tracking_uri(home: Path) -> str:

@@ -1,4 +1,4 @@
-"""The one place that imports MLflow."""
+"""The one place that imports MLflow, but for the making of its database."""
 
 import json
 import logging
@@ -15,6 +15,7 @@ from thaw.decision import decision_of
 from thaw.errors import ThawError
 from thaw.files import read_json
 from thaw.tracking import address
+from thaw.tracking.database import create_database
 from thaw.tracking.links import pages_url, run_page, runs_page
 from thaw.tracking.names import own_tags, stored_tag
 from thaw.tracking.outbox import PIPELINE, Event, Outbox
@@ -78,7 +79,7 @@ class Store:
         self.address = address.address_digest(home)
         self._database_path = address.database_path(home) if address.is_own(home) else None
         if self._database_path:
-            self._database_path.parent.mkdir(parents=True, exist_ok=True)
+            create_database(self._database_path, address.creation_lock(home))
             relocate(self._database_path, address.artifacts_dir(home))
         unnamed = {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"} - set(os.environ)
         mlflow.set_tracking_uri(self.uri)
