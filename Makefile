@@ -47,12 +47,13 @@ install: $(STAMP) ## the environment alone
 data/raw:
 	$(BIN)/thaw demo
 
-# uv installs in seconds; where it cannot (no wheel for the platform, a registry only pip is set up for), pip does the same.
+# uv installs in seconds, and compiles as pip does: where Python may write no bytecode, as in most containers, each process would
+# compile Keras and TensorFlow anew. Where uv cannot (no wheel for the platform, a registry only pip is set up for), pip does the same.
 $(STAMP): $(LOCK) pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	rm -f $(VENV)/installed-*
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep -oE '^uv==[0-9.]+' requirements.lock) || true
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(LOCK) \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(LOCK) \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
