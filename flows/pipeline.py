@@ -70,7 +70,7 @@ def pipeline(
         with start_run(
             root, values, apply, flow_run.get_name() or "run", flow_run.get_id() or "", logger, name
         ) as run:
-            for spec in run.plan(only, from_stage):
+            for spec in run.plan(only, from_stage, force):
                 _run_stage(run, spec, force)
             versions = run.repo.data_version()
             standing = Standing.of(run.root)

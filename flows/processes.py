@@ -61,10 +61,11 @@ class StageProcess:
         root: the project's folder.
         params: handed over, so that an edit of `params.yaml` does not reach a stage at work.
         log_path: what the stage prints goes there.
+        forked: from the server that `warm_up` starts; else the process starts plain.
     """
 
-    def __init__(self, spec: Any, root: Path, params: Params, log_path: Path) -> None:
-        context: Any = multiprocessing.get_context("forkserver" if needs_tensorflow(spec) else "spawn")
+    def __init__(self, spec: Any, root: Path, params: Params, log_path: Path, forked: bool) -> None:
+        context: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
         self.name = spec.name
         self._receiver, sender = context.Pipe(duplex=False)
         # Not a daemon: a stage may start processes of its own. It dies with its parent all the same.

@@ -139,15 +139,7 @@ class Run:
         self._shipment = shipment_of(home)
         self._open()
         self._shipment.begin(self.outbox)
-        try:
-            self._get_ready()
-        except Exception as error:
-            self.fail(error)
-            raise
-
-    def _get_ready(self) -> None:
-        if any(needs_tensorflow(spec) and self.repo.changed(spec.name) for spec in self.repo.stages()):
-            warm_up()
+        self._is_warm = False
 
     def _fingerprint(self) -> str:
         return run_data.fingerprint(self.root, self.repo.data_version())
@@ -162,10 +154,22 @@ class Run:
             unshown=default_gate(params)
         )  # fmt: skip
 
-    def plan(self, only: Sequence[str] = (), from_stage: str = "") -> list[StageSpec]:
-        """The stages to look at, in order (`thaw.versioning.choose_stages`)."""
+    def plan(self, only: Sequence[str] = (), from_stage: str = "", force: bool = False) -> list[StageSpec]:
+        """The stages to look at, in order (`thaw.versioning.choose_stages`).
+
+        Where one of them will run that needs TensorFlow, the server that their processes are forked from begins to load it.
+
+        Args:
+            force: stages that are up to date will run too.
+        """
         chosen = choose_stages(self.repo, self.repo.changed, only, from_stage)
-        return [self.repo.stage(name) for name in chosen]
+        specs = [self.repo.stage(name) for name in chosen]
+        need = {spec.name for spec in specs if needs_tensorflow(spec)}
+        before_these = [name for name in chosen if need & set(self.repo.downstream(name))]
+        self._is_warm = any(force or self.repo.changed(name) for name in before_these)
+        if self._is_warm:
+            warm_up()
+        return specs
 
     @explaining_disk()
     def stage(self, spec: StageSpec, force: bool = False) -> str:
@@ -214,7 +218,9 @@ class Run:
                 JournalFollower(self.outbox, (spec.name, "pipeline"), journal_path, first_step),
                 _tail(log_path, self.logger),
             ):
-                StageProcess(spec, self.root, self.params, log_path).result()
+                # The first stage does not wait for the server, which has had time to load by the next.
+                forked = needs_tensorflow(spec) or (self._is_warm and bool(self.outcomes))
+                StageProcess(spec, self.root, self.params, log_path, forked).result()
             self.repo.commit(spec.name, snapshot)
             forget_finished(self.root, spec.name)
             record_child(self.outbox, spec)

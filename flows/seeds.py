@@ -105,7 +105,7 @@ class _Stage:
         if self._repo.is_booked(spec.name):
             forget_finished(self._place, spec.name)
         self._repo.clear(spec.name)
-        StageProcess(spec, self._place, self._params, scratch / "log.txt").result()
+        StageProcess(spec, self._place, self._params, scratch / "log.txt", needs_tensorflow(spec)).result()
         self._repo.commit(spec.name, snapshot)
         forget_finished(self._place, spec.name)
 

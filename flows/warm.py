@@ -1,10 +1,16 @@
-"""Loaded by the fork server before it forks: Keras and what it computes with, without running an operation."""
+"""Loaded by the fork server before it forks: the libraries that stages compute with, without running an operation.
 
+None of thaw's own modules that a stage depends on: an edit of one while the run is at work has to reach the stages after it.
+"""
+
+import importlib
 import os
 
 from flows.processes import FLOW_PID
 from thaw.devices import prepare_backend
 from thaw.processes import die_with_parent
+
+_LIBRARIES = ("keras", "pandas", "pyarrow.parquet", "PIL.Image", "matplotlib.figure", "scipy.stats", "sklearn.metrics")
 
 die_with_parent(int(os.environ[FLOW_PID]))
 prepare_backend()
@@ -14,7 +20,8 @@ _stderr = os.dup(2)
 _nowhere = os.open(os.devnull, os.O_WRONLY)
 os.dup2(_nowhere, 2)
 try:
-    import thaw.backends  # noqa: F401
+    for name in _LIBRARIES:
+        importlib.import_module(name)
 finally:
     os.dup2(_stderr, 2)
     os.close(_stderr)

@@ -61,14 +61,14 @@ def test_a_run_that_cannot_get_ready_is_failed(witness: Witness, monkeypatch: py
 
     from flows import run as flow
 
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(flow.Run, "_get_ready", fail)
+    monkeypatch.setattr(flow, "choose_stages", fail)
     with (
         pytest.raises(RuntimeError),
-        flow.start_run(witness.root, {}, True, "not ready", "", logging.getLogger("flow")),
+        flow.start_run(witness.root, {}, True, "not ready", "", logging.getLogger("flow")) as run,
     ):
-        pass
+        run.plan()
     wait_until_gone(witness)
     assert list(statuses(witness).values()) == ["FAILED"]
