@@ -1,5 +1,6 @@
 import json
 
+import networkx
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,6 +59,53 @@ def test_groups_stay_together_and_shares_stay_close():
     shares = splits.groupby(images["class"]).value_counts(normalize=True).unstack()
     assert (shares["test"] - 0.25).abs().max() < 0.03
     assert (shares["validation"] - 0.075).abs().max() < 0.03
+
+
+def with_near_duplicates(count=400, pairs=60, seed=5):
+    """A manifest in which the gate found chains of alike images, by links drawn at random; and those links."""
+    images = manifest({"a": count // 2, "b": count // 2})
+    graph = networkx.Graph()
+    graph.add_nodes_from(images["path"])
+    rng = np.random.default_rng(seed)
+    graph.add_edges_from(rng.choice(images["path"], 2, replace=False) for _ in range(pairs))
+    first = {path: min(part) for part in networkx.connected_components(graph) if len(part) > 1 for path in part}
+    return images.assign(cluster=images["path"].map(first).fillna("")), list(graph.edges)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_near_duplicates_stay_in_one_split_where_that_is_asked_for(seed):
+    images, links = with_near_duplicates(seed=seed)
+    for by, divided in (("near_duplicates", False), ("groups", True)):
+        splits = assign_splits(images, SplitParams(by=by), seed)
+        split_of = dict(zip(images["path"], splits, strict=True))
+        assert any(split_of[first] != split_of[second] for first, second in links) is divided
+        assert (splits == "test").sum() == 100, "the shares hold"
+
+
+def test_a_class_of_near_duplicates_alone_names_the_way_out():
+    images = manifest({"a": 40, "b": 40})
+    images = images.assign(cluster=["a/0000.png"] * 40 + [""] * 40)
+    with pytest.raises(ThawError, match="'a' has 40 images in 1 group") as caught:
+        assign_splits(images, SplitParams(by="near_duplicates"), 1)
+    assert caught.value.cure.endswith("or set split.validation_fraction: 0 or split.by: groups.")
+
+
+@pytest.mark.parametrize(("by", "own"), [("groups", False), ("near_duplicates", False), ("groups", True)])
+def test_test_images_near_a_trained_one_are_counted(by, own, tmp_path, caplog):
+    images, _ = with_near_duplicates()
+    if own:
+        images["split"] = np.where(np.arange(len(images)) % 4 == 0, "test", "train")
+    with caplog.at_level("WARNING"):
+        run_stage(tmp_path, images, params=SplitParams(by=by))
+    warned = [record.getMessage() for record in caplog.records if "near duplicate" in record.getMessage()]
+    if by == "near_duplicates" or own:
+        assert warned == []
+        return
+    test, *rest = (read_split(tmp_path / f"{name}.csv") for name in ("test", "train", "validation"))
+    clusters = images.set_index("path")["cluster"]
+    trained = {clusters[path] for rows in rest for path in rows["path"]} - {""}
+    near = sum(clusters[path] in trained for path in test["path"])
+    assert 0 < near < len(test) and warned[0].startswith(f"{near} of {len(test)} test images")
 
 
 def test_equal_bytes_link_groups():

@@ -15,6 +15,9 @@ class SplitParams(Section):
     validation_fraction: float = Field(0.1, ge=0, lt=1)
     """Share of what is left for training that training watches, unless the folder has a `validation` split of its own;
     0: none."""
+    by: Literal["groups", "near_duplicates"] = "groups"
+    """What stays whole in one split. groups: images of one `group` of the metadata, and of equal bytes; near_duplicates: those
+    that the gate finds alike too, so that no test image has a near duplicate among those that were trained on."""
     stratify: Literal["auto"] | list[str] = "auto"
     """Metadata columns that each split holds in equal shares beside the class; auto: every slice."""
     slices: Literal["auto"] | list[str] = "auto"

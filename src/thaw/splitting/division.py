@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from thaw.errors import ThawError
 from thaw.params import SplitParams
 from thaw.splitting.columns import METADATA, known_column, slice_columns
-from thaw.splitting.grouping import Undividable, link_images, place_groups
+from thaw.splitting.grouping import LINKS, Undividable, link_images, place_groups
 
 _HELD_OUT = ("validation", "test")
 
@@ -20,8 +20,7 @@ def assign_splits(images: pd.DataFrame, params: SplitParams, seed: int) -> pd.Se
 
     The images of each class are divided by largest remainders over the strata (class and `params.stratify`):
     the shares are exact. Which image goes where follows from a digest of seed and path: a new image moves few
-    of the others. Images of one group, and images of equal bytes, stay together: then the shares are the nearest
-    to exact ones that the groups allow.
+    of the others. What `params.by` names stays together: then the shares are the nearest to exact ones that the groups allow.
 
     Raises:
         ThawError: a class has too few images, or groups, for every split; an unknown column is named; there are
@@ -39,7 +38,7 @@ def assign_splits(images: pd.DataFrame, params: SplitParams, seed: int) -> pd.Se
     wanted = _held_out_shares(splits, params)
     free = ~splits.isin(_HELD_OUT)
     numbers = np.unique(strata[free].to_numpy(), return_inverse=True)[1]
-    splits[free] = _divide(images[free], numbers, wanted, seed) if wanted else "train"
+    splits[free] = _divide(images[free], numbers, params.by, wanted, seed) if wanted else "train"
     return splits
 
 
@@ -60,11 +59,11 @@ def _held_out_shares(splits: pd.Series, params: SplitParams) -> dict[str, float]
     return {name: share for name, share in [("test", test), ("validation", validation)] if share > 0}
 
 
-def _divide(images: pd.DataFrame, strata: np.ndarray, wanted: dict[str, float], seed: int) -> np.ndarray:
+def _divide(images: pd.DataFrame, strata: np.ndarray, by: str, wanted: dict[str, float], seed: int) -> np.ndarray:
     """Split names, one an image."""
     splits = [*wanted, "train"]
-    units = link_images(images)
-    _check_enough(images["class"], units, splits)
+    units = link_images(images, LINKS[by])
+    _check_enough(images["class"], units, splits, by)
     names, classes = np.unique(images["class"].to_numpy(str), return_inverse=True)
     class_of = np.zeros(strata.max() + 1, np.int64)
     class_of[strata] = classes
@@ -79,7 +78,7 @@ def _divide(images: pd.DataFrame, strata: np.ndarray, wanted: dict[str, float], 
     try:
         split_of_group, shares = place_groups(counts.tocsr(), singles, class_of, quotas)
     except Undividable as error:
-        raise _say_undividable(names[error.classes], splits) from None
+        raise _say_undividable(names[error.classes], splits, by) from None
     result = np.full(len(images), -1)
     result[grouped] = split_of_group[numbers]
     single = single[np.argsort(strata[single], kind="stable")]
@@ -117,7 +116,7 @@ def _apportion(total: int, sizes: np.ndarray, seed: int) -> np.ndarray:
     return shares
 
 
-def _check_enough(classes: pd.Series, units: np.ndarray, splits: Sequence[str]) -> None:
+def _check_enough(classes: pd.Series, units: np.ndarray, splits: Sequence[str], by: str) -> None:
     counts = pd.Series(units, classes.index).groupby(classes).nunique()
     for name, count in counts.items():
         if count < len(splits):
@@ -126,21 +125,22 @@ def _check_enough(classes: pd.Series, units: np.ndarray, splits: Sequence[str]) 
             raise ThawError(
                 f"class {name!r} has {images} image{'s' * (images != 1)}{groups}, "
                 f"and {_join(sorted(splits))} need at least one each",
-                f"Add images to {name!r}" + _or_without_validation(splits),
+                f"Add images to {name!r}" + _or_otherwise(splits, by if groups else ""),
             )
 
 
-def _say_undividable(classes: Sequence[str], splits: Sequence[str]) -> ThawError:
+def _say_undividable(classes: Sequence[str], splits: Sequence[str], by: str) -> ThawError:
     """Of classes whose groups cannot be divided: `_check_enough` has passed, so they share groups."""
     return ThawError(
         f"the groups that {_join(repr(str(name)) for name in classes)} share cannot be divided so that each of "
         f"{_join(sorted(splits))} has every class",
-        "Add images of other groups" + _or_without_validation(splits),
+        "Add images of other groups" + _or_otherwise(splits, by),
     )
 
 
-def _or_without_validation(splits: Sequence[str]) -> str:
-    return ", or set split.validation_fraction: 0." if len(splits) > 2 else "."
+def _or_otherwise(splits: Sequence[str], by: str) -> str:
+    ways = ["split.validation_fraction: 0"] * (len(splits) > 2) + ["split.by: groups"] * (by == "near_duplicates")
+    return f", or set {' or '.join(ways)}." if ways else "."
 
 
 def _join(names: Iterable[str]) -> str:

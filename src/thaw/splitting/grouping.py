@@ -20,14 +20,18 @@ class Undividable(Exception):
         """Numbers of the classes that share the groups at fault."""
 
 
+LINKS = {"groups": ("sha256", "meta_group"), "near_duplicates": ("sha256", "meta_group", "cluster")}
+"""Columns of the manifest that join the images that `split.by` keeps together."""
+
+
 def first_of_linked(images: pd.DataFrame) -> pd.Series:
     """The first path of the images that depend on each other: of one group, equal, or alike; empty for an image alone."""
-    paths = images["path"].groupby(link_images(images, ("sha256", "meta_group", "cluster")))
+    paths = images["path"].groupby(link_images(images, LINKS["near_duplicates"]))
     return paths.transform("min").where(paths.transform("size") > 1, "")
 
 
-def link_images(images: pd.DataFrame, links: Sequence[str] = ("sha256", "meta_group")) -> np.ndarray:
-    """Number the sets of images that the columns `links` join: those that must stay together share a group or their bytes.
+def link_images(images: pd.DataFrame, links: Sequence[str]) -> np.ndarray:
+    """Number the sets of images that the columns `links` join, `(images,)`.
 
     An empty cell joins nothing.
     """

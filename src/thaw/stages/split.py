@@ -47,6 +47,7 @@ def split(params: SplitParams, seed: int, inputs: SplitInputs, outputs: SplitOut
         write_split(path, rows[splits == name])
         log.info("%s: %d images", name, int((splits == name).sum()))
     write_classes(outputs.classes_path, classes)
+    _warn_of_near_duplicates(rows["group"], splits, images["split"].eq("") & (params.by == "groups"))
     _warn_of_colour(rows["grey"].eq(0), splits)
 
 
@@ -65,6 +66,19 @@ def _read_fit(inputs: SplitInputs) -> pd.DataFrame:
         )
     images["split"] = images["split"].fillna("")
     return images
+
+
+def _warn_of_near_duplicates(groups: pd.Series, splits: pd.Series, by_lot: pd.Series) -> None:
+    """What is near a picture that was trained on says little of how good the model is on others."""
+    trained_on = set(groups[splits != "test"]) - {""}
+    near = (splits == "test") & by_lot & groups.isin(trained_on)
+    if near.any():
+        log.warning(
+            "%d of %d test images have a near duplicate among those that are trained on, which flatters the result: "
+            "split.by: near_duplicates keeps them together",
+            int(near.sum()),
+            int((splits == "test").sum()),
+        )
 
 
 def _warn_of_colour(coloured: pd.Series, splits: pd.Series) -> None:
