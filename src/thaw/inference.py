@@ -13,8 +13,11 @@ _BATCH_SIZE = 32
 
 def run_in_float32(network: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
     """A function from pixels 0 to 255, `(n, height, width, channels)`, to logits, float32 `(n, outputs)`."""
+    from thaw.models.averaging import views_of
+
     exclude_tensor_float_32()
-    return lambda pixels: np.asarray(network.predict(pixels, batch_size=_BATCH_SIZE, verbose=0))
+    batch_size = max(1, _BATCH_SIZE // views_of(network))
+    return lambda pixels: np.asarray(network.predict(pixels, batch_size=batch_size, verbose=0))
 
 
 def exclude_tensor_float_32() -> None:

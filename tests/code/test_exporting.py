@@ -29,7 +29,9 @@ OWN_FILES = {
 }
 
 
-def make_project(root: Path, network: ModelParams, shape: tuple[int, int, int], classes: list[str]) -> ExportData:
+def make_project(
+    root: Path, network: ModelParams, shape: tuple[int, int, int], classes: list[str], **told: object
+) -> ExportData:
     """A project with test images, and a model whose weights are random and whose logits spread over both sides."""
     random = np.random.default_rng(3)
     rows = []
@@ -51,7 +53,7 @@ def make_project(root: Path, network: ModelParams, shape: tuple[int, int, int], 
             gamma, beta, mean, _ = layer.get_weights()
             drawn = (random.normal(0, 0.1, mean.shape), random.uniform(0.5, 2, mean.shape))
             layer.set_weights([gamma, beta, *drawn])
-    config = {"model": network.model_dump(), "input_shape": shape, "classes": classes, "resize": "pad"}
+    config = {"model": network.model_dump(), "input_shape": shape, "classes": classes, "resize": "pad"} | told
     save(model, root / "models" / "fine_tuned", config)
     save_evaluated(root / "models" / "fine_tuned", root / "models" / "evaluated", {"threshold": 0.4})
     return ExportData(root / "data" / "raw", splits, root / "data" / "views", seed=1)
@@ -67,6 +69,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportData]
 def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportData]:
     root = tmp_path_factory.mktemp("many")
     return root, make_project(root, ModelParams(architecture="lenet5"), (28, 28, 1), ["x", "y", "zé"])
+
+
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportData]:
+    root, symmetries = tmp_path_factory.mktemp("averaged"), [(turns, flip) for flip in (False, True) for turns in range(4)]
+    network = ModelParams(architecture="separable")
+    return root, make_project(root, network, (16, 16, 3), ["a", "b"], symmetries=symmetries)
 
 
 def open_export(folder: Path) -> tuple[dict, object]:
@@ -112,6 +121,11 @@ def test_an_export_says_what_keras_says_of_two_classes(project: tuple[Path, Expo
 @pytest.mark.parametrize("kind", FORMATS)
 def test_an_export_says_what_keras_says_of_three_classes(many: tuple[Path, ExportData], kind: str, tmp_path: Path) -> None:
     check_export(*many, kind, tmp_path / "shipped")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_export_averages_over_flips_and_turns(averaged: tuple[Path, ExportData], kind: str, tmp_path: Path) -> None:
+    check_export(*averaged, kind, tmp_path / "shipped")
 
 
 BACKBONES = (

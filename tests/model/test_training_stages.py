@@ -103,6 +103,32 @@ def test_the_same_again_is_the_same_to_the_byte(project, trained, tmp_path):
     assert outputs(tmp_path) == outputs(trained)
 
 
+def test_test_time_augmentation_is_inside_the_model(project, trained, tmp_path):
+    still = TUNED.model_copy(update={"strategy": "head", "from_layer": "auto", "test_time_augmentation": True})
+    tune(project, trained / "frozen", tmp_path, still)
+    network, config = models.load(tmp_path / "tuned", averaged=False)
+    assert len(config["symmetries"]) == 8
+    rows = pd.read_csv(project / "validation.csv")
+    pixels = np.stack([images.load(project / "raw" / path, 48, 48, 1, "stretch") for path in rows["path"]])
+    flipped = [pixels, pixels[:, :, ::-1]]
+    views = [np.rot90(some, turns, axes=(1, 2)) for some in flipped for turns in range(4)]
+    wanted = np.mean([network.predict(view, verbose=0) for view in views], axis=0)
+    logits = pd.read_csv(tmp_path / "validation_logits.csv")["logit_ring"]
+    np.testing.assert_allclose(logits / config["temperature"], wanted[:, 0], atol=1e-4)
+
+
+def test_test_time_augmentation_without_flips_and_turns_is_refused(project, trained, tmp_path):
+    shutil.copytree(project, tmp_path / "data")
+    path = tmp_path / "data" / "views" / "index.json"
+    index = json.loads(path.read_text())
+    index["policy"] |= {"horizontal_flip": False, "vertical_flip": False, "right_angle_turns": False}
+    path.write_text(json.dumps(index))
+    still = TUNED.model_copy(update={"strategy": "head", "from_layer": "auto", "test_time_augmentation": True})
+    with pytest.raises(ThawError, match=r"fine_tune\.test_time_augmentation: True has no effect where augment allows no flip"):
+        tune(tmp_path / "data", trained / "frozen", tmp_path, still)
+    assert not (tmp_path / "tuned").exists()
+
+
 def test_the_network_that_is_kept_is_calibrated_on_the_validation_images(project, trained, tmp_path):
     """Half of their labels are turned: the network is far too sure of them. Only the head is trained, at a rate of nothing."""
     shutil.copytree(project, tmp_path / "data")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -107,10 +107,7 @@ def open_views(views_dir: Path, split: Literal["train", "validation"]) -> Stored
     Raises:
         ThawError: the folder is missing, incomplete or damaged.
     """
-    try:
-        index = read_json(views_dir / INDEX)
-    except (OSError, ValueError) as error:
-        raise ThawError(f"{views_dir / INDEX}: {error}", _CURE) from None
+    index = _read_index(views_dir)
     shape = (index["height"], index["width"], index["channels"])
     count, fresh = index[split], split == "train" and index["views"] == 0
     views = max(1, index["views"]) if split == "train" else 1
@@ -132,6 +129,23 @@ def open_views(views_dir: Path, split: Literal["train", "validation"]) -> Stored
     if keys.shape != (count, KEY_BYTES):
         raise ThawError(f"{views_dir / KEYS}: is {keys.shape}, not {(count, KEY_BYTES)}", _CURE)
     return FreshViews(stored, params, keys)
+
+
+def read_policy(views_dir: Path) -> AugmentParams:
+    """The policy that the views in a folder are made by.
+
+    Raises:
+        ThawError: the folder is missing or damaged.
+    """
+    return AugmentParams.model_validate(_read_index(views_dir)["policy"])
+
+
+def _read_index(views_dir: Path) -> dict[str, Any]:
+    try:
+        index: dict[str, Any] = read_json(views_dir / INDEX)
+    except (OSError, ValueError) as error:
+        raise ThawError(f"{views_dir / INDEX}: {error}", _CURE) from None
+    return index
 
 
 def _open_shard(path: Path, shape: tuple[int, ...]) -> Rows:

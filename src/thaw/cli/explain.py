@@ -71,12 +71,13 @@ def explain(
     class_index = _class_index(config["classes"], class_name)
     with showing("loading the model"):
         model, _ = load(model_dir)
+        one_view = load(model_dir, averaged=False)[0] if "symmetries" in config else model
     names = [name.strip() for name in layers.split(",") if name.strip()]
     images = _Images(files, config)
     with showing("explaining") as report:
         verdicts = _predict(model, images, decision_of(config), class_index)
         written = []
-        for path in _write(model, images, out_dir, wanted, verdicts, names):
+        for path in _write(one_view, images, out_dir, wanted, verdicts, names):
             written.append(path)
             report(len(written), len(files))
     rows = [

@@ -123,7 +123,7 @@ def _open(name: str, input_text: str, classes: int, options: dict[str, object]) 
     from thaw.params import ModelParams
 
     if (Path(name) / "model.json").is_file():
-        return load(Path(name))[0]
+        return load(Path(name), averaged=False)[0]
     check_architecture(name)
     if name in NETWORKS:
         usual, usual_classes = NETWORKS[name].input_shape, NETWORKS[name].classes

@@ -22,8 +22,8 @@ def save(model: "keras.Model", model_dir: Path, config: dict[str, Any]) -> None:
 
     Args:
         config: what `model.json` keeps. `load` needs `model` (a dump of `ModelParams`), `input_shape` and
-            `classes` (names in the order of the labels). Of a weight file's path only the name is kept. With `temperature`
-            the network that `load` gives has it as its last layer.
+            `classes` (names in the order of the labels). Of a weight file's path only the name is kept. With `symmetries`
+            the network that `load` gives answers with the mean over them, and with `temperature` it has that as its last layer.
 
     Raises:
         ThawError: `config` lacks one of them, or describes another network.
@@ -63,8 +63,11 @@ def save_evaluated(model_dir: Path, evaluated_dir: Path, decision: Mapping[str, 
     files.write_json(evaluated_dir / _CONFIG, {**config, **decision})
 
 
-def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":
+def load(model_dir: Path, averaged: bool = True) -> "tuple[keras.Model, dict[str, Any]]":
     """Build the network that `save` wrote; gives it and its configuration.
+
+    Args:
+        averaged: without it a network with `symmetries` sees a picture as it is alone, so that one can look into its layers.
 
     Raises:
         ThawError: a file is missing, torn, changed, or does not fit the other.
@@ -87,6 +90,10 @@ def load(model_dir: Path) -> "tuple[keras.Model, dict[str, Any]]":
         raise ThawError(
             f"{weights_path}: does not fit {_CONFIG}: {str(error)[:300]}", "Train again."
         ) from None
+    if averaged and "symmetries" in config:
+        from thaw.models.averaging import average_over
+
+        model = average_over(model, config["symmetries"])
     if "temperature" in config:
         model = divide_by_temperature(model, float(config["temperature"]))
     return model, config

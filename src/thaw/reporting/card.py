@@ -74,11 +74,18 @@ def _details(result: Result, standing: Standing) -> str:
         ("input", f"{width} × {height} pixels, {kind}, 0 to 255"),
         ("decision", decision),
         *_unsure(result),
+        *_averaged(result),
         ("temperature", f"{float(result.model.get('temperature', 1)):g}, inside the model"),
         ("weights began as", _name(model.get("weights", ""))),
         ("SHA-256 of the weights", f"`{result.model.get('weights_sha256', '')}`"),
     ]
     return _table(("what", "value"), rows) + "\n\n### Licences\n\n" + _licences(standing)
+
+
+def _averaged(result: Result) -> Iterable[tuple[str, str]]:
+    count = len(result.model.get("symmetries", []))
+    if count:
+        yield "test-time augmentation", f"the answer is the mean over {count} flips and turns of a picture, inside the model"
 
 
 def _unsure(result: Result) -> Iterable[tuple[str, str]]:

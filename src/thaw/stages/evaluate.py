@@ -197,7 +197,8 @@ def evaluate(
     if decision.least_certainty:
         draw_answered(predictions, decision.least_certainty, outputs.pictures_dir / "answered.png")
     _draw_plots(predictions, temperature, list(rows["path"]), inputs, outputs.pictures_dir)
-    _draw_grad_cam(params.explained_images, predictions, list(rows["path"]), files, network, classifier, outputs.pictures_dir)
+    explained = load(inputs.fine_tuned_dir, averaged=False)[0] if "symmetries" in config else network
+    _draw_grad_cam(params.explained_images, predictions, list(rows["path"]), files, explained, classifier, outputs.pictures_dir)
     save_evaluated(inputs.fine_tuned_dir, outputs.evaluated_dir, decision.told() | ({"decision": told} if told else {}))
 
 
@@ -304,7 +305,8 @@ def open_classifier(
     shape, resize = (height, width, channels), config.get("resize", "stretch")
     sample = np.stack([images.load(file, *shape, resize) for file in sample_files]) if sample_files else None
     classes = list(config["classes"])
-    key = content_key("classifier", config["model"], shape, len(classes), config.get("weights_sha256"), temperature_of(config))
+    key = content_key("classifier", config["model"], shape, len(classes), config.get("weights_sha256"), temperature_of(config),
+                      config.get("symmetries", []))  # fmt: skip
     in_float32 = extract.model_copy(update={"precision": "float32"})
 
     load_saved = _LoadSaved(model_dir.absolute(), str(config.get("weights_sha256")))
@@ -312,4 +314,5 @@ def open_classifier(
     compilation = Compilation(engine.name, engine.precision, key, load_saved, in_float32, scratch_dir.absolute())
     if engine.name == keras_backend():
         exclude_tensor_float_32()
-    return Classifier(classes, decision_of(config), shape, resize, engine, compilation, extract.batch_size)
+    batch_size = max(1, extract.batch_size // len(config.get("symmetries", [0])))
+    return Classifier(classes, decision_of(config), shape, resize, engine, compilation, batch_size)

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from thaw import engines
-from thaw.augmentation.views import open_views
+from thaw.augmentation.policy import symmetries
+from thaw.augmentation.views import open_views, read_policy
 from thaw.backends import backend
 from thaw.errors import ThawError
 from thaw.files import digest, digest_folder, write_csv
+from thaw.models.averaging import Symmetry, average_over
 from thaw.models.cutting import cut
 from thaw.models.freezing import freeze, frozen_digest
 from thaw.models.heads import is_head
@@ -115,11 +117,29 @@ def _train(
         phase = "frozen" if undo.where_worse() else "fine_tuned"
         if not member.leads:
             return
+        config = thawed.config | {"phase": phase}
+        if params.test_time_augmentation:
+            config["symmetries"] = _symmetries(inputs)
+            network = average_over(network, config["symmetries"])
         logits, temperature = _calibrate(network, inputs, params.batch_size)
         write_csv(outputs.validation_logits_path, logits)
-        save(network, outputs.fine_tuned_dir, thawed.config | {"phase": phase, "temperature": temperature})
+        save(thawed.network, outputs.fine_tuned_dir, config | {"temperature": temperature})
         write_curve(outputs.fine_tuned_curve_path, rows)
         job.checkpoints.finish()
+
+
+def _symmetries(inputs: FineTuneInputs) -> list[Symmetry]:
+    """What `augment` allows.
+
+    Raises:
+        ThawError: it allows no flip and no turn.
+    """
+    found = symmetries(read_policy(inputs.views_dir))
+    if len(found) == 1:
+        why = "where augment allows no flip and no turn"
+        cure = "allow augment.horizontal_flip, vertical_flip or right_angle_turns, where they leave a picture's class as it is"
+        raise no_effect("fine_tune.test_time_augmentation", True, why, False, cure)
+    return found
 
 
 def _calibrate(network: keras.Model, inputs: FineTuneInputs, batch_size: int) -> tuple[pd.DataFrame, float]:
