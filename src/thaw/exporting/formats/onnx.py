@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from thaw.errors import ThawError
 from thaw.exporting.served import Served
 
 REQUIREMENTS = ("onnxruntime",)
@@ -21,6 +22,7 @@ def write(served: Served, folder: Path, examples: np.ndarray | None) -> None:
 
     constant = served.constant()
     model, _ = tf2onnx.convert.from_function(constant, input_signature=constant.input_signature, opset=_OPSET)
+    _refuse_unknown(sorted({node.op_type for node in model.graph.node if not onnx.defs.has(node.op_type, node.domain)}))
     path = folder / "model.onnx"
     if examples is not None:
         plain = folder / "float32.onnx"
@@ -30,6 +32,13 @@ def write(served: Served, folder: Path, examples: np.ndarray | None) -> None:
         model = onnx.load(path)
     onnx.helper.set_model_props(model, {"thaw": json.dumps(served.metadata, ensure_ascii=False)})
     onnx.save(model, path)
+
+
+def _refuse_unknown(operations: list[str]) -> None:
+    """tf2onnx leaves what it cannot convert as it was: grouped convolutions, for one, which Keras compiles by XLA on a CPU."""
+    if operations:
+        raise ThawError(f"the network has operations that ONNX has not: {', '.join(operations)}",
+                        "Choose --format openvino, litert or saved_model.")  # fmt: skip
 
 
 def _quantize(plain: Path, path: Path, examples: np.ndarray) -> None:
