@@ -46,6 +46,7 @@ def needs_tensorflow(spec: Any) -> bool:
 def warm_up() -> None:
     """Start the server that loads TensorFlow, in the background. Call it from the main thread: the server dies with it."""
     os.environ[FLOW_PID] = str(os.getpid())
+    os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")  # fewer page faults; glibc reads it at a process's start
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["flows.warm"])
     from multiprocessing.forkserver import ensure_running

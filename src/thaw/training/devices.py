@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from thaw.backends import backend
+from thaw.devices import keep_freed_memory
 from thaw.errors import ThawError
 from thaw.params import FitParams
 from thaw.training.groups import ALONE, Member
@@ -30,6 +31,7 @@ def training_on(devices: str, member: Member = ALONE) -> Iterator[int]:
     Raises:
         ThawError: GPUs are asked for and none is seen.
     """
+    keep_freed_memory()
     if member.size > 1:
         with backend.computing_on_group(*member) as replicas:
             _log.info(_REPLICAS, replicas)
