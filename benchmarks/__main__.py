@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BENCHMARKS = ("gate", "training", "jobs", "memory", "explain", "compute", "slices", "coverage", "calibration", "labels")
+BENCHMARKS = (
+    "stages", "gate", "training", "jobs", "memory", "explain", "compute", "slices", "coverage", "calibration", "labels"
+)  # fmt: skip
 TAKE_QUICK = {"gate", "training", "jobs", "memory", "compute", "slices", "coverage", "labels"}
 TAKE_WEIGHTS = {"jobs", "explain"}
 
