@@ -81,3 +81,8 @@ def threshold_of(config: Mapping[str, Any]) -> float:
 def temperature_of(config: Mapping[str, Any]) -> float:
     """The temperature inside a saved model (`model.json`), which its logits are already divided by; 1 where it has none."""
     return float(config.get("temperature", 1.0))
+
+
+def views_of(config: Mapping[str, Any]) -> int:
+    """How many flips and turns of a picture a model answers with the mean of, by its `model.json`."""
+    return len(config.get("symmetries", [0]))

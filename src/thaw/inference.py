@@ -11,12 +11,14 @@ if TYPE_CHECKING:
 _BATCH_SIZE = 32
 
 
-def run_in_float32(network: "keras.Model") -> Callable[[np.ndarray], np.ndarray]:
-    """A function from pixels 0 to 255, `(n, height, width, channels)`, to logits, float32 `(n, outputs)`."""
-    from thaw.models.averaging import views_of
+def run_in_float32(network: "keras.Model", views: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from pixels 0 to 255, `(n, height, width, channels)`, to logits, float32 `(n, outputs)`.
 
+    Args:
+        views: of a picture that the network averages over (`thaw.decision.views_of`).
+    """
     exclude_tensor_float_32()
-    batch_size = max(1, _BATCH_SIZE // views_of(network))
+    batch_size = max(1, _BATCH_SIZE // views)
     return lambda pixels: np.asarray(network.predict(pixels, batch_size=batch_size, verbose=0))
 
 

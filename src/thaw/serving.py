@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from thaw.decision import Decision, decision_of, probabilities_of
+from thaw.decision import Decision, decision_of, probabilities_of, views_of
 from thaw.inference import run_in_float32
 from thaw.models import load
 
@@ -13,8 +13,8 @@ from thaw.models import load
 class ServedModel:
     """A classifier as MLflow's `pyfunc` flavour calls it."""
 
-    def __init__(self, model: Any, classes: list[str], decision: Decision) -> None:
-        self._run = run_in_float32(model)
+    def __init__(self, model: Any, classes: list[str], decision: Decision, views: int = 1) -> None:
+        self._run = run_in_float32(model, views)
         self.classes = classes
         self.decision = decision
 
@@ -37,4 +37,4 @@ class ServedModel:
 def _load_pyfunc(path: str) -> ServedModel:
     """MLflow's hook; the name is MLflow's."""
     model, config = load(Path(path))
-    return ServedModel(model, list(config["classes"]), decision_of(config))
+    return ServedModel(model, list(config["classes"]), decision_of(config), views_of(config))

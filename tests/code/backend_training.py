@@ -205,7 +205,7 @@ def logits_of(saved: Path) -> np.ndarray:
 
     images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1)).astype(np.uint8)
     network = load(saved)[0]
-    logits = run_in_float32(network)(images)
+    logits = run_in_float32(network, 1)(images)
     np.testing.assert_allclose(backend.runner(network)(images), logits, atol=1e-5)
     return logits
 

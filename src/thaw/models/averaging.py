@@ -48,11 +48,6 @@ def average_over(network: keras.Model, symmetries: Sequence[Symmetry]) -> keras.
     return keras.Model(network.inputs, mean, name=network.name)
 
 
-def views_of(network: keras.Model) -> int:
-    """How many views of a picture the network looks at."""
-    return next((len(layer.symmetries) for layer in network.layers if isinstance(layer, _Symmetries)), 1)
-
-
 def _view(pictures: Any, turns: int, mirrored: bool) -> Any:
     if mirrored:
         pictures = _reversed(pictures, 2)

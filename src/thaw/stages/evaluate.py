@@ -11,7 +11,7 @@ import pandas as pd
 
 from thaw import images
 from thaw.compute import Executor, Portable, open_executor
-from thaw.decision import DEFAULT_THRESHOLD, Decision, decision_of, temperature_of
+from thaw.decision import DEFAULT_THRESHOLD, Decision, decision_of, temperature_of, views_of
 from thaw.devices import keras_backend
 from thaw.engines import Compilation, Engine, compile_cached
 from thaw.errors import ThawError
@@ -127,9 +127,10 @@ class _RunSaved:
     """Opens the model of a folder, to be run as MLflow serves it."""
 
     load: "Callable[[], keras.Model]"
+    views: int
 
     def __call__(self) -> Run:
-        return run_in_float32(self.load())
+        return run_in_float32(self.load(), self.views)
 
 
 def evaluate(
@@ -166,7 +167,7 @@ def evaluate(
     decision, told = _choose(params, inputs, classes, temperature, seed)
     with open_executor(compute) as executor:
         classifier = open_classifier(inputs.fine_tuned_dir, extract, scratch_dir, files[:_SAMPLE_IMAGES], network)
-        probabilities, agreement = _predict(network, classifier, files, decision.threshold, executor)
+        probabilities, agreement = _predict(network, views_of(config), classifier, files, decision.threshold, executor)
     predictions = Predictions(
         classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), decision.threshold,
         rows["group"].to_numpy(str),
@@ -217,14 +218,14 @@ def _choose(
 
 
 def _predict(
-    network: "keras.Model", classifier: Classifier, files: Sequence[File], threshold: float, executor: Executor
+    network: "keras.Model", views: int, classifier: Classifier, files: Sequence[File], threshold: float, executor: Executor
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The network's probabilities, and how far the engine's are from them.
 
     Nothing is compared where the engine is Keras itself: that is this network in the same library and precision, and a second
     pass over the images would give the same again.
     """
-    runs: list[Run] = [Portable(run_in_float32(network), _RunSaved(classifier.compilation.load))]
+    runs: list[Run] = [Portable(run_in_float32(network, views), _RunSaved(classifier.compilation.load, views))]
     if classifier.engine.name != keras_backend():
         runs.append(classifier.run)
     probabilities, failures = classifier.predict_with(runs, files, executor)
@@ -314,5 +315,5 @@ def open_classifier(
     compilation = Compilation(engine.name, engine.precision, key, load_saved, in_float32, scratch_dir.absolute())
     if engine.name == keras_backend():
         exclude_tensor_float_32()
-    batch_size = max(1, extract.batch_size // len(config.get("symmetries", [0])))
+    batch_size = max(1, extract.batch_size // views_of(config))
     return Classifier(classes, decision_of(config), shape, resize, engine, compilation, batch_size)

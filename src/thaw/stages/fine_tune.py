@@ -16,7 +16,7 @@ from thaw.augmentation.views import open_views, read_policy
 from thaw.backends import backend
 from thaw.errors import ThawError
 from thaw.files import digest, digest_folder, write_csv
-from thaw.models.averaging import Symmetry, average_over, views_of
+from thaw.models.averaging import Symmetry, average_over
 from thaw.models.cutting import cut
 from thaw.models.freezing import freeze, frozen_digest
 from thaw.models.heads import is_head
@@ -117,11 +117,11 @@ def _train(
         phase = "frozen" if undo.where_worse() else "fine_tuned"
         if not member.leads:
             return
-        config = thawed.config | {"phase": phase}
+        config, views = thawed.config | {"phase": phase}, 1
         if params.test_time_augmentation:
             config["symmetries"] = _symmetries(inputs)
-            network = average_over(network, config["symmetries"])
-        logits, temperature = _calibrate(network, inputs, params.batch_size)
+            network, views = average_over(network, config["symmetries"]), len(config["symmetries"])
+        logits, temperature = _calibrate(network, inputs, max(1, params.batch_size // views))
         write_csv(outputs.validation_logits_path, logits)
         save(thawed.network, outputs.fine_tuned_dir, config | {"temperature": temperature})
         write_curve(outputs.fine_tuned_curve_path, rows)
@@ -150,7 +150,6 @@ def _calibrate(network: keras.Model, inputs: FineTuneInputs, batch_size: int) ->
     rows, classes = read_split(inputs.validation_path), read_classes(inputs.classes_path)
     names = classes[1:] if len(classes) == 2 else classes
     pictures, run = open_views(inputs.views_dir, "validation"), backend.runner(network)
-    batch_size = max(1, batch_size // views_of(network))
     batches = [
         run(pictures.gather(some, np.zeros_like(some)))
         for some in np.split(np.arange(len(rows)), range(batch_size, len(rows), batch_size))
