@@ -161,12 +161,6 @@ def test_a_changed_rate_runs_what_depends_on_it_only(project: Project) -> None:
     assert "Run again with these parameters" not in page, "nothing is deployed"
 
 
-def test_forced_stages_find_tensorflow_loaded(project: Project) -> None:
-    done = project.thaw("run", "--only", "evaluate", "--only", "report", "--force")
-    assert "evaluate took" in done.stderr + done.stdout
-    assert "oneDNN" not in done.stderr + done.stdout, "the notices of a process that loads TensorFlow itself"
-
-
 def test_going_back_restores_instead_of_training(project: Project) -> None:
     original = project.runs()[1]["params"]["fine_tune.learning_rate"]
     project.thaw("run", *overrides(f"fine_tune.learning_rate={original}"))
@@ -246,6 +240,12 @@ def test_nothing_to_do_makes_no_run(project: Project) -> None:
     done = project.thaw("run")
     assert "Nothing to do" in done.stdout
     assert project.runs() == before
+
+
+def test_forced_stages_find_tensorflow_loaded(project: Project) -> None:
+    done = project.thaw("run", "--only", "evaluate", "--only", "report", "--force")
+    assert "evaluate took" in done.stderr + done.stdout
+    assert "oneDNN" not in done.stderr + done.stdout, "the notices of a process that loads TensorFlow itself"
 
 
 def test_a_missing_data_folder_is_one_message(project: Project) -> None:
