@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from thaw import models
-from thaw.augmentation.policy import make_view, picture_key
+from thaw.augmentation.policy import make_view, picture_key, symmetries
 from thaw.errors import ThawError
 from thaw.models.heads import is_head
 from thaw.params import Params, parse_params
@@ -22,10 +22,12 @@ OTHER_VALUES = {
     "hidden_units": 3, "fill_mode": "constant", "min_steps": 40, "momentum": 0.5, "final_momentum": 0.1, "weight_decay": 0.5,
     "final_learning_rate": 0.1, "from_layer": "block14", "batch_norm": "train", "thawed_learning_rate_factor": 0.1,
     "rotation_degrees": 20.0, "zoom": 0.3, "shift": 0.3, "shear_degrees": 20.0, "brightness": 0.4,
+    "test_time_augmentation": True,
 }  # fmt: skip
 ACTIVE_VALUES: dict[str, Any] = {
     "head": "dense", "views": 3, "epochs": 2, "optimizer": "sgd", "schedule": "linear", "strategy": "partial",
     "rotation_degrees": 20.0, "zoom": 0.3, "shift": 0.3, "shear_degrees": 20.0,
+    "horizontal_flip": True, "vertical_flip": True, "right_angle_turns": True,
 }  # fmt: skip
 """Of the parameter beside it: with which the one that may be idle counts."""
 NAMES = [f"{rule.key}-{rule.others[0].split('.')[-1]}" for rule in IDLE]
@@ -87,8 +89,15 @@ def thawed(params: Params) -> Any:
     return {layer.name: factors[layer.name] for layer in network().layers if layer.trainable_weights}
 
 
+def answered_by(params: Params) -> Any:
+    """The flips and turns of a picture that the model answers with the mean of."""
+    return symmetries(params.augment) if params.fine_tune.test_time_augmentation else [(0, False)]
+
+
 def made_with(key: str, params: Params) -> Any:
     """What the code makes of the parameters that a rule is about."""
+    if key == "fine_tune.test_time_augmentation":
+        return answered_by(params)
     probes: dict[str, Callable[[], Any]] = {
         "model": lambda: head_of(params),
         "augment": lambda: pictures_of(params),

@@ -21,6 +21,7 @@ class Idle(NamedTuple):
 
 
 _WARPS = ("augment.rotation_degrees", "augment.zoom", "augment.shift", "augment.shear_degrees")
+_SYMMETRIES = ("augment.horizontal_flip", "augment.vertical_flip", "augment.right_angle_turns")
 IDLE = (
     Idle("model.hidden_units", ("model.head",), ("gap", "flatten")),
     *(Idle(key, ("augment.views",), (1,)) for key in (*_WARPS, "augment.brightness")),
@@ -39,6 +40,7 @@ IDLE = (
     Idle("fine_tune.from_layer", ("fine_tune.strategy",), ("head", "full", "scratch")),
     Idle("fine_tune.batch_norm", ("fine_tune.strategy",), ("head",)),
     Idle("fine_tune.thawed_learning_rate_factor", ("fine_tune.strategy",), ("head",)),
+    Idle("fine_tune.test_time_augmentation", _SYMMETRIES, (False,)),
 )
 """What parameters alone can tell. What a network has no use for is refused where the network is known (`no_effect`)."""
 
