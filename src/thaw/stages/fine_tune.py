@@ -103,6 +103,7 @@ def _train(
         "fine_tune", params, seed, extract, digest_folder(inputs.views_dir), digest_folder(inputs.frozen_dir),
         *map(digest, (inputs.train_path, inputs.validation_path, inputs.classes_path)),
     )  # fmt: skip
+    averaged_over = _symmetries(inputs) if params.test_time_augmentation else []
     with training_on(params.devices, member):
         thawed = thaw_network(params, seed, extract, compute, inputs, scratch_dir, stop, member)
         network = thawed.network
@@ -117,11 +118,11 @@ def _train(
         phase = "frozen" if undo.where_worse() else "fine_tuned"
         if not member.leads:
             return
-        config, views = thawed.config | {"phase": phase}, 1
-        if params.test_time_augmentation:
-            config["symmetries"] = _symmetries(inputs)
-            network, views = average_over(network, config["symmetries"]), len(config["symmetries"])
-        logits, temperature = _calibrate(network, inputs, max(1, params.batch_size // views))
+        config = thawed.config | {"phase": phase}
+        if averaged_over:
+            config["symmetries"] = averaged_over
+            network = average_over(network, averaged_over)
+        logits, temperature = _calibrate(network, inputs, max(1, params.batch_size // max(1, len(averaged_over))))
         write_csv(outputs.validation_logits_path, logits)
         save(thawed.network, outputs.fine_tuned_dir, config | {"temperature": temperature})
         write_curve(outputs.fine_tuned_curve_path, rows)
