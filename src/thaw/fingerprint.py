@@ -24,9 +24,11 @@ def content_key(*parts: object) -> str:
     return sha.hexdigest()[:32]
 
 
-def _read_sources() -> dict[str, str]:
-    """The digest of each Python file of the package, by its path below it."""
-    return {path.relative_to(_PACKAGE_DIR).as_posix(): digest(path) for path in sorted(_PACKAGE_DIR.rglob("*.py"))}
+def _read_sources(sources: tuple[str, ...] = ("",)) -> dict[str, str]:
+    """The digest of each Python file in `sources`, files and folders of the package, by its path below the package."""
+    places = [_PACKAGE_DIR / source for source in sources]
+    found = {path for place in places for path in ([place] if place.is_file() else place.rglob("*.py"))}
+    return {path.relative_to(_PACKAGE_DIR).as_posix(): digest(path) for path in sorted(found)}
 
 
 _LOADED = _read_sources()
@@ -41,7 +43,7 @@ def code_digest(*sources: str) -> str:
         ThawError: a file in `sources` was edited since: this process may run the one or the other, and what it made would be
             found by the next that runs the other.
     """
-    loaded, now = _select(_LOADED, sources), _select(_read_sources(), sources)
+    loaded, now = _select(_LOADED, sources), _read_sources(sources)
     if loaded != now:
         changed = min(path for path, _ in loaded.items() ^ now.items())
         raise ThawError(

@@ -5,7 +5,9 @@ whole picture's.
 """
 
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +36,33 @@ WINDOWS: list[Window | None] = [None, *((top, left, CROP, CROP) for top in _STAR
 """What is coded of each picture: the whole, and nine crops."""
 
 
+@cache
 def crop_map(start: float, length: float) -> np.ndarray:
     """The matrix that takes an axis's cosine coefficients to those of its part from `start` on, `(16, 16)`."""
     return (cosines(FREQUENCIES, SIDE_PIXELS, start, start + length) @ _INVERSE).astype(np.float32)
+
+
+class Crops:
+    """Crops of equal sides, taken from all combinations of `starts`, vertical and horizontal.
+
+    Args:
+        length: of a side, as a share of the picture's.
+        taken: which of a crop's 256 coefficients are wanted.
+    """
+
+    def __init__(self, starts: Iterable[float], length: float, taken: np.ndarray) -> None:
+        maps = [crop_map(start, length) for start in starts]
+        self._down = np.concatenate(maps)
+        self._across = np.ascontiguousarray(self._down.T)
+        row, column = np.divmod(taken, FREQUENCIES)
+        first = FREQUENCIES * np.arange(len(maps))[:, None]
+        rows, columns = (first + row)[:, None], (first + column)[None]
+        self._taken = (rows * len(self._down) + columns).reshape(-1, len(taken))
+
+    def __call__(self, coefficients: np.ndarray) -> np.ndarray:
+        """Those of every crop of pictures `(n, 16, 16)`, float32 `(n, crops, taken)`: two products for all of them."""
+        whole = np.matmul(self._down, np.matmul(coefficients, self._across))
+        return whole.reshape(len(coefficients), -1).take(self._taken, axis=1)
 
 
 def crop(coefficients: np.ndarray, window: Window | None) -> np.ndarray:
@@ -57,22 +83,15 @@ def encode(descriptors: np.ndarray, median: np.ndarray, folder: Path | None) -> 
     """
     codes = array_on_disk((len(WINDOWS), len(descriptors), CODE_BITS // 64), np.uint64, folder)
     threshold = np.copysign(median * median, median).astype(np.float32)  # roots compare as their squares do
-    # All crops at once: three parts of an axis by three of the other, and of these the coefficients that are coded.
-    maps = np.concatenate([crop_map(start, CROP) for start in _STARTS])
-    across, side = np.ascontiguousarray(maps.T), len(maps)
-    row, column = np.divmod(CODED, FREQUENCIES)
-    corners = [(top, left) for top in range(len(_STARTS)) for left in range(len(_STARTS))]
-    taken = np.concatenate(
-        [(FREQUENCIES * top + row) * side + FREQUENCIES * left + column for top, left in corners]
-    )
+    crops = Crops(_STARTS, CROP, CODED)
 
     def encode_part(start: int) -> None:
         for begin in range(start, min(start + _JOB_ROWS, len(descriptors)), _CHUNK_ROWS):
             part = slice(begin, min(begin + _CHUNK_ROWS, start + _JOB_ROWS))
             whole = expand(descriptors[part])
-            cropped = np.matmul(maps, np.matmul(whole, across)).reshape(len(whole), -1).take(taken, axis=1)
+            cropped = crops(whole)
             codes[0, part] = _bits(whole.reshape(len(whole), 1, -1).take(CODED, axis=2), threshold)[:, 0]
-            codes[1:, part] = _bits(cropped.reshape(len(whole), -1, CODE_BITS), threshold).swapaxes(0, 1)
+            codes[1:, part] = _bits(cropped, threshold).swapaxes(0, 1)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(encode_part, range(0, len(descriptors), _JOB_ROWS)))

@@ -5,21 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from thaw.gate.duplicates.crops import CODED, COMPARED, CROP, Window, crop, crop_map
+from thaw.gate.duplicates.crops import CODED, COMPARED, CROP, Crops, Window, crop
 from thaw.gate.scan.fingerprint import expand
 
 _CHUNK_ROWS = 16384
-_SEARCH_PAIRS = 512
+_SEARCH_PAIRS = 256
 _MEDIAN_ROWS = 16384
+_KEPT_ROWS = 4096
 _HOPEFUL_DISTANCE = 0.12
 """Of pairs whose nearest of nine crops lay beyond, a finer grid made one in 2,500 duplicates."""
 
-Grid = list[np.ndarray]
-"""Maps of an axis: a crop takes one of them for its height and one for its width."""
-
-
-def _grid(length: float, steps: int) -> Grid:
-    return [crop_map(start, length) for start in np.linspace(0, 1 - length, steps)]
+def _grid(length: float, steps: int) -> Crops:
+    return Crops(np.linspace(0, 1 - length, steps), length, COMPARED)
 
 
 _ROUGH_GRIDS = [_grid(CROP, 3)]
@@ -40,6 +37,7 @@ class Distances:
         self.descriptors = descriptors
         sample = descriptors[:: max(1, len(descriptors) // _MEDIAN_ROWS)]
         coefficients = expand(sample).reshape(len(sample), -1)[:, CODED]
+        self._kept: dict[Window | None, np.ndarray] = {}
         self.median = np.median(_roots(coefficients, len(COMPARED)), axis=0)
 
     def measure(self, left: np.ndarray, right: np.ndarray, enough: float) -> np.ndarray:
@@ -57,36 +55,38 @@ class Distances:
         distances = np.empty(len(query), np.float32)
         for start in range(0, len(query), _CHUNK_ROWS):
             part = slice(start, start + _CHUNK_ROWS)
-            source = crop(expand(self.descriptors[query[part]]), window)
-            distances[part] = _distance(
-                self._vectors(source), self._vectors(expand(self.descriptors[at[part]]))
-            )
+            distances[part] = _distance(self._compared(query[part], window), self._compared(at[part]))
         return distances
 
-    def _search(self, cropped: np.ndarray, whole: np.ndarray, grids: list[Grid]) -> np.ndarray:
+    def _compared(self, rows: np.ndarray, window: Window | None = None) -> np.ndarray:
+        """Unit vectors of what `window` keeps of `rows`; in a small set each is made once, as most are asked for often."""
+        if len(self.descriptors) > _KEPT_ROWS:
+            return self._vectors(crop(expand(self.descriptors[rows]), window))
+        if window not in self._kept:
+            self._kept[window] = self._vectors(crop(expand(self.descriptors), window))
+        return self._kept[window].take(rows, axis=0)
+
+    def _search(self, cropped: np.ndarray, whole: np.ndarray, grids: list[Crops]) -> np.ndarray:
         """The smallest distance of each pair over grids of crops of `cropped`, on all cores."""
         parts = [slice(start, start + _SEARCH_PAIRS) for start in range(0, len(cropped), _SEARCH_PAIRS)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             found = pool.map(lambda part: self._search_part(cropped[part], whole[part], grids), parts)
             return np.concatenate([np.zeros(0, np.float32), *found])
 
-    def _search_part(self, cropped: np.ndarray, whole: np.ndarray, grids: list[Grid]) -> np.ndarray:
-        source, target = expand(self.descriptors[cropped]), self._vectors(expand(self.descriptors[whole]))
+    def _search_part(self, cropped: np.ndarray, whole: np.ndarray, grids: list[Crops]) -> np.ndarray:
+        source, target = expand(self.descriptors[cropped]), self._compared(whole)
         median = self.median[: len(COMPARED)]
         median_target, median_length = target @ median, median @ median
         best = np.full(len(source), 2.0, np.float32)
-        for maps in grids:
-            for vertical in maps:
-                half = vertical @ source
-                for horizontal in maps:
-                    # What `_vectors` and `_distance` give, without the unit vectors: roots have length 1 once scaled.
-                    roots = (half @ horizontal.T).reshape(len(source), -1)[:, COMPARED]
-                    sizes = np.abs(roots)
-                    scale = 1 / np.sqrt(np.maximum(sizes.sum(axis=1), 1e-12))
-                    np.copysign(np.sqrt(sizes, out=sizes), roots, out=roots)
-                    along = np.einsum("ij,ij->i", roots, target) * scale - median_target
-                    length = np.sqrt(np.maximum(1 - 2 * (roots @ median) * scale + median_length, 1e-12))
-                    np.minimum(best, 1 - along / length, out=best)
+        for crops in grids:
+            # What `_vectors` and `_distance` give, without the unit vectors: roots have length 1 once scaled.
+            roots = crops(source)
+            sizes = np.abs(roots)
+            scale = 1 / np.sqrt(np.maximum(np.einsum("ijk->ij", sizes), 1e-12))
+            roots /= np.maximum(np.sqrt(sizes, out=sizes), 1e-20, out=sizes)  # signed, in a quarter of copysign's time
+            along = np.matmul(roots, target[:, :, None])[..., 0] * scale - median_target[:, None]
+            length = np.sqrt(np.maximum(1 - 2 * (roots @ median) * scale + median_length, 1e-12))
+            np.minimum(best, (1 - along / length).min(axis=1), out=best)
         return best
 
     def _vectors(self, coefficients: np.ndarray) -> np.ndarray:

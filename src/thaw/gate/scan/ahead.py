@@ -81,5 +81,5 @@ def read_inside(root: Path, path: str, most_bytes: int = -1) -> bytes:
         if not may_lead_to(target, real_root):
             raise OSError(errno.EPERM, "the link leads out of the folder") from None
         handle = os.open(target, flags)
-    with os.fdopen(handle, "rb") as file:
+    with os.fdopen(handle, "rb", buffering=0 if most_bytes < 0 else -1) as file:  # whole files need no buffer
         return file.read(most_bytes)

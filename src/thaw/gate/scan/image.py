@@ -120,4 +120,4 @@ def _grey_levels(image: Image.Image) -> np.ndarray:
         return whole if image.mode == "L" else cv2.cvtColor(whole, cv2.COLOR_RGB2GRAY)
     if image.mode == "L":
         return array.to_numpy().reshape(shape)
-    return cv2.cvtColor(array.flatten().to_numpy().reshape(*shape, 4), cv2.COLOR_RGBA2GRAY)
+    return cv2.cvtColor(array.values.to_numpy().reshape(*shape, 4), cv2.COLOR_RGBA2GRAY)
