@@ -14,7 +14,7 @@ from thaw.gate.scan.fingerprint import BYTES, FREQUENCIES, cosines, describe, ex
 
 
 def descriptors(images: list[Image.Image]) -> np.ndarray:
-    shrunk = np.stack([shrink(image.convert("L")) for image in images])
+    shrunk = np.stack([shrink(np.asarray(image.convert("L"))) for image in images])
     return np.frombuffer(b"".join(describe(shrunk)), np.int8).reshape(len(images), BYTES)
 
 

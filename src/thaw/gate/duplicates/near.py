@@ -106,9 +106,7 @@ class _Search:
         """All that were found."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for band in self._bands(pool):
-                numbers = range(len(WINDOWS) if band.number < _CROP_BANDS else 1)
-                jobs = ((number, start) for number in numbers for start in range(0, len(self.rows), _QUERY_ROWS))
-                for pairs in in_order(pool, partial(self._pairs, band), jobs):
+                for pairs in in_order(pool, partial(self._pairs, band), self._jobs(band)):
                     self._hold(pairs)
         if self.held_pairs:
             self._measure(np.unique(np.concatenate(self.held)))
@@ -150,19 +148,31 @@ class _Search:
         self.rows = np.delete(self.rows, order[out])
         return True
 
-    def _pairs(self, band: Band, job: tuple[int, int]) -> np.ndarray:
+    def _jobs(self, band: Band) -> Iterator[tuple[range, int]]:
+        """Windows, and where the rows begin, that are looked up together in a band: of a small set all at once."""
+        windows = range(len(WINDOWS) if band.number < _CROP_BANDS else 1)
+        together = max(1, min(len(windows), _QUERY_ROWS // max(1, len(self.rows))))
+        for first in windows[::together]:
+            for start in range(0, len(self.rows), _QUERY_ROWS):
+                yield windows[first : first + together], start
+
+    def _pairs(self, band: Band, job: tuple[range, int]) -> np.ndarray:
         """Pictures that are alike, the first of them whole or cropped; as one number a pair, int64.
 
         Args:
-            job: number of the window, and where the rows begin that are looked up.
+            job: as `_jobs` gives them.
         """
-        number, start = job
+        windows, start = job
         rows = band.rows[start : start + _QUERY_ROWS]
-        query, at = band.look_up(self.codes[number].take(rows, axis=0), _MAX_FLIPPED_BITS)
-        query, other = rows[query].astype(np.int64), at.astype(np.int64)
-        different = query != other
-        query, other = query[different], other[different]
-        near = self.distances.coarse(query, other, WINDOWS[number]) < _COARSE_DISTANCE
+        codes = self.codes[windows.start : windows.stop].take(rows, axis=1)
+        asked, other = band.look_up(codes.reshape(-1, codes.shape[2]), _MAX_FLIPPED_BITS)
+        window, query = np.divmod(asked, len(rows))
+        query, other = rows[query].astype(np.int64), other.astype(np.int64)
+        near = query != other
+        for number, taken in enumerate(windows):
+            chosen = np.flatnonzero(near & (window == number))
+            distances = self.distances.coarse(query[chosen], other[chosen], WINDOWS[taken])
+            near[chosen] = distances < _COARSE_DISTANCE
         return np.minimum(query, other)[near] * self.count + np.maximum(query, other)[near]
 
     def _hold(self, pairs: np.ndarray) -> None:

@@ -1,11 +1,13 @@
 """A picture's descriptor: its low spatial frequencies, from which those of its crops follow."""
 
+import cv2
 import numpy as np
 from PIL import Image
 
 SIDE_PIXELS = 32
 FREQUENCIES = 16
 BYTES = FREQUENCIES**2
+_DESCRIBED_PIXELS = 128  # with fewer, a picture and its enlargement fall on grids too different to be told alike
 
 
 def cosines(frequencies: int, samples: int, start: float = 0.0, end: float = 1.0) -> np.ndarray:
@@ -24,9 +26,15 @@ def cosines(frequencies: int, samples: int, start: float = 0.0, end: float = 1.0
 _BASIS = cosines(FREQUENCIES, SIDE_PIXELS)
 
 
-def shrink(grey: Image.Image) -> np.ndarray:
-    """The picture (mode L) at 32 x 32 pixels, uint8."""
-    return np.asarray(grey.resize((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.BOX))
+def shrink(levels: np.ndarray) -> np.ndarray:
+    """Grey levels, uint8 `(height, width)`, as their means over 32 x 32 parts of the picture, uint8."""
+    while min(levels.shape) >= 2 * _DESCRIBED_PIXELS:  # halves, which processors have instructions for
+        height, width = levels.shape
+        if height % 2 or width % 2:
+            levels = cv2.copyMakeBorder(levels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        half = (width + 1) // 2, (height + 1) // 2
+        levels = cv2.resize(levels, half, interpolation=cv2.INTER_AREA)
+    return np.asarray(Image.fromarray(levels).resize((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.BOX))
 
 
 def describe(shrunk: np.ndarray) -> list[bytes]:

@@ -1,6 +1,8 @@
 """Open one picture: verdict on the file, one decode, and what its statistics need."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +14,12 @@ from PIL import Image
 
 from thaw import images, pixels
 from thaw.gate.scan.fingerprint import shrink
-from thaw.gate.scan.statistics import SMALL_PIXELS, Sample, measure_edges
+from thaw.gate.scan.statistics import Sample, count_levels, measure_edges, pick_colors
 from thaw.pixels import containers, foreign
 
 _RULES = ("bits", "black", "white", "orientation", "paper", "colors")
 """What a `Reading` says of how the picture was read, beside its pixels."""
-_DESCRIBED_PIXELS = 128  # with fewer, a picture and its enlargement fall on grids too different to be told alike
+_TO_GREY = {3: cv2.COLOR_RGB2GRAY, 4: cv2.COLOR_RGBA2GRAY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,15 @@ class Bounds:
     max_bytes: int
 
 
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Decoders do not warn within it, and a picture that Pillow takes for a bomb is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
 class Unfit(Exception):
     """The file is no picture that can train; `args` are the check and the reason."""
 
@@ -36,16 +47,13 @@ class Unfit(Exception):
 def inspect(data: bytes, bounds: Bounds) -> dict[str, Any]:
     """Facts of the picture in `data`, the bytes of a whole file, and a `sample` for its statistics.
 
-    The picture is decoded once. What goes wrong is told in `problem` and `reason`; nothing is raised.
+    The picture is decoded once, within `quiet_decoders`. What goes wrong is told in `problem` and `reason`; nothing is raised.
     """
     facts: dict[str, Any] = {"problem": "", "reason": ""}
     if not data:
         return facts | {"problem": "empty_file", "reason": "the file has no bytes"}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            _inspect(data, bounds, facts)
+        _inspect(data, bounds, facts)
     except Unfit as error:
         facts["problem"], facts["reason"] = error.args
     except foreign.NotAPicture as error:
@@ -96,28 +104,21 @@ def _inspect(data: bytes, bounds: Bounds, facts: dict[str, Any]) -> None:
 
 def _sample(color: Image.Image) -> Sample:
     """Of a picture in mode L or RGB."""
-    levels = _grey_levels(color)
-    colors = color.resize((SMALL_PIXELS, SMALL_PIXELS), Image.Resampling.NEAREST)
+    array = _look_at(color)
+    levels, colors = array, b""
+    if array.ndim == 3:
+        levels = cv2.cvtColor(array, _TO_GREY[array.shape[2]])
+        colors = pick_colors(array)
     digest = xxhash.xxh3_128(f"{color.width} {color.height} ".encode())
     digest.update(levels.data)
-    grey = Image.frombuffer("L", color.size, levels, "raw", "L", 0, 1)
-    return Sample(
-        digest,
-        cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel(),
-        measure_edges(levels),
-        shrink(grey.reduce(max(1, min(grey.size) // _DESCRIBED_PIXELS))),
-        colors.tobytes() if colors.mode == "RGB" else b"",
-    )
+    return Sample(digest, count_levels(levels), measure_edges(levels), shrink(levels), colors)
 
 
-def _grey_levels(image: Image.Image) -> np.ndarray:
-    """The grey levels of a picture of mode L or RGB, uint8 `(height, width)`; Pillow's memory is looked at, not copied."""
+def _look_at(image: Image.Image) -> np.ndarray:
+    """A picture of mode L or RGB, uint8 `(height, width)` or `(height, width, 3 or 4)`; Pillow's memory is not copied."""
     shape = (image.height, image.width)
     try:
         array = pa.array(image)
     except ValueError:  # a picture of several megapixels lies in several blocks
-        whole = np.asarray(image)
-        return whole if image.mode == "L" else cv2.cvtColor(whole, cv2.COLOR_RGB2GRAY)
-    if image.mode == "L":
-        return array.to_numpy().reshape(shape)
-    return cv2.cvtColor(array.values.to_numpy().reshape(*shape, 4), cv2.COLOR_RGBA2GRAY)
+        return np.asarray(image)
+    return array.to_numpy().reshape(shape) if image.mode == "L" else array.values.to_numpy().reshape(*shape, 4)

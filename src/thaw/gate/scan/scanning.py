@@ -12,7 +12,7 @@ from thaw import sources
 from thaw.gate.scan.ahead import read_ahead
 from thaw.gate.scan.arrays import skip_pandas
 from thaw.gate.scan.fingerprint import BYTES
-from thaw.gate.scan.image import Bounds, inspect
+from thaw.gate.scan.image import Bounds, inspect, quiet_decoders
 from thaw.gate.scan.statistics import complete
 from thaw.gate.scan.walking import Entry
 from thaw.layout import UNSUPPORTED_SUFFIXES
@@ -70,9 +70,10 @@ def scan_shard(
     """
     skip_pandas()
     rows = []
-    for index, (entry, reading) in enumerate(read_ahead(root, entries, bounds.max_bytes)):
-        on_file(index)
-        rows.append(scan_file(entry, bounds, reading))
+    with quiet_decoders():
+        for index, (entry, reading) in enumerate(read_ahead(root, entries, bounds.max_bytes)):
+            on_file(index)
+            rows.append(scan_file(entry, bounds, reading))
     complete(rows)
     return pa.RecordBatch.from_pylist(rows, schema=ROW)
 

@@ -9,8 +9,9 @@ import xxhash
 
 from thaw.gate.scan.fingerprint import describe
 
-SMALL_PIXELS = 64
+_COLOR_GRID = 64
 """Height and width of the grid on which colours are looked at."""
+_COUNTED_PIXELS, _COUNTED_ROWS = 1 << 16, 128  # so many are enough
 _MAX_GREY_CHROMA = 0.5
 _SHARPNESS_GRID = 150
 _ROUNDING_VARIANCE = 20 / 12
@@ -23,21 +24,22 @@ class Sample(NamedTuple):
     digest: xxhash.xxh3_128
     """Of its size and grey levels."""
     histogram: np.ndarray
-    """Pixels of each grey level, float32 `(256,)`."""
+    """As `count_levels` gives it."""
     edges: float
     """As `measure_edges` gives it."""
     shrunk: np.ndarray
     """As `thaw.gate.scan.fingerprint.shrink` gives it."""
     colors: bytes
-    """RGB of a grid of 64 x 64 pixels; empty for a grey picture."""
+    """As `pick_colors` gives them; empty for a grey picture."""
 
 
 def complete(rows: Sequence[dict[str, Any]]) -> None:
     """Replace each row's `sample`, where it has one, by the picture's statistics.
 
-    They are of its grey levels, 0 to 255: `brightness` (mean), `contrast` (standard deviation), `low_level` (5th
-    percentile), `high_level` (99th), `entropy` (bits), `constant`, `sharpness` (Laplacian by contrast); `chroma` (mean
-    distance between channels), `descriptor` (see `thaw.gate.scan.fingerprint`), and `pixels`, a digest of the decoded pixels.
+    They are of its grey levels, 0 to 255, of a large picture in some of its rows: `brightness` (mean), `contrast`
+    (standard deviation), `low_level` (5th percentile), `high_level` (99th), `entropy` (bits), `constant`, `sharpness`
+    (Laplacian by contrast); `chroma` (mean distance between channels), `descriptor` (see `thaw.gate.scan.fingerprint`),
+    and `pixels`, a digest of the decoded pixels.
     """
     sampled = [row for row in rows if "sample" in row]
     if not sampled:
@@ -53,6 +55,22 @@ def complete(rows: Sequence[dict[str, Any]]) -> None:
     ]
     for number, row in enumerate(sampled):
         row.update({name: values[number] for name, values in columns.items()})
+
+
+def count_levels(grey: np.ndarray) -> np.ndarray:
+    """Pixels of each grey level, float32 `(256,)`; of a large picture in some of its rows, unless those are of one level."""
+    counts = _histogram(grey[:: max(1, min(grey.size // _COUNTED_PIXELS, len(grey) // _COUNTED_ROWS))])
+    return counts if np.count_nonzero(counts) > 1 else _histogram(grey)
+
+
+def _histogram(grey: np.ndarray) -> np.ndarray:
+    return cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel()
+
+
+def pick_colors(array: np.ndarray) -> bytes:
+    """RGB of a grid of 64 x 64 pixels of uint8 `(height, width, 3 or more)`."""
+    grid = cv2.resize(array, (_COLOR_GRID, _COLOR_GRID), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.ascontiguousarray(grid[..., :3]).tobytes()
 
 
 def measure_edges(grey: np.ndarray) -> float:
