@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,7 @@ def scan(
         def unknown() -> Iterator[list[Entry]]:
             nonlocal count
             pending: list[Entry] = []
-            for batch in _batches(entries, _LOOKUP_FILES):
+            for batch in _batches(entries):
                 known, missing = store.divide(batch, now_ns)
                 write(known)
                 count += len(known)
@@ -137,12 +138,9 @@ def read_rows(store_path: Path) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(store_path))).read_all()
 
 
-def _batches(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
-    batch: list[Entry] = []
-    for entry in entries:
-        batch.append(entry)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
+def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Of up to `_LOOKUP_FILES`; the first are small, so that workers begin while the folder is walked."""
+    remaining, size = iter(entries), _SHARD_FILES
+    while batch := list(islice(remaining, size)):
         yield batch
+        size = min(2 * size, _LOOKUP_FILES)
