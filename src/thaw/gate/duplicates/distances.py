@@ -45,8 +45,9 @@ class Distances:
         best = self.coarse(left, right)
         pairs = np.flatnonzero(best > enough)
         for grids in (_ROUGH_GRIDS, _FINE_GRIDS):
-            for cropped, whole in ((left, right), (right, left)):
-                best[pairs] = np.minimum(best[pairs], self._search(cropped[pairs], whole[pairs], grids))
+            one, other = left[pairs], right[pairs]
+            found = self._search(np.concatenate([one, other]), np.concatenate([other, one]), grids)
+            best[pairs] = np.minimum(best[pairs], found.reshape(2, -1).min(axis=0))
             pairs = pairs[best[pairs] < _HOPEFUL_DISTANCE]
         return best
 
