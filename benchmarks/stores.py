@@ -1,4 +1,4 @@
-"""Images that stay where they are: scan and duplicates over tar shards and over a bucket, and files beside shards in DVC.
+"""Images that stay where they are: the stages up to `extract` over tar shards and a bucket, and files beside shards in DVC.
 
     python -m benchmarks.stores [--images 200000] [--bucket-images 20000] [--files 20000] [--folder DIR]
 
@@ -18,13 +18,21 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from PIL import Image
 
+from thaw.params import Params
+from thaw.stages.augment import AugmentInputs, AugmentOutputs, augment
+from thaw.stages.extract import ExtractInputs, ExtractOutputs, extract
+from thaw.stages.split import SplitInputs, SplitOutputs, split
+from thaw.stages.validate import ValidateInputs, ValidateOutputs, validate
+
 SIDE = 64
+_Paths = TypeVar("_Paths")
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "rocket", "coins", "moon", "page", "text", "clock")
 
 
@@ -79,10 +87,13 @@ def write_shards(folder: Path, count: int, shard_bytes: int = 64_000_000) -> Non
 
 
 class Watch:
-    """Seconds, and the peak of each process's own memory: this one's and its children's."""
+    """Seconds, and the peak of each process's own memory: this one's and its children's.
+
+    Pages of mapped files, which the system takes back when it needs them, are counted apart, as `mapped`.
+    """
 
     def __enter__(self) -> "Watch":
-        self.driver = self.worker = 0
+        self.driver = self.worker = self.mapped = 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._begin = time.perf_counter()
@@ -98,10 +109,43 @@ class Watch:
         this = psutil.Process()
         while not self._end.wait(0.2):
             try:
-                self.driver = max(self.driver, this.memory_info().rss)
-                self.worker = max([self.worker, *(child.memory_info().rss for child in this.children(recursive=True))])
+                memory = this.memory_info()
+                self.driver = max(self.driver, memory.rss - memory.shared)
+                self.mapped = max(self.mapped, memory.shared)
+                children = [child.memory_info() for child in this.children(recursive=True)]
+                self.worker = max([self.worker, *(each.rss - each.shared for each in children)])
             except psutil.Error:
                 continue
+
+
+def stages(root: Path, folder: Path, count: int) -> None:
+    """Print a row for each stage from `validate` to `extract`, on the images that `root` is an index of."""
+    params = Params(augment={"image_size": SIDE, "views": 1})
+    (folder / "raw_dir").symlink_to(root)
+    for name in ("scratch", "contract_dir", "pretrained_dir"):
+        (folder / name).mkdir()
+    compute = params.compute
+
+    def paths(kind: type[_Paths]) -> _Paths:
+        names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+        return kind(**{name: folder / (f"{name}.png" if name == "contact_sheet_path" else name) for name in names})
+
+    calls = {
+        "validate": lambda: validate(
+            params.validate_, compute, paths(ValidateInputs), paths(ValidateOutputs), folder / "scratch"
+        ),
+        "split": lambda: split(params.split, params.seed, paths(SplitInputs), paths(SplitOutputs)),
+        "augment": lambda: augment(params.augment, params.seed, compute, paths(AugmentInputs), paths(AugmentOutputs)),
+        "extract": lambda: extract(
+            params.extract, params.model, compute, paths(ExtractInputs), paths(ExtractOutputs), folder / "scratch"
+        ),
+    }
+    print("\n| stage | seconds | images/s | driver's peak | mapped | a worker's peak |\n|---|---|---|---|---|---|", flush=True)
+    for name, call in calls.items():
+        with Watch() as watch:
+            call()
+        told = " | ".join(f"{size / 1e6:,.0f} MB" for size in (watch.driver, watch.mapped, watch.worker))
+        print(f"| `{name}` | {watch.seconds:.0f} | {count / watch.seconds:,.0f} | {told} |", flush=True)
 
 
 def gate(root: Path, scratch_dir: Path) -> tuple[Watch, dict[str, int]]:
@@ -143,6 +187,8 @@ def bench_shards(folder: Path, count: int) -> None:
     seconds = index(f"file://{folder / 'shards'}", folder / "local")
     watch, found = gate(folder / "local", folder / "scratch")
     print(row("tar shards on the disk", count, seconds, watch, found, index_size(folder / "local")), flush=True)
+    (folder / "stages").mkdir()
+    stages(folder / "local", folder / "stages", count)
 
 
 def index_size(root: Path) -> int:

@@ -15,7 +15,7 @@ from flows import workspace
 from flows.booking import book_stage
 from flows.processes import StageKilled, StageProcess, needs_tensorflow, warm_up
 from thaw.errors import ThawError, explaining_disk
-from thaw.files import digest
+from thaw.files import digest, read_json
 from thaw.params import load_params
 from thaw.params.editing import override_params
 from thaw.progress import tell_progress
@@ -139,7 +139,7 @@ class Run:
         self._shipment = shipment_of(home)
         self._open()
         self._shipment.begin(self.outbox)
-        self._is_warm = False
+        self._is_warm = self._decides = False
 
     def _fingerprint(self) -> str:
         return run_data.fingerprint(self.root, self.repo.data_version())
@@ -166,6 +166,7 @@ class Run:
         specs = [self.repo.stage(name) for name in chosen]
         need = {spec.name for spec in specs if needs_tensorflow(spec)}
         before_these = [name for name in chosen if need & set(self.repo.downstream(name))]
+        self._decides = "evaluate" in chosen
         self._is_warm = any(force or self.repo.changed(name) for name in before_these)
         if self._is_warm:
             warm_up()
@@ -187,6 +188,8 @@ class Run:
             outcome = book_stage(self.repo, spec, snapshot, self._work, force)
             self._record(spec, snapshot, outcome)
         self.outcomes[spec.name] = outcome
+        if self._decides and (classes_path := spec.outputs.get("classes_path")):  # now, not when all is trained
+            self.params.evaluate.require_classes(read_json(classes_path))
         return outcome
 
     def _require_own_params(self, spec: StageSpec, snapshot: Snapshot) -> None:

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from thaw.params.evaluation import UNSURE
+
 DEFAULT_THRESHOLD = 0.5
-UNSURE = "unsure"
-"""The answer where no verdict is sure enough."""
 
 
 def log_probabilities_of(logits: np.ndarray) -> np.ndarray:

@@ -81,6 +81,17 @@ def test_a_competition_is_taken_in_trained_on_and_its_test_pictures_are_predicte
     assert {row["predicted"] for row in asked} <= set(labels) and not any(row["error"] for row in asked)
 
 
+def test_what_cannot_be_decided_on_the_classes_is_refused_before_anything_is_trained(project: Project) -> None:
+    for number in range(60):
+        draw(project.root / "data" / "raw" / ("dark", "bright", "grey")[number % 3] / f"{number}.png", number, "dark")
+    asked = ("-S", "evaluate.threshold=auto", "-S", "evaluate.least_recall=0.9")
+    refused = project.thaw("run", *(part for one in TINY for part in ("-S", one)), *asked, check=False)
+    assert refused.returncode == 2
+    assert "evaluate.threshold: auto is of two classes, and there are 3" in refused.stderr
+    (run,) = project.runs()
+    assert project.outcomes(run) == {"validate": "ran", "split": "ran"}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(

@@ -115,14 +115,8 @@ def _aim(params: EvaluateParams) -> Aim | None:
 
 
 def _check(params: EvaluateParams, images: Predictions, aim: Aim | None) -> None:
+    params.require_classes(images.classes)
     key = "threshold" if aim else "unsure" if params.unsure else "cost_unsure"
-    if aim and len(images.classes) != 2:
-        raise ThawError(
-            f"evaluate.threshold: auto is of two classes, and there are {len(images.classes)}",
-            "Set evaluate.threshold to 0.5, and its aims to 0.",
-        )
-    if UNSURE in images.classes and not aim:
-        raise ThawError(f"evaluate.{key}: a class is called {UNSURE!r}, as the answer is", "Rename the class's folder.")
     if not len(images):
         raise ThawError(
             f"evaluate.{key} is chosen on validation images and out of fold, and there are neither",

@@ -1,11 +1,16 @@
 """Parameters of `evaluate`."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from thaw.errors import ThawError
 from thaw.params.base import Section
+
+
+UNSURE = "unsure"
+"""The answer where no verdict is sure enough."""
 
 
 class EvaluateParams(Section):
@@ -67,3 +72,18 @@ class EvaluateParams(Section):
                 f"{source}: evaluate.unsure and evaluate.cost_unsure both bound the answer",
                 "Set evaluate.unsure or evaluate.cost_unsure to 0.",
             )
+
+    def require_classes(self, classes: Sequence[str]) -> None:
+        """Refuse what cannot be decided on `classes`, whatever the model says.
+
+        Raises:
+            ThawError: a threshold is to be chosen, which is one of two classes, or a class has the name of an answer.
+        """
+        if self.threshold == "auto" and len(classes) != 2:
+            raise ThawError(
+                f"evaluate.threshold: auto is of two classes, and there are {len(classes)}",
+                "Set evaluate.threshold to 0.5, and its aims to 0.",
+            )
+        if (self.unsure or self.cost_unsure) and UNSURE in classes:
+            key = "unsure" if self.unsure else "cost_unsure"
+            raise ThawError(f"evaluate.{key}: a class is called {UNSURE!r}, as the answer is", "Rename the class's folder.")
