@@ -8,7 +8,6 @@ from pydantic import Field
 from thaw.errors import ThawError
 from thaw.params.base import Section
 
-
 UNSURE = "unsure"
 """The answer where no verdict is sure enough."""
 
