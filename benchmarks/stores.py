@@ -118,7 +118,7 @@ class Watch:
                 continue
 
 
-def stages(root: Path, folder: Path, count: int) -> None:
+def stages(root: Path, folder: Path) -> None:
     """Print a row for each stage from `validate` to `extract`, on the images that `root` is an index of."""
     params = Params(augment={"image_size": SIDE, "views": 1})
     (folder / "raw_dir").symlink_to(root)
@@ -140,12 +140,12 @@ def stages(root: Path, folder: Path, count: int) -> None:
             params.extract, params.model, compute, paths(ExtractInputs), paths(ExtractOutputs), folder / "scratch"
         ),
     }
-    print("\n| stage | seconds | images/s | driver's peak | mapped | a worker's peak |\n|---|---|---|---|---|---|", flush=True)
+    print("\n| stage | seconds | driver's peak | mapped | a worker's peak |\n|---|---|---|---|---|", flush=True)
     for name, call in calls.items():
         with Watch() as watch:
             call()
         told = " | ".join(f"{size / 1e6:,.0f} MB" for size in (watch.driver, watch.mapped, watch.worker))
-        print(f"| `{name}` | {watch.seconds:.0f} | {count / watch.seconds:,.0f} | {told} |", flush=True)
+        print(f"| `{name}` | {watch.seconds:.0f} | {told} |", flush=True)
 
 
 def gate(root: Path, scratch_dir: Path) -> tuple[Watch, dict[str, int]]:
@@ -188,7 +188,7 @@ def bench_shards(folder: Path, count: int) -> None:
     watch, found = gate(folder / "local", folder / "scratch")
     print(row("tar shards on the disk", count, seconds, watch, found, index_size(folder / "local")), flush=True)
     (folder / "stages").mkdir()
-    stages(folder / "local", folder / "stages", count)
+    stages(folder / "local", folder / "stages")
 
 
 def index_size(root: Path) -> int:

@@ -59,11 +59,15 @@ def test_views_of_another_size_are_refused(project: tuple[Path, ExportData], tmp
     assert not (tmp_path / "shipped").exists()
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-def test_an_export_runs_in_an_environment_of_its_own(project: tuple[Path, ExportData], kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "int8"), [*((kind, False) for kind in FORMATS), ("onnx", True), ("openvino", True), ("litert", True)]
+)
+def test_an_export_runs_in_an_environment_of_its_own(
+    project: tuple[Path, ExportData], kind: str, int8: bool, tmp_path: Path
+) -> None:
     root, data = project
     target = tmp_path / "shipped"
-    export(root / "models" / "evaluated", target, kind, data)
+    export(root / "models" / "evaluated", target, kind, data, int8=int8)
     venv.create(tmp_path / "venv", with_pip=True)
     python = str(tmp_path / "venv" / "bin" / "python")
     done = subprocess.run([python, "-m", "pip", "install", "-q", "-r", target / "requirements.txt"], capture_output=True)
