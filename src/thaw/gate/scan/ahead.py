@@ -23,7 +23,7 @@ Reading = Callable[[], bytes]
 def read_ahead(root: Path, entries: Sequence[Entry], most_bytes: int) -> Iterator[tuple[Entry, Reading]]:
     """Yield each entry, in order, with what gives its bytes; those larger than `most_bytes` are read only if that is called."""
     if not sources.is_indexed(root):
-        yield from ((entry, partial(read_inside, root, entry.path)) for entry in entries)
+        yield from ((entry, partial(_read_file, root, entry.path)) for entry in entries)
         return
     index = sources.open_index(root)
     by_path = {entry.path: entry for entry in entries}
@@ -70,6 +70,11 @@ def read_inside(root: Path, path: str, most_bytes: int = -1) -> bytes:
     """
     if sources.is_indexed(root):
         return sources.StoredPath(root, path).read_bytes(most_bytes)
+    return _read_file(root, path, most_bytes)
+
+
+def _read_file(root: Path, path: str, most_bytes: int = -1) -> bytes:
+    """As `read_inside`, of a folder."""
     full = os.path.join(root, path)  # noqa: PTH118 - a name that is not UTF-8 passes
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
