@@ -31,7 +31,7 @@ from thaw.params import AugmentParams, ValidateParams
 from thaw.pictures import pictures_below
 from thaw.sources import FILE, Row, StoreError, listing, located, open_index, stores, typed
 from thaw.sources.index import write_index
-from thaw.sources.listing import list_objects
+from thaw.sources.listing import find_changes, list_objects
 from thaw.sources.reading import read_run, runs
 
 
@@ -149,12 +149,19 @@ def test_an_object_with_a_version_is_read_as_it_was_booked(store: Store, tmp_pat
     assert located(tmp_path, "a/1.txt").read_bytes() == b"second"
 
 
-def test_what_is_listed_in_pages_is_all_of_it(store: Store) -> None:
+def test_what_is_listed_in_pages_is_all_of_it_and_tells_how_far_it_is(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store.client.create_bucket(Bucket="pages")
     backend = s3_backends["123456789012"]["aws"]  # the server's, in this process: a request each would take long
     for number in range(1100):
         backend.put_object("pages", f"c/{number}", b"1")
-    assert [row.path for row in list_objects("s3://pages/c")] == sorted(str(number) for number in range(1100))
+    rows = list_objects("s3://pages/c")
+    assert [row.path for row in rows] == sorted(str(number) for number in range(1100))
+    write_index(tmp_path, "s3://pages/c", rows)
+    with caplog.at_level("INFO", "thaw.progress"):
+        assert find_changes(open_index(tmp_path)) == {}
+    assert [(record.done, record.total) for record in caplog.records] == [(1000, 1100), (1100, 1100)]
 
 
 def test_an_index_finds_what_a_dictionary_finds(tmp_path: Path) -> None:

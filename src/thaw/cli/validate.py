@@ -85,7 +85,7 @@ def validate(
     if has_to_be_taken_in(reading):
         _print_layout(reading, folder, as_json)
         raise typer.Exit(2)
-    with _scratch(folder) as scratch_dir, _root_of(named) as root:
+    with _scratch(folder) as scratch_dir, _root_of(named, not quiet) as root:
         inspection = _inspect(settings, root, scratch_dir, quiet, named)
         manifest_path = manifest or scratch_dir / "manifest.parquet"
         if manifest or settings.suite_path:
@@ -210,7 +210,7 @@ def _settings(params_path: Path | None, reference: Path | None, place: str = "")
 
 
 @contextmanager
-def _root_of(named: str) -> Iterator[Path]:
+def _root_of(named: str, told: bool) -> Iterator[Path]:
     """The folder itself; of an address a temporary one with the index of what lies there."""
     if "://" not in named:
         yield Path(named)
@@ -220,7 +220,9 @@ def _root_of(named: str) -> Iterator[Path]:
 
     address = named.rstrip("/")
     with tempfile.TemporaryDirectory() as folder:
-        write_index(Path(folder), address, *list_images(address))
+        with showing("listing", told) as report:
+            contents = list_images(address, lambda count: report(count, 0))
+        write_index(Path(folder), address, *contents)
         yield Path(folder)
 
 

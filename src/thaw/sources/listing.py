@@ -6,6 +6,7 @@ from typing import Any
 
 from thaw.errors import ThawError
 from thaw.layout import is_utf8, printable
+from thaw.progress import tell_progress
 from thaw.sources.index import Index, Row
 from thaw.sources.stores import attempt, check_address, etag_of, file_system, scheme, split
 
@@ -52,8 +53,10 @@ def find_changes(index: Index) -> dict[str, str]:
         ThawError: the store cannot be listed.
     """
     booked = {row.object: row.etag for row in index if row.object and not row.version}
-    changed = set()
+    changed, seen, total = set(), 0, len(booked)
     for page in _pages(index.url) if booked else ():
+        seen += len(page)
+        tell_progress("listing", f"listed {seen:,} of {total:,} objects", min(seen, total), total)
         for row in page:
             if booked.get(row.object) == row.etag:
                 del booked[row.object]
