@@ -24,6 +24,7 @@ from thaw.params.compute import ComputeParams
 _log = logging.getLogger("thaw.compute")
 _ANSWER_SECONDS = 10
 _PROBE_SECONDS = 60.0
+_LOST_SECONDS = 20.0
 _RETRIES = 3
 _ATTEMPTS = 3
 _WAIT_SECONDS = 5.0
@@ -66,7 +67,7 @@ class Cluster:
         return sorted((node for node in found if node["cpus"]), key=lambda node: node["name"])
 
     def describe(self) -> list[dict[str, Any]]:
-        """The nodes, with what `probe.describe` found on each.
+        """The nodes, with what `probe.describe` found on each; without those that were lost.
 
         Raises:
             ThawError: a node does not answer.
@@ -82,13 +83,24 @@ class Cluster:
             for node in nodes
         ]
         for node, answer in zip(nodes, asked, strict=True):
-            try:
-                node["found"] = self._ray.get(answer, timeout=_PROBE_SECONDS)
-            except self._ray.exceptions.RayError as error:
-                reason = str(error).strip().splitlines()[-1]
-                cure = f"Look at Ray's logs on {node['name']}."
-                raise ThawError(f"node {node['name']} does no work: {reason}", cure) from None
-        return nodes
+            node["found"] = self._found_on(node, answer)
+        return [node for node in nodes if node["found"]]
+
+    def _found_on(self, node: dict[str, Any], answer: Any) -> dict[str, Any]:
+        """What `probe.describe` found on a node; nothing of one that was lost: Ray lists it for some seconds more."""
+        try:
+            found: dict[str, Any] = self._ray.get(answer, timeout=_PROBE_SECONDS)
+            return found
+        except self._ray.exceptions.RayError as error:
+            until = time.monotonic() + _LOST_SECONDS
+            while time.monotonic() < until:
+                if node["id"] not in {alive["id"] for alive in self.nodes()}:
+                    _log.warning("node %s is gone", node["name"])
+                    return {}
+                time.sleep(0.5)
+            reason = str(error).strip().splitlines()[-1]
+            cure = f"Look at Ray's logs on {node['name']}."
+            raise ThawError(f"node {node['name']} does no work: {reason}", cure) from None
 
     def require_fit(self) -> None:
         """Hold every node to this machine's code and packages.
