@@ -1,6 +1,6 @@
 """Images that stay where they are: the stages up to `extract` over tar shards and a bucket, and files beside shards in DVC.
 
-    python -m benchmarks.stores [--images 200000] [--bucket-images 20000] [--files 20000] [--folder DIR]
+    python -m benchmarks.stores [--images 200000] [--objects 20000] [--bucket-images 200000] [--files 20000] [--folder DIR]
 
 Prints Markdown. The images are small photographs of scikit-image, varied; the bucket is moto's server in another process on
 this machine, which is slower than a real store and without its latency.
@@ -178,12 +178,16 @@ def row(what: str, count: int, index_seconds: float, watch: Watch, found: dict[s
     )
 
 
+_GATE_HEAD = """
+| images | how many | index | its size | gate | images/s | near duplicates | driver's peak | a worker's peak |
+|---|---|---|---|---|---|---|---|---|"""
+
+
 def bench_shards(folder: Path, count: int) -> None:
     made = timed(lambda: write_shards(folder / "shards", count))
     size = sum(path.stat().st_size for path in (folder / "shards").iterdir())
     print(f"\n{count:,} images of {SIDE} x {SIDE} in tar shards of {size / 1e6:,.0f} MB, made in {made:.0f} s\n")
-    print("| images | how many | index | its size | gate | images/s | near duplicates | driver's peak | a worker's peak |")
-    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    print(_GATE_HEAD, flush=True)
     seconds = index(f"file://{folder / 'shards'}", folder / "local")
     watch, found = gate(folder / "local", folder / "scratch")
     print(row("tar shards on the disk", count, seconds, watch, found, index_size(folder / "local")), flush=True)
@@ -197,18 +201,19 @@ def index_size(root: Path) -> int:
     return (root / FILE).stat().st_size
 
 
-def bench_bucket(folder: Path, count: int) -> None:
-    """Each image an object, and shards of them as objects."""
+def bench_bucket(folder: Path, objects: int, packed: int) -> None:
+    """Images that are an object each, and images in shards that are objects."""
     from thaw.sources import stores
 
     with Server() as store:
         store.create_bucket(Bucket="bench")
-        for path, data in images(count):
+        for path, data in images(objects):
             store.put_object(Bucket="bench", Key=f"objects/{path}", Body=data)
-        write_shards(folder / "small", count, 8_000_000)  # moto reads an object whole for each range of it
+        write_shards(folder / "small", packed, 8_000_000)  # moto reads an object whole for each range of it
         for path in sorted((folder / "small").iterdir()):
             store.upload_file(str(path), "bench", f"shards/{path.name}")
-        for what in ("objects", "shards"):
+        print(_GATE_HEAD, flush=True)
+        for what, count in (("objects", objects), ("shards", packed)):
             stores._open.cache_clear()
             seconds = index(f"s3://bench/{what}", folder / f"bucket-{what}")
             watch, found = gate(folder / f"bucket-{what}", folder / f"scratch-{what}")
@@ -281,7 +286,8 @@ def bench_dvc(folder: Path, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=200_000, help="in tar shards; 0: none")
-    parser.add_argument("--bucket-images", type=int, default=20_000, help="in a bucket; 0: none")
+    parser.add_argument("--objects", type=int, default=20_000, help="in a bucket, an object each; moto lists no more in time")
+    parser.add_argument("--bucket-images", type=int, default=200_000, help="in a bucket, in shards; 0: no bucket")
     parser.add_argument("--files", type=int, default=20_000, help="in DVC; 0: none")
     parser.add_argument("--folder", type=Path, help="a place for it all; it is removed")
     options = parser.parse_args()
@@ -289,7 +295,7 @@ def main() -> None:
         if options.images:
             bench_shards(Path(folder), options.images)
         if options.bucket_images:
-            bench_bucket(Path(folder), options.bucket_images)
+            bench_bucket(Path(folder), options.objects, options.bucket_images)
         if options.files:
             bench_dvc(Path(folder), options.files)
 

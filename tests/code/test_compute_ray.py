@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from tests.code.ray_nodes import ROOT, start_head
+from tests.code.ray_nodes import ROOT, Node, start_head
 from tests.data.dirty import clean_folder
 from thaw.addresses import free_port
 from thaw.augmentation.shards import write_views
@@ -237,6 +237,17 @@ def test_a_run_hands_its_place_on_to_its_stages(monkeypatch):
     assert seen == ["ray://head:10001"]
     with pytest.raises(ThawError, match="--compute cloud: no place to work at"):
         CliRunner().invoke(app, ["run", "--compute", "cloud"], catch_exceptions=False)
+
+
+def test_a_node_that_was_lost_a_moment_ago_is_left_out(cluster, head):
+    """Ray lists it until its heartbeats have been missing for some seconds."""
+    with tempfile.TemporaryDirectory(prefix="thaw", ignore_cleanup_errors=True) as home:
+        other = Node(Path(home), f"--address=127.0.0.1:{head[1]}", "--num-cpus=1")
+        assert len(cluster.nodes()) == 2
+        other.kill()
+    assert len(cluster.nodes()) == 2, "Ray does not know yet"
+    cluster.require_fit()
+    assert [node["cpus"] for node in cluster.describe()] == [2.0]
 
 
 @pytest.mark.slow
