@@ -94,6 +94,7 @@ class Watch:
 
     def __enter__(self) -> "Watch":
         self.driver = self.worker = self.mapped = 0
+        self._others = {child.pid for child in psutil.Process().children(recursive=True)}  # a store's server
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._begin = time.perf_counter()
@@ -112,7 +113,8 @@ class Watch:
                 memory = this.memory_info()
                 self.driver = max(self.driver, memory.rss - memory.shared)
                 self.mapped = max(self.mapped, memory.shared)
-                children = [child.memory_info() for child in this.children(recursive=True)]
+                own = [child for child in this.children(recursive=True) if child.pid not in self._others]
+                children = [child.memory_info() for child in own]
                 self.worker = max([self.worker, *(each.rss - each.shared for each in children)])
             except psutil.Error:
                 continue
