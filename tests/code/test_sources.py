@@ -159,7 +159,7 @@ def test_what_is_listed_in_pages_is_all_of_it_and_tells_how_far_it_is(
     rows = list_objects("s3://pages/c")
     assert [row.path for row in rows] == sorted(str(number) for number in range(1100))
     write_index(tmp_path, "s3://pages/c", rows)
-    with caplog.at_level("INFO", "thaw.progress"):
+    with caplog.at_level("INFO", "thaw.sources"):
         assert find_changes(open_index(tmp_path)) == {}
     assert [(record.done, record.total) for record in caplog.records] == [(1000, 1100), (1100, 1100)]
 

@@ -1,15 +1,16 @@
 """What a store holds below an address, as rows of an index: names, sizes, etags and versions. No object is opened."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 from thaw.errors import ThawError
 from thaw.layout import is_utf8, printable
-from thaw.progress import tell_progress
 from thaw.sources.index import Index, Row
 from thaw.sources.stores import attempt, check_address, etag_of, file_system, scheme, split
 
+_log = logging.getLogger("thaw.sources")
 _PATIENCE_SECONDS = 5
 """A store that is asked for the first time is waited for less long than one that has answered before."""
 _NO_VERSION = ("", "null")
@@ -56,7 +57,7 @@ def find_changes(index: Index) -> dict[str, str]:
     changed, seen, total = set(), 0, len(booked)
     for page in _pages(index.url) if booked else ():
         seen += len(page)
-        tell_progress("listing", f"listed {seen:,} of {total:,} objects", min(seen, total), total)
+        _log.info("listed %d of %d objects", seen, total, extra={"done": min(seen, total), "total": total})
         for row in page:
             if booked.get(row.object) == row.etag:
                 del booked[row.object]
