@@ -12,23 +12,19 @@ import csv
 import os
 import tempfile
 import time
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.staged import Staged
 from thaw.demo import lay_out
 from thaw.params import Params
 from thaw.splitting.files import read_classes, read_split, write_split
 from thaw.stages.audit import AuditInputs, AuditOutputs, audit
-from thaw.stages.augment import AugmentInputs, AugmentOutputs, augment
-from thaw.stages.extract import ExtractInputs, ExtractOutputs, extract
-from thaw.stages.split import SplitInputs, SplitOutputs, split
-from thaw.stages.validate import ValidateInputs, ValidateOutputs, validate
 
 SHARE = 0.05
 WANTED = {"digits": (0.9, 0.8), "elpv": (0.7, 0.5)}
@@ -43,31 +39,18 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "elpv": _SPLIT | {"augment": {"views": 8}},
 }
 """Where the defaults of `params.yaml` do not fit; eight views are all symmetries of a square."""
-_Paths = TypeVar("_Paths")
 
 
-class Project:
+class Project(Staged):
     """A set, and what the stages make of it."""
 
     def __init__(self, name: str, root: Path) -> None:
-        self.root, self.params = root, Params(**OVERRIDES[name])
+        super().__init__(root, Params(**OVERRIDES[name]))
         lay_out(name, root / "raw_dir")
         if name == "elpv":
             _keep_certain(root / "raw_dir")
-        params, compute = self.params, self.params.compute
-        for folder in ("scratch", "contract_dir", "pretrained_dir"):
-            (root / folder).mkdir()
-        validate(params.validate_, compute, self.paths(ValidateInputs), self.paths(ValidateOutputs), root / "scratch")
-        split(params.split, params.seed, self.paths(SplitInputs), self.paths(SplitOutputs))
-        augment(params.augment, params.seed, compute, self.paths(AugmentInputs), self.paths(AugmentOutputs))
-        inputs, outputs = self.paths(ExtractInputs), self.paths(ExtractOutputs)
-        extract(params.extract, params.model, compute, inputs, outputs, root / "scratch")
-
-    def paths(self, kind: type[_Paths]) -> _Paths:
-        """A stage's paths: each in a place by its field's name."""
-        suffix = {"contact_sheet_path": ".png"}
-        names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-        return kind(**{name: self.root / f"{name}{suffix.get(name, '')}" for name in names})
+        for stage in self.stages().values():
+            stage()
 
     def measure(self, seed: int) -> tuple[float, float, float]:
         """Recall, precision, and the seconds that `audit` took, on labels of which some are changed."""

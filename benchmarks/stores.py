@@ -18,21 +18,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 from PIL import Image
 
+from benchmarks.staged import Staged
 from thaw.params import Params
-from thaw.stages.augment import AugmentInputs, AugmentOutputs, augment
-from thaw.stages.extract import ExtractInputs, ExtractOutputs, extract
-from thaw.stages.split import SplitInputs, SplitOutputs, split
-from thaw.stages.validate import ValidateInputs, ValidateOutputs, validate
 
 SIDE = 64
-_Paths = TypeVar("_Paths")
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "rocket", "coins", "moon", "page", "text", "clock")
 
 
@@ -122,28 +117,10 @@ class Watch:
 
 def stages(root: Path, folder: Path) -> None:
     """Print a row for each stage from `validate` to `extract`, on the images that `root` is an index of."""
-    params = Params(augment={"image_size": SIDE, "views": 1})
     (folder / "raw_dir").symlink_to(root)
-    for name in ("scratch", "contract_dir", "pretrained_dir"):
-        (folder / name).mkdir()
-    compute = params.compute
-
-    def paths(kind: type[_Paths]) -> _Paths:
-        names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-        return kind(**{name: folder / (f"{name}.png" if name == "contact_sheet_path" else name) for name in names})
-
-    calls = {
-        "validate": lambda: validate(
-            params.validate_, compute, paths(ValidateInputs), paths(ValidateOutputs), folder / "scratch"
-        ),
-        "split": lambda: split(params.split, params.seed, paths(SplitInputs), paths(SplitOutputs)),
-        "augment": lambda: augment(params.augment, params.seed, compute, paths(AugmentInputs), paths(AugmentOutputs)),
-        "extract": lambda: extract(
-            params.extract, params.model, compute, paths(ExtractInputs), paths(ExtractOutputs), folder / "scratch"
-        ),
-    }
+    staged = Staged(folder, Params(augment={"image_size": SIDE, "views": 1}))
     print("\n| stage | seconds | driver's peak | mapped | a worker's peak |\n|---|---|---|---|---|", flush=True)
-    for name, call in calls.items():
+    for name, call in staged.stages().items():
         with Watch() as watch:
             call()
         told = " | ".join(f"{size / 1e6:,.0f} MB" for size in (watch.driver, watch.mapped, watch.worker))
