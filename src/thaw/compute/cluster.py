@@ -92,7 +92,8 @@ class Cluster:
             found: dict[str, Any] = self._ray.get(answer, timeout=_PROBE_SECONDS)
             return found
         except self._ray.exceptions.RayError as error:
-            until = time.monotonic() + _LOST_SECONDS
+            has_answered = isinstance(error, self._ray.exceptions.RayTaskError)
+            until = time.monotonic() + (0 if has_answered else _LOST_SECONDS)
             while time.monotonic() < until:
                 if node["id"] not in {alive["id"] for alive in self.nodes()}:
                     _log.warning("node %s is gone", node["name"])
