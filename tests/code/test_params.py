@@ -40,7 +40,9 @@ def test_a_missing_key_is_named(path: Path) -> None:
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
 def test_a_seed_that_is_let_through_seeds_numpy(seed: int) -> None:
     """Of the generators that `keras.utils.set_random_seed` seeds, NumPy's takes the fewest numbers."""
-    np.random.seed(parse_params(Params().model_dump(by_alias=True) | {"seed": seed}).seed)
+    let_through = parse_params(Params().model_dump(by_alias=True) | {"seed": seed}).seed
+    assert let_through == seed
+    np.random.seed(let_through)
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "seed: [\n", "model: 3\n"])

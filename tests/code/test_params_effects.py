@@ -140,10 +140,12 @@ def test_what_is_set_to_no_effect_is_refused_with_the_cure(rule: Idle) -> None:
 def test_a_default_may_stand_beside_anything(rule: Idle) -> None:
     active = {other: ACTIVE_VALUES[last(other)] for other in rule.others}
     for beside in (active, *(dict.fromkeys(rule.others, value) for value in rule.values)):
-        parse_params(parsed(**change(beside)).model_dump(by_alias=True))
+        values = parsed(**change(beside))
+        assert parse_params(values.model_dump(by_alias=True)) == values
     for meant in rule.meant:
         agreeing = dict.fromkeys(rule.others, rule.values[0]) | {rule.key: meant}
-        parse_params(parsed(**change(agreeing)).model_dump(by_alias=True))
+        values = parsed(**change(agreeing))
+        assert parse_params(values.model_dump(by_alias=True)) == values
 
 
 def test_what_has_an_effect_is_let_through() -> None:
