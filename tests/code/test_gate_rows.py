@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.dirty import clean_folder
+from thaw.compute import Local
 from thaw.gate import mapped
 from thaw.gate.checks.structure import count_images, usable
 from thaw.gate.findings import Findings, shorten
-from thaw.gate.inspection import inspect_folder
+from thaw.gate.inspection import bounds, inspect_folder
 from thaw.gate.mapped import Batches, sort_by_path
 from thaw.gate.report import manifest
 from thaw.gate.rows import Rows, gather
@@ -22,6 +23,7 @@ from thaw.gate.scan.scanning import ROW
 from thaw.gate.scan.walking import Entry
 from thaw.layout import Layout
 from thaw.params import ValidateParams
+from thaw.params.gate import LimitParams
 
 NAMES = [
     "train/cat/a.jpg",
@@ -159,3 +161,26 @@ def test_rows_know_no_path_of_an_empty_folder():
     assert list(rows.paths) == []
     assert len(rows.words("format")) == 0
     assert len(rows.are_in(["a"])) == 0
+
+
+@pytest.mark.parametrize("count", [1, 7, 64, 65, 200])
+def test_every_file_is_in_one_shard_and_the_last_shards_are_small(tmp_path: Path, count: int):
+    """So that workers end together; the pictures are empty files, which are rows too."""
+    dealt: list[list[str]] = []
+
+    class Dealt(Local):
+        def map_isolated(self, work, shards):
+            for shard in shards:
+                dealt.append([entry.path for entry in shard])
+                yield work.work(shard, lambda index: None)
+
+    entries = [Entry(f"a/{number:03d}.png", "file", inode=number) for number in range(count)]
+    (tmp_path / "a").mkdir()
+    for entry in entries:
+        (tmp_path / entry.path).touch()
+    list(store.scan(tmp_path, entries, bounds(LimitParams()), tmp_path / "rows.arrow", Dealt(), 9.0))
+    assert sum(dealt, []) == [entry.path for entry in entries]
+    sizes = list(map(len, dealt))
+    assert sizes == sorted(sizes, reverse=True)
+    assert max(sizes) <= 64
+    assert sizes[-1] <= 8

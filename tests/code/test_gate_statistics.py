@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import skimage.data
+from scipy.ndimage import laplace
 
 from thaw.gate.scan.fingerprint import shrink
-from thaw.gate.scan.statistics import count_levels
+from thaw.gate.scan.statistics import count_levels, measure_chroma, measure_edges, pick_colors
 
 
 def percentile(counts: np.ndarray, share: float) -> int:
@@ -52,3 +53,20 @@ def test_a_shrunk_picture_holds_the_means_of_its_parts(height: int, width: int):
     rows, columns = (np.arange(32 * 64) * size // (32 * 64) for size in (height, width))
     means = wave[rows][:, columns].reshape(32, 64, 32, 64).mean(axis=(1, 3))
     assert np.abs(shrink(np.rint(wave).astype(np.uint8)) - means).max() < 4
+
+
+def test_edges_are_the_deviation_of_scipys_laplacian_less_what_rounding_gives():
+    grey = skimage.data.camera()  # 512 x 512: an arm of three pixels
+    edges = laplace(grey[::3, ::3].astype(float))[1:-1, 1:-1]
+    assert measure_edges(grey) == pytest.approx(np.sqrt(edges.var() - 20 / 12), rel=1e-9)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_chroma_is_the_mean_distance_of_neighbouring_channels_on_a_grid(channels: int):
+    photo = skimage.data.astronaut()
+    array = np.dstack([photo, np.full(photo.shape[:2], 255, np.uint8)])[..., :channels]
+    grid = photo[8::16, 8::16].astype(int)  # the middles of 32 x 32 parts of 512 x 512
+    colors = pick_colors(np.ascontiguousarray(array))
+    assert np.array_equal(np.dstack(colors), grid)
+    assert measure_chroma(colors) == pytest.approx(np.abs(np.diff(grid, axis=2)).mean(), abs=5e-4)
+    assert measure_chroma(()) == 0

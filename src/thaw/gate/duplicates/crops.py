@@ -51,11 +51,12 @@ class Crops:
     """
 
     def __init__(self, starts: Iterable[float], length: float, taken: np.ndarray) -> None:
-        maps = [crop_map(start, length) for start in starts]
+        row, column = np.divmod(taken, FREQUENCIES)
+        made = max(row.max(), column.max()) + 1
+        maps = [crop_map(start, length)[:made] for start in starts]
         self._down = np.concatenate(maps)
         self._across = np.ascontiguousarray(self._down.T)
-        row, column = np.divmod(taken, FREQUENCIES)
-        first = FREQUENCIES * np.arange(len(maps))[:, None]
+        first = made * np.arange(len(maps))[:, None]
         rows, columns = (first + row)[:, None], (first + column)[None]
         self._taken = (rows * len(self._down) + columns).reshape(-1, len(taken))
 

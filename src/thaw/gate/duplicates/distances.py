@@ -41,14 +41,17 @@ class Distances:
         self.median = np.median(_roots(coefficients, len(COMPARED)), axis=0)
 
     def measure(self, left: np.ndarray, right: np.ndarray, enough: float) -> np.ndarray:
-        """The distance of each pair: of the whole pictures, where it is `enough`, else the smallest over crops of either."""
+        """The distance of each pair: of the whole pictures, else the smallest over a few, then many crops of either.
+
+        No more is compared of a pair once its distance is `enough`.
+        """
         best = self.coarse(left, right)
         pairs = np.flatnonzero(best > enough)
         for grids in (_ROUGH_GRIDS, _FINE_GRIDS):
             one, other = left[pairs], right[pairs]
             found = self._search(np.concatenate([one, other]), np.concatenate([other, one]), grids)
             best[pairs] = np.minimum(best[pairs], found.reshape(2, -1).min(axis=0))
-            pairs = pairs[best[pairs] < _HOPEFUL_DISTANCE]
+            pairs = pairs[(best[pairs] > enough) & (best[pairs] < _HOPEFUL_DISTANCE)]
         return best
 
     def coarse(self, query: np.ndarray, at: np.ndarray, window: Window | None = None) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-from PIL import Image
 
 SIDE_PIXELS = 32
 FREQUENCIES = 16
@@ -34,7 +33,7 @@ def shrink(levels: np.ndarray) -> np.ndarray:
             levels = cv2.copyMakeBorder(levels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         half = (width + 1) // 2, (height + 1) // 2
         levels = cv2.resize(levels, half, interpolation=cv2.INTER_AREA)
-    return np.asarray(Image.fromarray(levels).resize((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.BOX))
+    return cv2.resize(levels, (SIDE_PIXELS, SIDE_PIXELS), interpolation=cv2.INTER_AREA)
 
 
 def describe(shrunk: np.ndarray) -> list[bytes]:

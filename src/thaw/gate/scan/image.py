@@ -1,7 +1,7 @@
 """Open one picture: verdict on the file, one decode, and what its statistics need."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from PIL import Image
 
 from thaw import images, pixels
 from thaw.gate.scan.fingerprint import shrink
-from thaw.gate.scan.statistics import Sample, count_levels, measure_edges, pick_colors
+from thaw.gate.scan.statistics import Sample, count_levels, measure_chroma, measure_edges, pick_colors
 from thaw.pixels import containers, foreign
 
 _RULES = ("bits", "black", "white", "orientation", "paper", "colors")
@@ -105,13 +105,21 @@ def _inspect(data: bytes, bounds: Bounds, facts: dict[str, Any]) -> None:
 def _sample(color: Image.Image) -> Sample:
     """Of a picture in mode L or RGB."""
     array = _look_at(color)
-    levels, colors = array, b""
+    levels = array
+    colors: Sequence[np.ndarray] = ()
     if array.ndim == 3:
         levels = cv2.cvtColor(array, _TO_GREY[array.shape[2]])
         colors = pick_colors(array)
     digest = xxhash.xxh3_128(f"{color.width} {color.height} ".encode())
     digest.update(levels.data)
-    return Sample(digest, count_levels(levels), measure_edges(levels), shrink(levels), colors)
+    return Sample(
+        digest,
+        count_levels(levels),
+        measure_edges(levels),
+        shrink(levels),
+        colors,
+        measure_chroma(colors),
+    )
 
 
 def _look_at(image: Image.Image) -> np.ndarray:

@@ -9,9 +9,9 @@ import xxhash
 
 from thaw.gate.scan.fingerprint import describe
 
-_COLOR_GRID = 64
+_COLOR_GRID = 32
 """Height and width of the grid on which colours are looked at."""
-_COUNTED_PIXELS, _COUNTED_ROWS = 1 << 16, 128  # so many are enough
+_COUNTED_PIXELS, _COUNTED_ROWS = 1 << 16, 120  # so many are enough
 _MAX_GREY_CHROMA = 0.5
 _SHARPNESS_GRID = 150
 _ROUNDING_VARIANCE = 20 / 12
@@ -29,8 +29,10 @@ class Sample(NamedTuple):
     """As `measure_edges` gives it."""
     shrunk: np.ndarray
     """As `thaw.gate.scan.fingerprint.shrink` gives it."""
-    colors: bytes
-    """As `pick_colors` gives them; empty for a grey picture."""
+    colors: Sequence[np.ndarray]
+    """As `pick_colors` gives them; none of a picture in mode L."""
+    chroma: float
+    """As `measure_chroma` gives it."""
 
 
 def complete(rows: Sequence[dict[str, Any]]) -> None:
@@ -48,11 +50,9 @@ def complete(rows: Sequence[dict[str, Any]]) -> None:
     columns = _level_columns(np.stack([sample.histogram for sample in samples]))
     edges = np.array([sample.edges for sample in samples])
     columns["sharpness"] = np.round(edges / np.maximum(columns["contrast"], 1.0), 4).tolist()
-    columns["chroma"] = _chroma([sample.colors for sample in samples])
+    columns["chroma"] = [sample.chroma for sample in samples]
     columns["descriptor"] = describe(np.stack([sample.shrunk for sample in samples]))
-    columns["pixels"] = [
-        _digest(sample, chroma) for sample, chroma in zip(samples, columns["chroma"], strict=True)
-    ]
+    columns["pixels"] = [_digest(sample) for sample in samples]
     for number, row in enumerate(sampled):
         row.update({name: values[number] for name, values in columns.items()})
 
@@ -67,10 +67,19 @@ def _histogram(grey: np.ndarray) -> np.ndarray:
     return cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel()
 
 
-def pick_colors(array: np.ndarray) -> bytes:
-    """RGB of a grid of 64 x 64 pixels of uint8 `(height, width, 3 or more)`."""
+def pick_colors(array: np.ndarray) -> Sequence[np.ndarray]:
+    """The channels red, green and blue of a grid of 32 x 32 pixels of uint8 `(height, width, 3 or more)`."""
     grid = cv2.resize(array, (_COLOR_GRID, _COLOR_GRID), interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.ascontiguousarray(grid[..., :3]).tobytes()
+    return cv2.split(grid)[:3]
+
+
+def measure_chroma(colors: Sequence[np.ndarray]) -> float:
+    """Mean distance of neighbouring channels of `pick_colors`, in grey levels; 0 of none."""
+    if not colors:
+        return 0.0
+    red, green, blue = colors
+    distance = cv2.norm(red, green, cv2.NORM_L1) + cv2.norm(green, blue, cv2.NORM_L1)
+    return round(distance / green.size / 2, 3)
 
 
 def measure_edges(grey: np.ndarray) -> float:
@@ -82,7 +91,7 @@ def measure_edges(grey: np.ndarray) -> float:
     if min(grey.shape) < 3 * arm:
         return 0.0
     edges = cv2.Laplacian(np.ascontiguousarray(grey[::arm, ::arm]), cv2.CV_16S, ksize=1)[1:-1, 1:-1]
-    variance = float(cv2.meanStdDev(edges)[1][0, 0]) ** 2
+    variance = cv2.norm(edges, cv2.NORM_L2SQR) / edges.size - (cv2.sumElems(edges)[0] / edges.size) ** 2
     return max(variance - _ROUNDING_VARIANCE, 0.0) ** 0.5
 
 
@@ -103,20 +112,9 @@ def _level_columns(counts: np.ndarray) -> dict[str, list[Any]]:
     }
 
 
-def _chroma(colors: Sequence[bytes]) -> list[float]:
-    """Mean distance of neighbouring channels over the grid, in grey levels."""
-    found = [0.0] * len(colors)
-    colored = [number for number, grid in enumerate(colors) if grid]
-    if colored:
-        grids = np.frombuffer(b"".join(colors), np.uint8).reshape(len(colored), -1, 3).astype(np.int16)
-        distance = np.abs(grids[..., 0] - grids[..., 1]) + np.abs(grids[..., 1] - grids[..., 2])
-        for number, value in zip(colored, distance.mean(axis=1), strict=True):
-            found[number] = round(float(value) / 2, 3)
-    return found
-
-
-def _digest(sample: Sample, chroma: float) -> bytes:
+def _digest(sample: Sample) -> bytes:
     """Equal grey levels everywhere and equal colours on the grid are equal pictures; all colours would cost thrice."""
-    if chroma > _MAX_GREY_CHROMA:
-        sample.digest.update(sample.colors)
+    if sample.chroma > _MAX_GREY_CHROMA:
+        for channel in sample.colors:
+            sample.digest.update(channel.data)
     return sample.digest.digest()

@@ -18,6 +18,7 @@ from thaw.gate.scan.scanning import AWAY, ROW, Scan, key
 from thaw.gate.scan.walking import Entry
 
 _SHARD_FILES = 64
+_LAST_SHARD_FILES = 8
 _LOOKUP_FILES = 4096
 _WRITTEN_ROWS = 16384
 _LIBRARIES = ("pillow", "numpy", "opencv-python-headless", "pyarrow", "xxhash")
@@ -94,16 +95,15 @@ def scan(
         def unknown() -> Iterator[list[Entry]]:
             nonlocal count
             pending: list[Entry] = []
-            for batch in _batches(entries):
+            for batch, is_last in _batches(entries):
                 known, missing = store.divide(batch, now_ns)
                 write(known)
                 count += len(known)
                 pending += missing
-                while len(pending) >= _SHARD_FILES:
-                    yield pending[:_SHARD_FILES]
-                    del pending[:_SHARD_FILES]
-            if pending:
-                yield pending
+                while pending and (is_last or len(pending) >= _SHARD_FILES):
+                    files = _shard_files(len(pending)) if is_last else _SHARD_FILES
+                    yield pending[:files]
+                    del pending[:files]
 
         for rows in executor.map_isolated(Scan(root.absolute(), bounds, timeout_seconds), unknown()):
             write(pa.Table.from_batches([rows]))
@@ -138,9 +138,17 @@ def read_rows(store_path: Path) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(store_path))).read_all()
 
 
-def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Of up to `_LOOKUP_FILES`; the first are small, so that workers begin while the folder is walked."""
+def _batches(entries: Iterable[Entry]) -> Iterator[tuple[list[Entry], bool]]:
+    """Of up to `_LOOKUP_FILES`, and whether it is the last; the first are small: workers begin while the folder is walked."""
     remaining, size = iter(entries), _SHARD_FILES
-    while batch := list(islice(remaining, size)):
-        yield batch
+    batch = list(islice(remaining, size))
+    while batch:
         size = min(2 * size, _LOOKUP_FILES)
+        following = list(islice(remaining, 1))
+        yield batch, not following
+        batch = following + list(islice(remaining, size - 1)) if following else []
+
+
+def _shard_files(left: int) -> int:
+    """Of the next shard, where `left` files are all that is left: the last ones are small, so that workers end together."""
+    return min(_SHARD_FILES, max(_LAST_SHARD_FILES, left // 4))
