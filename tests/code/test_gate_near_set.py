@@ -95,7 +95,7 @@ def test_what_memory_holds_changes_no_cluster(monkeypatch: pytest.MonkeyPatch, t
     descriptors = planted(3000)
     wanted = find_near_clusters(descriptors, LIMIT)
     monkeypatch.setattr(near, "_HELD_PAIRS", 50)
-    monkeypatch.setattr(near, "_QUERY_ROWS", 700)
+    monkeypatch.setattr(near, "_QUERY_CODES", 700)
     found = find_near_clusters(descriptors, LIMIT, tmp_path)
     assert list(map(list, found.members)) == list(map(list, wanted.members))
     assert found.distances == wanted.distances

@@ -1,6 +1,7 @@
 """Rows of many images: brought in order out of memory, columns of text, places, and what is written of them."""
 
 from itertools import pairwise
+from os.path import splitext
 from pathlib import Path
 from unicodedata import normalize
 
@@ -133,6 +134,19 @@ def test_the_manifest_is_the_same_in_pieces(tmp_path: Path, monkeypatch: pytest.
     assert whole.equals(pieces)
     cluster = dict(zip(whole["path"].to_pylist(), whole["cluster"].to_pylist(), strict=True))
     assert cluster["train/cat/zz.png"] == cluster[f"train/cat/{first.name}"] == f"train/cat/{first.name}"
+
+
+def test_suffixes_and_places_are_those_of_each_path_by_itself(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("thaw.gate.rows.BATCH_ROWS", 64)
+    rng = np.random.default_rng(0)
+    made = {"".join(rng.choice(list("aB./é\n "), rng.integers(1, 13))) for _ in range(3000)}
+    table = pa.Table.from_pylist([{"path": path} for path in sorted(made)], schema=ROW)
+    for layout in (Layout(has_splits=False), Layout(has_splits=True)):
+        rows = gather(table, {}, layout)
+        assert rows.suffixes().tolist() == [splitext(path)[1] for path in rows.paths]
+        places = [layout.place_of_picture(path) for path in rows.paths]
+        assert rows.splits.tolist() == [place.split for place in places]
+        assert rows.labels.tolist() == [place.label for place in places]
 
 
 def test_a_scan_keeps_its_rows_in_few_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

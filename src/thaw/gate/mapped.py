@@ -34,7 +34,7 @@ def array_on_disk(shape: tuple[int, ...], dtype: DTypeLike, folder: Path | None)
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     with _nameless(folder, size) as file:
         _reserve(file.fileno(), size)
-        return np.memmap(file, dtype, "r+", shape=shape)
+        return np.asarray(np.memmap(file, dtype, "r+", shape=shape))  # a plain array: slices of the other take longer
 
 
 def sort_by_path(table: pa.Table, folder: Path | None) -> pa.Table:

@@ -41,6 +41,13 @@ class Rows:
         coded = pc.fill_null(self.table[name], "").combine_chunks().dictionary_encode()
         return coded.dictionary.to_numpy(zero_copy_only=False)[coded.indices.to_numpy()]
 
+    def suffixes(self) -> np.ndarray:
+        """The suffix of each path, as `os.path.splitext` has it, as objects, one for each different suffix."""
+        found = np.empty(len(self), object)
+        for part, suffixes, suffix_of in _in_common(self.table["path"], r"[^./][^/]*(?P<common>\.[^./]*)$"):
+            found[part] = np.array(suffixes, object)[suffix_of]
+        return found
+
     def are_in(self, paths: Iterable[str]) -> np.ndarray:
         """Which images are among `paths`, as bool."""
         return pc.is_in(self.table["path"], pa.array(paths, pa.string())).to_numpy()
@@ -88,10 +95,21 @@ def gather(
     table = sort_by_path(pa.concat_tables([scanned.replace_schema_metadata(None), rest]), folder)
     rows = Rows(table, np.empty(len(table), object), np.empty(len(table), object))
     places: dict[str, Place] = {}
-    for at, path in enumerate(rows.paths):
-        above = path.rpartition("/")[0]
-        place = places.get(above)
-        if place is None:  # a folder decides for all that lie in it
-            place = places[above] = layout.place_of_picture(path)
-        rows.splits[at], rows.labels[at] = place.split, place.label
+    for part, folders, folder_of in _in_common(table["path"], r"(?s)^(?P<common>.*/)?[^/]*$"):
+        for above in folders:  # it decides for all that lie in it
+            if above not in places:
+                places[above] = layout.place_of_picture(f"{above}picture")
+        rows.splits[part] = np.array([places[above].split for above in folders], object)[folder_of]
+        rows.labels[part] = np.array([places[above].label for above in folders], object)[folder_of]
     return rows
+
+
+def _in_common(column: pa.ChunkedArray, pattern: str) -> Iterator[tuple[slice, list[str], np.ndarray]]:
+    """What many texts have in common, so that it is looked at once: in parts of the column, the different texts that the
+    pattern's group `common` finds, and the index of each row's among them; without a match the empty text.
+    """
+    for start in range(0, len(column), BATCH_ROWS):
+        batch = column.slice(start, BATCH_ROWS)
+        found = pc.struct_field(pc.extract_regex(batch, pattern), "common").combine_chunks()
+        coded = pc.fill_null(found, "").dictionary_encode()
+        yield slice(start, start + len(batch)), coded.dictionary.to_pylist(), coded.indices.to_numpy()

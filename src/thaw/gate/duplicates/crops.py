@@ -74,15 +74,17 @@ def crop(coefficients: np.ndarray, window: Window | None) -> np.ndarray:
     return crop_map(top, height) @ coefficients @ crop_map(left, width).T
 
 
-def encode(descriptors: np.ndarray, median: np.ndarray, folder: Path | None) -> np.ndarray:
-    """The codes of all pictures and of their crops, uint64 `(10, n, 2)`: a bit is set above the median.
+def encode(descriptors: np.ndarray, median: np.ndarray, folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """The codes of all pictures, uint64 `(n, 2)`, and of what each window keeps, `(n, 10, 2)`: a bit is set above the median.
 
     Args:
         descriptors: int8 `(n, 256)`.
         median: of the coefficients' signed roots, `(128,)`.
         folder: where the codes lie; see `array_on_disk`.
     """
-    codes = array_on_disk((len(WINDOWS), len(descriptors), CODE_BITS // 64), np.uint64, folder)
+    words = CODE_BITS // 64
+    codes = array_on_disk((len(descriptors), words), np.uint64, folder)
+    windows = array_on_disk((len(descriptors), len(WINDOWS), words), np.uint64, folder)  # those of one lie together
     threshold = np.copysign(median * median, median).astype(np.float32)  # roots compare as their squares do
     crops = Crops(_STARTS, CROP, CODED)
 
@@ -90,16 +92,16 @@ def encode(descriptors: np.ndarray, median: np.ndarray, folder: Path | None) -> 
         for begin in range(start, min(start + _JOB_ROWS, len(descriptors)), _CHUNK_ROWS):
             part = slice(begin, min(begin + _CHUNK_ROWS, start + _JOB_ROWS))
             whole = expand(descriptors[part])
-            cropped = crops(whole)
-            codes[0, part] = _bits(whole.reshape(len(whole), 1, -1).take(CODED, axis=2), threshold)[:, 0]
-            codes[1:, part] = _bits(cropped, threshold).swapaxes(0, 1)
+            codes[part] = _bits(whole.reshape(len(whole), 1, -1).take(CODED, axis=2), threshold)[:, 0]
+            windows[part, 0] = codes[part]
+            windows[part, 1:] = _bits(crops(whole), threshold)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(encode_part, range(0, len(descriptors), _JOB_ROWS)))
-    return codes
+    return codes, windows
 
 
 def _bits(coded: np.ndarray, threshold: np.ndarray) -> np.ndarray:
     """Coefficients `(n, k, 128)` as codes, uint64 `(n, k, 2)`."""
-    length = np.abs(coded[..., : len(COMPARED)]).sum(axis=2, keepdims=True)
+    length = np.einsum("ijk->ij", np.abs(coded[..., : len(COMPARED)]))[..., None]
     return np.packbits(coded > threshold * length, axis=2).view(np.uint64)

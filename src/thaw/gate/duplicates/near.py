@@ -22,7 +22,8 @@ from thaw.gate.threads import in_order
 
 _CROP_BANDS = 9
 """Bands, of the lowest frequencies, in which crops are looked up: the others hardly ever survive a crop."""
-_QUERY_ROWS = 1 << 16
+_QUERY_CODES = 1 << 18
+_PICKED_ROWS = 1 << 16
 _COARSE_DISTANCE = 0.25
 _MAX_FLIPPED_BITS = 38
 _HELD_PAIRS = 1 << 24
@@ -74,8 +75,8 @@ def _pick(descriptors: np.ndarray, rows: np.ndarray, folder: Path | None) -> np.
     if len(rows) == len(descriptors):
         return descriptors
     picked = array_on_disk((len(rows), descriptors.shape[1]), descriptors.dtype, folder)
-    for start in range(0, len(rows), _QUERY_ROWS):
-        picked[start : start + _QUERY_ROWS] = descriptors[rows[start : start + _QUERY_ROWS]]
+    for start in range(0, len(rows), _PICKED_ROWS):
+        picked[start : start + _PICKED_ROWS] = descriptors[rows[start : start + _PICKED_ROWS]]
     return picked
 
 
@@ -95,7 +96,7 @@ class _Search:
     def __init__(self, descriptors: np.ndarray, max_distance: float, folder: Path | None) -> None:
         self.count, self.max_distance = len(descriptors), max_distance
         self.distances = Distances(descriptors)
-        self.codes = encode(descriptors, self.distances.median, folder)
+        self.codes, self.windows = encode(descriptors, self.distances.median, folder)
         self.found = Links(self.count)
         self.rows = np.arange(self.count, dtype=np.int32)
         """Pictures that still take part."""
@@ -117,7 +118,7 @@ class _Search:
         width = band_bits(self.count)
 
         def make(number: int) -> Future[Band]:
-            return pool.submit(Band, self.codes[0], self.rows, number, width)
+            return pool.submit(Band, self.codes, self.rows, number, width)
 
         coming = make(0)
         for number in bands(width):
@@ -148,30 +149,30 @@ class _Search:
         self.rows = np.delete(self.rows, order[out])
         return True
 
-    def _jobs(self, band: Band) -> Iterator[tuple[range, int]]:
-        """Windows, and where the rows begin, that are looked up together in a band: of a small set all at once."""
-        windows = range(len(WINDOWS) if band.number < _CROP_BANDS else 1)
-        together = max(1, min(len(windows), _QUERY_ROWS // max(1, len(self.rows))))
-        for first in windows[::together]:
-            for start in range(0, len(self.rows), _QUERY_ROWS):
-                yield windows[first : first + together], start
+    def _jobs(self, band: Band) -> Iterator[range]:
+        """Places in a band whose pictures are looked up together."""
+        together = _QUERY_CODES // self._asked_windows(band)
+        for start in range(0, len(band.rows), together):
+            yield range(start, min(start + together, len(band.rows)))
 
-    def _pairs(self, band: Band, job: tuple[range, int]) -> np.ndarray:
+    def _asked_windows(self, band: Band) -> int:
+        return len(WINDOWS) if band.number < _CROP_BANDS else 1
+
+    def _pairs(self, band: Band, job: range) -> np.ndarray:
         """Pictures that are alike, the first of them whole or cropped; as one number a pair, int64.
 
         Args:
             job: as `_jobs` gives them.
         """
-        windows, start = job
-        rows = band.rows[start : start + _QUERY_ROWS]
-        codes = self.codes[windows.start : windows.stop].take(rows, axis=1)
-        asked, other = band.look_up(codes.reshape(-1, codes.shape[2]), _MAX_FLIPPED_BITS)
-        window, query = np.divmod(asked, len(rows))
+        rows, windows = band.rows[job.start : job.stop], self._asked_windows(band)
+        codes = self.codes.take(rows, axis=0) if windows == 1 else self.windows.take(rows, axis=0)
+        asked, other = band.look_up(codes.reshape(-1, codes.shape[-1]), _MAX_FLIPPED_BITS)
+        query, window = np.divmod(asked, windows)
         query, other = rows[query].astype(np.int64), other.astype(np.int64)
         near = query != other
-        for number, taken in enumerate(windows):
+        for number in range(windows):
             chosen = np.flatnonzero(near & (window == number))
-            distances = self.distances.coarse(query[chosen], other[chosen], WINDOWS[taken])
+            distances = self.distances.coarse(query[chosen], other[chosen], WINDOWS[number])
             near[chosen] = distances < _COARSE_DISTANCE
         return np.minimum(query, other)[near] * self.count + np.maximum(query, other)[near]
 
