@@ -192,7 +192,8 @@ def bench_bucket(folder: Path, objects: int, packed: int) -> None:
         for what, count in (("objects", objects), ("shards", packed)):
             root = folder / f"bucket-{what}"
             seconds = index(f"s3://bench/{what}", root)
-            print(f"\n{count:,} images in a bucket as {what}, indexed in {seconds:.1f} s: {index_size(root) / 1e6:.1f} MB", flush=True)
+            size = index_size(root)
+            print(f"\n{count:,} images in a bucket as {what}, indexed in {seconds:.1f} s: {size / 1e6:.1f} MB", flush=True)
             (folder / f"stages-{what}").mkdir()
             stages(root, folder / f"stages-{what}")
 
