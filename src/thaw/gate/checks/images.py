@@ -21,9 +21,7 @@ def check_files(rows: Rows, findings: Findings) -> None:
 def check_formats(rows: Rows, limits: LimitParams, findings: Findings) -> None:
     """Report formats, colour modes and sizes that a training loop stumbles over."""
     formats, modes = rows.words("format"), rows.words("mode")
-    suffixes = rows.suffixes()
-    promises = {suffix: promised_format(f"picture{suffix}") for suffix in set(suffixes)}
-    promised = np.array([promises[suffix] for suffix in suffixes], dtype=object)
+    promised = rows.of_suffixes(lambda suffix: promised_format(f"picture{suffix}"))
     known = (formats != "") & ~np.isin(
         rows.words("problem"), ["unsupported_format", "pointer_file", "not_a_picture"]
     )

@@ -149,22 +149,18 @@ class _Search:
         self.rows = np.delete(self.rows, order[out])
         return True
 
-    def _jobs(self, band: Band) -> Iterator[range]:
-        """Places in a band whose pictures are looked up together."""
+    def _jobs(self, band: Band) -> Iterator[np.ndarray]:
+        """Pictures that are looked up together in a band: neighbours in its order."""
         together = _QUERY_CODES // self._asked_windows(band)
         for start in range(0, len(band.rows), together):
-            yield range(start, min(start + together, len(band.rows)))
+            yield band.rows[start : start + together]
 
     def _asked_windows(self, band: Band) -> int:
         return len(WINDOWS) if band.number < _CROP_BANDS else 1
 
-    def _pairs(self, band: Band, job: range) -> np.ndarray:
-        """Pictures that are alike, the first of them whole or cropped; as one number a pair, int64.
-
-        Args:
-            job: as `_jobs` gives them.
-        """
-        rows, windows = band.rows[job.start : job.stop], self._asked_windows(band)
+    def _pairs(self, band: Band, rows: np.ndarray) -> np.ndarray:
+        """Pictures that are alike, the first of them one of `rows`, whole or cropped; as one number a pair, int64."""
+        windows = self._asked_windows(band)
         codes = self.codes.take(rows, axis=0) if windows == 1 else self.windows.take(rows, axis=0)
         asked, other = band.look_up(codes.reshape(-1, codes.shape[-1]), _MAX_FLIPPED_BITS)
         query, window = np.divmod(asked, windows)
