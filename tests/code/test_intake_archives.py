@@ -159,7 +159,8 @@ def test_a_hard_link_repeats_only_a_file_before_it(tmp_path: Path, target: str) 
         add(archive, "again.jpg", kind=tarfile.LNKTYPE, target=target)
         add(archive, "later.jpg")
 
-    refused(tmp_path, tar_bytes(fill))
+    reason = "leads out" if target.startswith((".", "/")) else f"it repeats '{target}', which is no file before it"
+    assert reason in refused(tmp_path, tar_bytes(fill))
 
 
 @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"V", b"M"])
@@ -215,7 +216,7 @@ def test_overlapping_members_are_a_bomb(tmp_path: Path, monkeypatch: pytest.Monk
     start = one.index(b"PK\1\2")
     entry, end = one[start : one.index(b"PK\5\6")], bytearray(one[one.index(b"PK\5\6") :])
     struct.pack_into("<HHI", end, 8, 50, 50, 50 * len(entry))
-    refused(tmp_path, one[:start] + entry * 50 + bytes(end))
+    assert "another member has this name" in refused(tmp_path, one[:start] + entry * 50 + bytes(end))
 
 
 def test_a_header_that_asks_for_gigabytes_is_no_header(tmp_path: Path) -> None:

@@ -183,6 +183,7 @@ def test_two_servers_with_one_fresh_home_both_start(tmp_path: Path) -> None:
     try:
         for process, port in zip(servers, ports, strict=True):
             wait_until_up(f"http://127.0.0.1:{port}/api/health", process)
+        assert [process.poll() for process in servers] == [None, None]
     finally:
         for process in servers:
             process.terminate()
