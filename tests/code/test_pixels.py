@@ -68,7 +68,7 @@ def assert_gate_sees(data, trained):
     assert np.array_equal(facts["sample"].histogram, np.bincount(grey.ravel(), minlength=256))
     if facts["sample"].colors:
         small = Image.fromarray(trained).resize((64, 64), Image.Resampling.NEAREST)
-        assert facts["sample"].colors == small.tobytes()
+        assert np.dstack(facts["sample"].colors).tobytes() == small.tobytes()
     else:
         assert (trained == trained[:, :, :1]).all()
     return facts

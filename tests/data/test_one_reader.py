@@ -66,7 +66,7 @@ def test_the_gate_sees_what_training_sees(files, trained):
         seen, sample = trained[path], facts["sample"]
         if sample.colors:  # of a grid that holds each pixel of so small a picture
             grid = Image.fromarray(seen).resize((64, 64), Image.Resampling.NEAREST)
-            assert sample.colors == grid.tobytes(), path
+            assert np.dstack(sample.colors).tobytes() == grid.tobytes(), path
         levels = cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY) if sample.colors else seen[:, :, 0].copy()
         if not sample.colors:
             assert (seen == seen[:, :, :1]).all(), path

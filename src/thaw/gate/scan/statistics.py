@@ -9,7 +9,7 @@ import xxhash
 
 from thaw.gate.scan.fingerprint import describe
 
-_COLOR_GRID = 32
+_COLOR_GRID = 64
 """Height and width of the grid on which colours are looked at."""
 _COUNTED_PIXELS, _COUNTED_ROWS = 1 << 16, 120  # so many are enough
 _MAX_GREY_CHROMA = 0.5
@@ -68,7 +68,7 @@ def _histogram(grey: np.ndarray) -> np.ndarray:
 
 
 def pick_colors(array: np.ndarray) -> Sequence[np.ndarray]:
-    """The channels red, green and blue of a grid of 32 x 32 pixels of uint8 `(height, width, 3 or more)`."""
+    """The channels red, green and blue of a grid of 64 x 64 pixels of uint8 `(height, width, 3 or more)`."""
     grid = cv2.resize(array, (_COLOR_GRID, _COLOR_GRID), interpolation=cv2.INTER_NEAREST_EXACT)
     return cv2.split(grid)[:3]
 
