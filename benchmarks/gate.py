@@ -26,7 +26,8 @@ from PIL import Image
 
 from thaw.compute import Local
 from thaw.demo import lay_out
-from thaw.gate.duplicates import exact_clusters, near_clusters
+from thaw.gate.duplicates import near_clusters
+from thaw.gate.duplicates.equal import exact_clusters
 from thaw.gate.inspection import inspect_folder
 from thaw.params import ValidateParams
 

@@ -27,7 +27,8 @@ from thaw.gate.checks.drift import check_splits
 from thaw.gate.checks.images import check_files, check_formats, check_looks
 from thaw.gate.checks.metadata import Metadata
 from thaw.gate.checks.structure import check_structure, count_images, usable
-from thaw.gate.duplicates import exact_clusters, first_alike, kept_first, near_clusters, report_clusters
+from thaw.gate.duplicates import first_alike, kept_first, near_clusters, report_clusters
+from thaw.gate.duplicates.equal import exact_clusters
 from thaw.gate.findings import Findings, shorten
 from thaw.gate.inspection import Inspection
 from thaw.gate.report.manifest import write_manifest

@@ -9,8 +9,12 @@ from PIL import Image
 from tests.data.dirty import picture
 from thaw.gate.duplicates.codes import WINDOW, Band, bands
 from thaw.gate.duplicates.crops import crop_map
-from thaw.gate.duplicates.near import find_near_clusters
+from thaw.gate.duplicates.near import NearClusters, find_near_clusters, identify
 from thaw.gate.scan.fingerprint import BYTES, FREQUENCIES, cosines, describe, expand, shrink
+
+
+def near_clusters(descriptors: np.ndarray, max_distance: float) -> NearClusters:
+    return find_near_clusters(descriptors, identify(descriptors), max_distance)
 
 
 def descriptors(images: list[Image.Image]) -> np.ndarray:
@@ -54,8 +58,8 @@ def test_crop_map_gives_the_crops_coefficients():
 
 def test_constant_pictures_match_nothing():
     flat = np.zeros((5, BYTES), np.int8)
-    assert find_near_clusters(flat, 0.5).members == []
-    assert find_near_clusters(np.zeros((0, BYTES), np.int8), 0.5).members == []
+    assert near_clusters(flat, 0.5).members == []
+    assert near_clusters(np.zeros((0, BYTES), np.int8), 0.5).members == []
 
 
 def test_all_codes_within_seven_bits_are_found():
@@ -123,7 +127,7 @@ def test_every_change_is_found_and_nothing_else(distinct):
         for image in changed(distinct[number]).values():
             images.append(image)
             owners.append(number)
-    clusters = find_near_clusters(descriptors(images), 0.05)
+    clusters = near_clusters(descriptors(images), 0.05)
     groups = {owners[cluster[0]]: sorted(owners[index] for index in cluster) for cluster in clusters.members}
     assert groups == {number: [number] * 6 for number in range(0, 300, 10)}
     assert all(0 <= distance <= 0.05 for distance in clusters.distances)
@@ -132,8 +136,8 @@ def test_every_change_is_found_and_nothing_else(distinct):
 def test_clusters_do_not_depend_on_order(distinct):
     images = [*distinct[:80], changed(distinct[7])["crop"], changed(distinct[9])["jpeg"]]
     order = np.random.default_rng(0).permutation(len(images))
-    straight = find_near_clusters(descriptors(images), 0.05)
-    mixed = find_near_clusters(descriptors([images[index] for index in order]), 0.05)
+    straight = near_clusters(descriptors(images), 0.05)
+    mixed = near_clusters(descriptors([images[index] for index in order]), 0.05)
     assert (
         {frozenset(order[cluster].tolist()) for cluster in mixed.members}
         == {frozenset(cluster.tolist()) for cluster in straight.members}

@@ -11,11 +11,15 @@ from thaw.gate.duplicates import near
 from thaw.gate.duplicates.codes import WINDOW
 from thaw.gate.duplicates.distances import Distances
 from thaw.gate.duplicates.links import Links
-from thaw.gate.duplicates.near import find_near_clusters
+from thaw.gate.duplicates.near import NearClusters, find_near_clusters, identify
 from thaw.gate.mapped import array_on_disk
 
 LIMIT = 0.05
 SIDE = 16
+
+
+def near_clusters(descriptors: np.ndarray, max_distance: float, folder: Path | None = None) -> NearClusters:
+    return find_near_clusters(descriptors, identify(descriptors), max_distance, folder)
 
 
 def described(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -83,7 +87,7 @@ def plain_clusters(descriptors: np.ndarray) -> dict[tuple[int, ...], float]:
 @pytest.mark.parametrize("count", [4000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_clusters_are_those_of_all_pairs(count: int):
     descriptors = planted(count)
-    wanted, found = plain_clusters(descriptors), find_near_clusters(descriptors, LIMIT)
+    wanted, found = plain_clusters(descriptors), near_clusters(descriptors, LIMIT)
     assert len(wanted) > count // 100
     assert {tuple(members.tolist()) for members in found.members} == set(wanted)
     for members, distance in zip(found.members, found.distances, strict=True):
@@ -93,10 +97,10 @@ def test_clusters_are_those_of_all_pairs(count: int):
 
 def test_what_memory_holds_changes_no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     descriptors = planted(3000)
-    wanted = find_near_clusters(descriptors, LIMIT)
+    wanted = near_clusters(descriptors, LIMIT)
     monkeypatch.setattr(near, "_HELD_PAIRS", 50)
     monkeypatch.setattr(near, "_QUERY_CODES", 700)
-    found = find_near_clusters(descriptors, LIMIT, tmp_path)
+    found = near_clusters(descriptors, LIMIT, tmp_path)
     assert list(map(list, found.members)) == list(map(list, wanted.members))
     assert found.distances == wanted.distances
     assert not list(tmp_path.iterdir())
@@ -120,7 +124,7 @@ def test_a_heap_of_like_pictures_is_one_cluster_in_linear_time(compared: list[in
     rng, count, heap = np.random.default_rng(3), 8000, 2400
     made = described(rng, count)
     made[-heap:] = blurred(rng, np.repeat(made[-1:], heap, axis=0), 1)
-    found = find_near_clusters(made, LIMIT)
+    found = near_clusters(made, LIMIT)
     assert [members.tolist() for members in found.members] == [list(range(count - heap, count))]
     assert sum(compared) < WINDOW * count  # windows in every band would be 200 a picture, all pairs 720
 
@@ -129,7 +133,7 @@ def test_a_long_chain_is_walked_in_linear_time(compared: list[int]):
     rng, count = np.random.default_rng(3), 1200
     ends, share = described(rng, 2).astype(np.float64), np.linspace(0, 1, count)[:, None]
     made = np.rint(ends[0] * (1 - share) + ends[1] * share) + rng.integers(-1, 2, (count, SIDE * SIDE))
-    found = find_near_clusters(made.astype(np.int8), LIMIT)
+    found = near_clusters(made.astype(np.int8), LIMIT)
     assert max(map(len, found.members)) > 0.4 * count  # the set's median lies in its middle, and parts it
     assert sum(compared) < 5 * WINDOW * count  # all pairs would be 600 a picture, windows in every band as many
 
@@ -141,7 +145,7 @@ def test_many_equal_codes_of_unlike_pictures_are_no_cluster():
     sizes = np.where(rng.random((3000, SIDE * SIDE)) < 0.5, 5, 100)
     descriptors = np.clip(signs * sizes, -127, 127).astype(np.int8)
     descriptors[1500] = blurred(rng, descriptors[:1])[0]
-    found = {tuple(members.tolist()) for members in find_near_clusters(descriptors, 0.01).members}
+    found = {tuple(members.tolist()) for members in near_clusters(descriptors, 0.01).members}
     assert found <= {(0, 1500)}
 
 
@@ -167,6 +171,25 @@ def test_links_join_as_a_union_find_does():
         heads = sorted(set(links.groups.tolist()))
         assert links.reach[heads].tolist() == [longest[one] for one in heads]
     assert all(one < other for one, other in pairwise(heads))
+
+
+@pytest.mark.parametrize("others", [0, 3])
+def test_equal_descriptors_are_one_cluster_in_however_small_a_set(others: int):
+    rng = np.random.default_rng(3)
+    made = described(rng, 1 + others)
+    made = np.concatenate([made[:1], np.zeros((1, SIDE * SIDE), np.int8), made[1:], made[:1]])
+    found = near_clusters(made, 0.01)
+    assert ([each.tolist() for each in found.members], found.distances) == ([[0, len(made) - 1]], [0.0])
+
+
+def test_pictures_that_take_no_part_are_in_no_cluster():
+    made = planted(400)
+    pictures = identify(made)
+    out = np.arange(400) % 5 == 0
+    pictures[out] = 0
+    kept = np.flatnonzero(~out)
+    wanted = {tuple(kept[list(members)].tolist()) for members in plain_clusters(made[kept])}
+    assert {tuple(members.tolist()) for members in find_near_clusters(made, pictures, LIMIT).members} == wanted
 
 
 def test_an_array_on_disk_leaves_no_file_and_says_where_room_lacks(tmp_path: Path):

@@ -49,6 +49,7 @@ class Findings:
     rows: list[Finding] = field(default_factory=list)
     verdicts: dict[str, tuple[str, str]] = field(default_factory=dict)
     """path -> (check, reason) of each image that may not train."""
+    _cures: dict[str, str] = field(default_factory=dict)
 
     def add(
         self,
@@ -73,17 +74,23 @@ class Findings:
         if warn_only and severity != "off":
             severity = "warn"
         if severity != "off":
-            text = cure or CHECKS[check].cure
-            if self.store and CLEAN in text:
-                text = f"Move or delete it in {self.store} yourself, then run `thaw data update`."
-            if self.store and TAKE_IN in text:
-                wanted = "<class>/* or {train,test}/<class>/*"
-                text = f"Lay the objects of {self.store} out as {wanted}, then run `thaw data update`."
-            own = text.replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
-            own = own.replace(FOLDER, quote(self.folder))
+            own = self._own_cure(cure or CHECKS[check].cure)
             self.rows.append(Finding(path, check, severity, value, threshold, reason, own))
         if is_image:
             self.mark(check, path, reason)
+
+    def _own_cure(self, text: str) -> str:
+        """`text` with the commands for this folder; thousands of findings share few."""
+        if text not in self._cures:
+            own = text
+            if self.store and CLEAN in own:
+                own = f"Move or delete it in {self.store} yourself, then run `thaw data update`."
+            if self.store and TAKE_IN in own:
+                wanted = "<class>/* or {train,test}/<class>/*"
+                own = f"Lay the objects of {self.store} out as {wanted}, then run `thaw data update`."
+            own = own.replace(CLEAN, self.clean).replace(TAKE_IN, self._take_in())
+            self._cures[text] = own.replace(FOLDER, quote(self.folder))
+        return self._cures[text]
 
     def _take_in(self) -> str:
         """The command; the project's own folder is laid out anew in its place, and kept aside as it was."""

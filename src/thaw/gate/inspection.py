@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from thaw.compute import Executor, Local
 from thaw.errors import ThawError
@@ -18,10 +20,12 @@ from thaw.gate.checks.metadata import Metadata, check_equal_rows, check_metadata
 from thaw.gate.checks.probabilities import name_probabilities
 from thaw.gate.checks.structure import Counts, check_spellings, check_structure, count_images, usable
 from thaw.gate.checks.unread_tables import check_unread_tables
-from thaw.gate.duplicates import exact_clusters, first_alike, kept_first, near_clusters, report_clusters
+from thaw.gate.duplicates import first_alike, kept_first, near_clusters, report_clusters
+from thaw.gate.duplicates.equal import exact_clusters
 from thaw.gate.duplicates.near import NearClusters
 from thaw.gate.findings import Finding, Findings, summarize
-from thaw.gate.rows import Rows, Texts, gather
+from thaw.gate.mapped import BATCH_ROWS
+from thaw.gate.rows import Rows, gather
 from thaw.gate.scan import store
 from thaw.gate.scan.arrays import skip_pandas
 from thaw.gate.scan.image import Bounds
@@ -56,8 +60,10 @@ class Inspection:
     def version(self) -> str:
         """Of what was judged: SHA-256 over path and SHA-256 of every file that could be read, in hexadecimal."""
         files = hashlib.sha256()
-        for path, sha in zip(self.rows.paths, Texts(self.rows.table["sha256"]), strict=True):
-            files.update(f"{sha or ''}  {path}\n".encode())
+        for batch in self.rows.table.select(["sha256", "path"]).to_batches(BATCH_ROWS):
+            line = pc.binary_join_element_wise(pc.fill_null(batch["sha256"], ""), batch["path"], "  ")
+            files.update(pc.binary_join(pa.ListArray.from_arrays([0, len(line)], line), "\n")[0].as_buffer())
+            files.update(b"\n")
         return files.hexdigest()
 
     def summary(self) -> dict[str, Any]:

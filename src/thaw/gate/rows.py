@@ -1,6 +1,8 @@
 """The images of a folder as columns: what the scan saw, and where each stands."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -12,12 +14,13 @@ import pyarrow.compute as pc
 from thaw.gate.mapped import BATCH_ROWS, sort_by_path
 from thaw.gate.scan.scanning import ROW
 from thaw.gate.scan.walking import Entry
+from thaw.gate.threads import in_order
 from thaw.layout import Layout, Place
 
 
 @dataclass(frozen=True)
 class Rows:
-    """`count` images by path; columns of `thaw.gate.scan.scanning.ROW`, and the split and class of each."""
+    """`count` images by path; columns of `thaw.gate.scan.scanning.ROW` but `key`, and the split and class of each."""
 
     table: pa.Table
     splits: np.ndarray
@@ -92,7 +95,8 @@ def gather(
         ],
         schema=ROW,
     )
-    table = sort_by_path(pa.concat_tables([scanned.replace_schema_metadata(None), rest]), folder)
+    joined = pa.concat_tables([scanned.replace_schema_metadata(None), rest])
+    table = sort_by_path(joined.drop_columns("key"), folder)
     rows = Rows(table, np.empty(len(table), object), np.empty(len(table), object))
     places: dict[str, Place] = {}
     for part, folders, folder_of in _in_common(table["path"], r"(?s)^(?P<common>.*/)?[^/]*$"):
@@ -108,8 +112,12 @@ def _in_common(column: pa.ChunkedArray, pattern: str) -> Iterator[tuple[slice, l
     """What many texts have in common, so that it is looked at once: in parts of the column, the different texts that the
     pattern's group `common` finds, and the index of each row's among them; without a match the empty text.
     """
-    for start in range(0, len(column), BATCH_ROWS):
+
+    def find(start: int) -> tuple[slice, list[str], np.ndarray]:
         batch = column.slice(start, BATCH_ROWS)
         found = pc.struct_field(pc.extract_regex(batch, pattern), "common").combine_chunks()
         coded = pc.fill_null(found, "").dictionary_encode()
-        yield slice(start, start + len(batch)), coded.dictionary.to_pylist(), coded.indices.to_numpy()
+        return slice(start, start + len(batch)), coded.dictionary.to_pylist(), coded.indices.to_numpy()
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from in_order(pool, find, range(0, len(column), BATCH_ROWS))

@@ -1,5 +1,6 @@
 """Do two sets of images look like draws from one source? Between splits, and against an earlier data version."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,7 @@ class Sample:
         """From columns width, height, brightness, contrast, sharpness (NaN where unknown) and the class of each."""
         measures = {name: columns[name] for name in ("brightness", "contrast", "sharpness")}
         measures["size"] = np.sqrt(columns["width"] * columns["height"])
-        names, counts = np.unique(labels.astype(str), return_counts=True)
-        shares = dict(zip(names.tolist(), (counts / max(counts.sum(), 1)).tolist(), strict=True))
+        shares = {str(name): count / len(labels) for name, count in sorted(Counter(labels.tolist()).items())}
         return cls({name: values[np.isfinite(values)] for name, values in measures.items()}, shares)
 
 

@@ -9,31 +9,14 @@ import pyarrow as pa
 
 from thaw.files import read_json, write_json
 from thaw.fingerprint import code_digest, content_key, library_versions
-from thaw.gate.duplicates.near import NearClusters, find_near_clusters
+from thaw.gate.duplicates.near import NearClusters, find_near_clusters, identify
 from thaw.gate.findings import Findings
-from thaw.gate.mapped import array_on_disk
+from thaw.gate.mapped import array_on_disk, octets
 from thaw.gate.rows import Rows
 from thaw.gate.scan.fingerprint import BYTES
 from thaw.leftovers import copy_of
 
 _SPLIT_ORDER = {"test": 0, "validation": 1, "train": 2, "": 3}
-
-
-def exact_clusters(rows: Rows) -> list[np.ndarray]:
-    """Clusters of images with equal bytes or equal pixels, as indices in order of path."""
-    column = rows.table["pixels"].combine_chunks()
-    seen = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-    if len(seen) < 2:
-        return []
-    taken = column.take(seen)
-    words = np.frombuffer(taken.buffers()[1], np.uint64).reshape(-1, 2)
-    words = words[taken.offset : taken.offset + len(taken)]
-    order = np.lexsort(words.T)  # stable: equal ones stay in order of path
-    same = (words[order[1:]] == words[order[:-1]]).all(axis=1)
-    in_cluster = np.concatenate([same, [False]]) | np.concatenate([[False], same])
-    begins = np.concatenate([[True], ~same])[in_cluster]
-    clusters = np.split(seen[order[in_cluster]], np.flatnonzero(begins)[1:]) if in_cluster.any() else []
-    return sorted(clusters, key=lambda cluster: int(cluster[0]))
 
 
 def kept_first(
@@ -66,41 +49,36 @@ def near_clusters(
         max_distance: as `find_near_clusters` takes it.
         store_path: keeps what was found, for the next time that the very same pictures are asked about.
     """
-    usable = rows.table["descriptor"].is_valid().to_numpy()
+    column, folder = rows.table["descriptor"], store_path.parent if store_path else None
+    usable = column.is_valid().to_numpy()
     usable[np.concatenate([np.zeros(0, np.int64), *(cluster[1:] for cluster in equal)])] = False
-    chosen = np.flatnonzero(usable)
-    if not len(chosen):
-        return NearClusters([], [])
-    folder = store_path.parent if store_path else None
-    descriptors = _descriptors(rows.table["descriptor"], usable, folder)
-    pictures = sha256(descriptors.data).hexdigest()
-    key = content_key(pictures, max_distance, code_digest("gate"), library_versions("numpy", "scipy"))
+    descriptors = _side_by_side(column, folder)
+    pictures = identify(descriptors)
+    pictures[~usable] = 0
+    shown = np.flatnonzero(pictures)
+    mark = sha256(pictures[shown].data).hexdigest()
+    key = content_key(mark, max_distance, code_digest("gate"), library_versions("numpy", "scipy"))
     found = _recall(store_path, key)
     if found is None:
-        found = find_near_clusters(descriptors, max_distance, folder)
+        found = find_near_clusters(descriptors, pictures, max_distance, folder)
         if store_path:
-            members = [cluster.tolist() for cluster in found.members]
+            members = [np.searchsorted(shown, cluster).tolist() for cluster in found.members]
             write_json(store_path, {"key": key, "members": members, "distances": found.distances})
-    return NearClusters([chosen[members] for members in found.members], found.distances)
+        return found
+    return NearClusters([shown[members] for members in found.members], found.distances)
 
 
-def _descriptors(column: pa.ChunkedArray, chosen: np.ndarray, folder: Path | None) -> np.ndarray:
-    """Those of the `chosen` images, int8 `(n, 256)`: as they lie in memory, where they lie side by side."""
-    parts = [_octets(chunk, BYTES) for chunk in column.chunks if len(chunk)]
-    if len(parts) == 1 and chosen.all():
-        return parts[0]
-    gathered = array_on_disk((int(chosen.sum()), BYTES), np.int8, folder)
-    seen = taken = 0
+def _side_by_side(column: pa.ChunkedArray, folder: Path | None) -> np.ndarray:
+    """Descriptors as one array, int8 `(n, 256)`, anything where there is none; copied where they lie in pieces."""
+    parts = [octets(chunk) for chunk in column.chunks]
+    if len(parts) == 1:
+        return parts[0].view(np.int8)
+    joined = array_on_disk((max(len(column), 1), BYTES), np.uint8, folder)[: len(column)]
+    at = 0
     for part in parts:
-        wanted = part[chosen[seen : seen + len(part)]]
-        gathered[taken : taken + len(wanted)] = wanted
-        seen, taken = seen + len(part), taken + len(wanted)
-    return gathered
-
-
-def _octets(column: pa.Array, width: int) -> np.ndarray:
-    """Values of `width` bytes each, int8 `(n, width)`; anything where there is none."""
-    return np.frombuffer(column.buffers()[1], np.int8).reshape(-1, width)[column.offset : column.offset + len(column)]
+        joined[at : at + len(part)] = part
+        at += len(part)
+    return joined.view(np.int8)
 
 
 def first_alike(count: int, equal: Sequence[np.ndarray], near: NearClusters) -> np.ndarray:

@@ -33,15 +33,26 @@ class Band:
 
     def __init__(self, codes: np.ndarray, rows: np.ndarray, number: int, width: int) -> None:
         self.number, self.width = number, width
-        taken = codes.take(rows, axis=0)
+        taken = codes if len(rows) == len(codes) else codes.take(rows, axis=0)
         values = _band(taken, number, width)
-        # One key of 64 bits sorts four times as fast as two.
-        order = np.argsort((values.astype(np.uint64) << (64 - width)) | (taken[:, 0] >> width))
-        self.rows, self.first, self.second = rows[order], taken[:, 0][order], taken[:, 1][order]
+        # A value and its place as one number: sorting those takes a fifth of the time of `argsort`.
+        keys = np.arange(len(rows), dtype=np.uint64)
+        keys |= values.astype(np.uint64) << (64 - width)
+        keys.sort()
+        order = (keys & np.uint64((1 << (64 - width)) - 1)).view(np.int64)
         # Begin and end beside each other: one look into memory that no cache holds.
         self.ranges = np.zeros((1 << width, 2), np.int32)
         np.cumsum(np.bincount(values, minlength=1 << width), out=self.ranges[:, 1])
         self.ranges[1:, 0] = self.ranges[:-1, 1]
+        many = self._are_many()
+        if many.any():  # only in these is anything looked for by its code
+            order[many] = order[many][np.lexsort((taken[order[many], 0], values[order[many]]))]
+        self.rows, self.codes = rows.take(order), taken.take(order, axis=0)
+
+    def _are_many(self) -> np.ndarray:
+        """Which places of the order hold codes that share the band with more than `WINDOW` others, as bool."""
+        sizes = self.ranges[:, 1] - self.ranges[:, 0]
+        return np.repeat(sizes > WINDOW, sizes) if (sizes > WINDOW).any() else np.zeros(0, bool)
 
     def look_up(self, queries: np.ndarray, max_bits: int) -> tuple[np.ndarray, np.ndarray]:
         """Pairs of a query and a code that share the band and differ in at most `max_bits`.
@@ -58,29 +69,26 @@ class Band:
         """
         at, end = self._find_ranges(queries)
         query = np.flatnonzero(at < end)
-        at, end, asked = at.take(query), end.take(query), queries[:, 0].take(query)
+        at, end = at.take(query), end.take(query)
         found = [(query[:0], self.rows[:0])]
         while len(query):  # the first code of each range, the second, ...
-            differing = np.bitwise_count(asked ^ self.first.take(at))
-            near = np.flatnonzero(differing <= max_bits)  # most fail by their first 64 bits alone
-            one, other = query[near], at[near]
-            second = np.bitwise_count(queries[:, 1].take(one) ^ self.second.take(other))
-            near = np.flatnonzero(differing.take(near) + second <= max_bits)
-            found.append((one.take(near), self.rows.take(other.take(near))))
+            differing = np.bitwise_count(queries.take(query, axis=0) ^ self.codes.take(at, axis=0))
+            near = np.flatnonzero(differing[:, 0] + differing[:, 1] <= max_bits)
+            found.append((query.take(near), self.rows.take(at.take(near))))
             at += 1
             more = np.flatnonzero(at < end)
-            query, at, end, asked = (each.take(more) for each in (query, at, end, asked))
+            query, at, end = query.take(more), at.take(more), end.take(more)
         one, other = (np.concatenate(side) for side in zip(*found, strict=True))
         return one, other
 
     def crowded(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of codes that share the band with more than `WINDOW` others, each with the next in the order of the code."""
-        sizes = self.ranges[:, 1] - self.ranges[:, 0]
-        if sizes.max() <= WINDOW:
+        many = self._are_many()
+        if not many.any():
             return self.rows[:0], self.rows[:0]
-        many = np.repeat(sizes > WINDOW, sizes)
         last = np.zeros(len(many), bool)
-        last[self.ranges[sizes > 0, 1] - 1] = True
+        ends = self.ranges[:, 1]
+        last[ends[ends > self.ranges[:, 0]] - 1] = True
         left = np.flatnonzero(many & ~last)
         return self.rows[left], self.rows[left + 1]
 
@@ -98,7 +106,7 @@ class Band:
         low, high = start.copy(), end.copy()
         while (open_ := low < high).any():
             middle = np.where(open_, (low + high) // 2, start)
-            less = open_ & (self.first[middle] < asked)
+            less = open_ & (self.codes[middle, 0] < asked)
             low = np.where(less, middle + 1, low)
             high = np.where(open_ & ~less, middle, high)
         first = np.clip(low - WINDOW // 2, start, np.maximum(end - WINDOW, start))

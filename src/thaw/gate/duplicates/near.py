@@ -16,6 +16,7 @@ import numpy as np
 from thaw.gate.duplicates.codes import WINDOW, Band, band_bits, bands
 from thaw.gate.duplicates.crops import WINDOWS, encode
 from thaw.gate.duplicates.distances import Distances
+from thaw.gate.duplicates.equal import repeated
 from thaw.gate.duplicates.links import Links
 from thaw.gate.mapped import array_on_disk
 from thaw.gate.threads import in_order
@@ -38,8 +39,20 @@ class NearClusters:
     distances: list[float]
 
 
+def identify(descriptors: np.ndarray) -> np.ndarray:
+    """A random linear hash of each descriptor, uint64 `(n,)`; 0 where it is all zeros.
+
+    Args:
+        descriptors: int8 `(n, 256)` as `thaw.gate.scan.fingerprint.describe` gives them.
+    """
+    factors = np.random.default_rng(0).integers(
+        1, 2**63, descriptors.shape[1] // 8, dtype=np.uint64
+    ) * np.uint64(2)
+    return descriptors.view(np.uint64) @ (factors + np.uint64(1))
+
+
 def find_near_clusters(
-    descriptors: np.ndarray, max_distance: float, folder: Path | None = None
+    descriptors: np.ndarray, pictures: np.ndarray, max_distance: float, folder: Path | None = None
 ) -> NearClusters:
     """Group near duplicates: pictures that a chain of links joins, each link no longer than `max_distance`.
 
@@ -48,27 +61,27 @@ def find_near_clusters(
     number of pictures; equal descriptors count once. Of a heap of pictures that are all alike 64 are looked up as crops.
 
     Args:
-        descriptors: int8 `(n, 256)` as `thaw.gate.scan.fingerprint.describe` gives them; rows of zeros match nothing.
+        descriptors: int8 `(n, 256)` as `thaw.gate.scan.fingerprint.describe` gives them.
+        pictures: what `identify` makes of them, uint64 `(n,)`; 0 for one that takes no part.
         max_distance: from 0 to 1.
         folder: where large arrays lie; see `array_on_disk`.
     """
-    hashes = _hash(descriptors)
-    shown = np.flatnonzero(hashes)
-    first, inverse = np.unique(hashes[shown], return_index=True, return_inverse=True)[1:]
-    distinct = np.sort(first)
-    member = np.searchsorted(distinct, first[inverse])
-    if len(distinct) < 2:
-        return NearClusters([], [])
+    shown = np.flatnonzero(pictures)
+    distinct, member = _distinct(pictures[shown])
+    if len(distinct) < 2:  # all that are shown are equal
+        return _collect(member, shown, np.zeros(1, np.float32))
     links = _Search(_pick(descriptors, shown[distinct], folder), max_distance, folder).links()
     return _collect(links.groups[member], shown, links.reach)
 
 
-def _hash(descriptors: np.ndarray) -> np.ndarray:
-    """A random linear hash of each row, uint64 `(n,)`; 0 for a row of zeros."""
-    factors = np.random.default_rng(0).integers(
-        1, 2**63, descriptors.shape[1] // 8, dtype=np.uint64
-    ) * np.uint64(2)
-    return descriptors.view(np.uint64) @ (factors + np.uint64(1))
+def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the first of each of different `values`, in order, and for each value the number of its own among them."""
+    many = np.flatnonzero(repeated(values))
+    first, inverse = np.unique(values[many], return_index=True, return_inverse=True)[1:]
+    of = np.arange(len(values))
+    of[many] = many[first[inverse]]
+    is_first = of == np.arange(len(values))
+    return np.flatnonzero(is_first), (np.cumsum(is_first) - 1)[of]
 
 
 def _pick(descriptors: np.ndarray, rows: np.ndarray, folder: Path | None) -> np.ndarray:

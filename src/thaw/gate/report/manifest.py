@@ -1,16 +1,17 @@
 """The manifest: a row an image, the one source that training reads from."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from thaw.files import replacing
 from thaw.gate.checks.metadata import metadata_columns
 from thaw.gate.inspection import Inspection
-from thaw.gate.rows import Texts
 
 _SCANNED = ("bytes", "sha256", "format", "mode", "width", "height")
 STATISTICS = ("brightness", "contrast", "sharpness")
@@ -35,14 +36,14 @@ def write_manifest(path: Path, inspection: Inspection) -> None:
         for start in range(0, max(len(rows), 1), _GROUP_ROWS):
             part = slice(start, start + _GROUP_ROWS)
             table, first = rows.table.slice(start, _GROUP_ROWS), inspection.first_alike[part]
-            found = [verdicts.get(name, ("ok", "")) for name in Texts(table["path"])]
+            verdict, reason = _verdicts(table["path"], verdicts)
             columns = {
                 "path": table["path"],
                 "class": pa.array(rows.labels[part], pa.string()),
                 "split": pa.array(rows.splits[part], pa.string()),
                 **{name: table[name] for name in _SCANNED},
-                "verdict": pa.array([check for check, _ in found], pa.string()),
-                "reason": pa.array([reason for _, reason in found], pa.string()),
+                "verdict": verdict,
+                "reason": reason,
                 **{name: table[name] for name in STATISTICS},
                 "grey": pa.array(grey[part], pa.bool_()),
                 "cluster": _clusters(paths, first, sizes),
@@ -51,6 +52,15 @@ def write_manifest(path: Path, inspection: Inspection) -> None:
             group = pa.table(columns).combine_chunks()
             writer = writer or stack.enter_context(pq.ParquetWriter(temporary, group.schema, compression="zstd"))
             writer.write_table(group)
+
+
+def _verdicts(paths: pa.ChunkedArray, verdicts: Mapping[str, tuple[str, str]]) -> tuple[pa.Array, pa.Array]:
+    """The check that each image failed, or ok, and why: few fail any, so that only their names are looked up."""
+    checks, reasons = np.full(len(paths), "ok", object), np.full(len(paths), "", object)
+    failed = pc.is_in(paths, pa.array(verdicts, pa.string()))
+    for at in np.flatnonzero(failed.to_numpy()).tolist():
+        checks[at], reasons[at] = verdicts[paths[at].as_py()]
+    return pa.array(checks, pa.string()), pa.array(reasons, pa.string())
 
 
 def _clusters(paths: pa.ChunkedArray, first_alike: np.ndarray, sizes: np.ndarray) -> pa.Array:

@@ -55,5 +55,11 @@ def describe(shrunk: np.ndarray) -> list[bytes]:
 
 def expand(descriptors: np.ndarray) -> np.ndarray:
     """int8 `(n, BYTES)` as `describe` gives it back to coefficients, float32 `(n, 16, 16)`."""
-    roots = descriptors.reshape(-1, FREQUENCIES, FREQUENCIES).astype(np.float32) / 127
+    return decode(descriptors).reshape(-1, FREQUENCIES, FREQUENCIES)
+
+
+def decode(values: np.ndarray) -> np.ndarray:
+    """Values of descriptors, int8 of any shape, back to coefficients, float32."""
+    roots = values.astype(np.float32)
+    roots /= 127
     return np.copysign(roots * roots, roots)
