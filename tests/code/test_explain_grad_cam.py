@@ -32,24 +32,24 @@ def _picture():
 def test_grad_cam_is_the_weighted_sum_of_the_maps():
     model = _linear_network([[3.0, 1.0], [0.0, 2.0]])
     heat = prepare_grad_cam(model, "maps")(_picture(), np.array([0]))
-    np.testing.assert_allclose(heat.maps[0], _picture()[0, ..., 0] * (3 - 1) / 16, rtol=1e-5)
-    assert prepare_grad_cam(model, "maps")(_picture(), np.array([1])).maps.max() == 0
+    np.testing.assert_allclose(heat.maps["grad_cam"][0], _picture()[0, ..., 0] * (3 - 1) / 16, rtol=1e-5)
+    assert prepare_grad_cam(model, "maps")(_picture(), np.array([1])).maps["grad_cam"].max() == 0
 
 
 def test_both_sides_of_one_logit():
     model = _linear_network([[1.0, 0.0]])
     grad_cam = prepare_grad_cam(model, "maps")
-    assert grad_cam(_picture(), np.array(1)).maps.max() > 0
-    assert grad_cam(_picture(), np.array(0)).maps.max() == 0
+    assert grad_cam(_picture(), np.array(1)).maps["grad_cam"].max() > 0
+    assert grad_cam(_picture(), np.array(0)).maps["grad_cam"].max() == 0
 
 
 def test_grad_cam_plus_plus():
     """By the paper's formula, for maps A >= 0 and a gradient that is the same everywhere."""
     model = _linear_network([[4.0, 0.0]])
-    heat = prepare_grad_cam(model, "maps", "grad_cam++")(_picture(), np.array([1]))
+    heat = prepare_grad_cam(model, "maps", ["grad_cam++"])(_picture(), np.array([1]))
     gradient, total = 4 / 16, _picture().sum()
     alpha = gradient**2 / (2 * gradient**2 + total * gradient**3)
-    np.testing.assert_allclose(heat.maps[0], 16 * alpha * gradient * _picture()[0, ..., 0], rtol=1e-5)
+    np.testing.assert_allclose(heat.maps["grad_cam++"][0], 16 * alpha * gradient * _picture()[0, ..., 0], rtol=1e-5)
 
 
 def test_a_layer_inside_a_nested_backbone_and_a_frozen_network():
@@ -62,8 +62,8 @@ def test_a_layer_inside_a_nested_backbone_and_a_frozen_network():
     outer.trainable = False
     pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3))
     heat = prepare_grad_cam(outer, "block5_project_bn")(pictures, np.array([0, 2]))
-    assert heat.maps.shape == (2, 64, 64)
-    assert heat.maps.max() > 0
+    assert heat.maps["grad_cam"].shape == (2, 64, 64)
+    assert heat.maps["grad_cam"].max() > 0
     assert list(spatial_layers(outer))[-1] == "top_relu"
 
 

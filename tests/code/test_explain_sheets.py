@@ -119,9 +119,11 @@ def test_a_sheet_for_a_report():
     model = build(ModelParams(architecture="lenet5"), (28, 28, 1), 3, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1)).astype("uint8")
     pictures = [InputImage(each, each, "stretch") for each in pixels]
+    methods = ("grad_cam", "grad_cam++")
     first, second = (
         draw_sheet(
-            pictures, {method: draw_heatmaps(model, pictures, method, [1, 0]) for method in ("grad_cam", "grad_cam++")},
+            pictures,
+            dict(zip(methods, zip(*draw_heatmaps(model, pictures, methods, [1, 0]), strict=True), strict=True)),
             ["猫: dog 0.9", "b"],
         )
         for _ in range(2)

@@ -158,7 +158,7 @@ def test_what_the_report_shows_has_a_heatmap_of_the_verdicts_class(project):
     for row, content in drawn.items():
         file = project / "data" / "raw" / rows["path"][row]
         label = config["classes"].index(rows["predicted"][row])
-        (heat,) = draw_heatmaps(network, [open_image(file, (28, 28, 1), "crop")], "grad_cam", [label])
+        ((heat,),) = draw_heatmaps(network, [open_image(file, (28, 28, 1), "crop")], ["grad_cam"], [label])
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), heat)
 
 

@@ -194,8 +194,8 @@ def _write(
     if not heated and "activations" not in methods:
         return
     last = layers[-1] if layers else ""
-    drawn = [sheets.draw_heatmaps(model, pictures, method, [one.explained for one in verdicts], last) for method in heated]
-    for name, picture, verdict, *heat in zip(pictures.names, pictures, verdicts, *drawn, strict=True):
+    drawn = sheets.draw_heatmaps(model, pictures, heated, [one.explained for one in verdicts], last)
+    for name, picture, verdict, heat in zip(pictures.names, pictures, verdicts, drawn, strict=True):
         captions = [f"{_TITLES[method]} for {pictures.classes[verdict.explained]}" for method in heated]
         rows = [sheets.Row(verdict.text, sheets.picture_panels(picture, dict(zip(captions, heat, strict=True))))]
         if "activations" in methods:

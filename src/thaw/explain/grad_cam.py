@@ -1,6 +1,6 @@
 """Where a class was seen: Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) and Grad-CAM++ (arXiv 1710.11063)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -16,19 +16,19 @@ Method = Literal["grad_cam", "grad_cam++"]
 class Heatmaps(NamedTuple):
     """What Grad-CAM gives for a batch."""
 
-    maps: np.ndarray
-    """float32 `(images, height, width)` over the input, at least 0; not normalised."""
+    maps: dict[Method, np.ndarray]
+    """Of each method float32 `(images, height, width)` over the input, at least 0; not normalised."""
     logits: np.ndarray
     """float32 `(images, outputs)`."""
 
 
 def prepare_grad_cam(
-    model: keras.Model, layer_name: str = "", method: Method = "grad_cam"
+    model: keras.Model, layer_name: str = "", methods: Sequence[Method] = ("grad_cam",)
 ) -> Callable[[np.ndarray, np.ndarray], Heatmaps]:
     """Compile Grad-CAM for one layer; the function given back takes batches.
 
-    One pass forward, and backward only from the class's logit to the layer. Of a network with one logit, class 1 is
-    the positive class and class 0 its negative.
+    One pass forward for all methods, and backward only from the class's logit to the layer. Of a network with one logit,
+    class 1 is the positive class and class 0 its negative.
 
     Args:
         layer_name: a layer that gives maps, nested ones too; empty: the last one.
@@ -55,14 +55,15 @@ def prepare_grad_cam(
             with forward_hook(layer, watch):
                 logits = model(pixels, training=False)
             score = class_score(logits, classes)
-        maps = outputs[-1]
-        gradients = tape.gradient(score, maps)
-        return _weighted_sum(tf.cast(maps, "float32"), tf.cast(gradients, "float32"), method), logits
+        gradients = tf.cast(tape.gradient(score, outputs[-1]), "float32")
+        maps = tf.cast(outputs[-1], "float32")
+        return [_weighted_sum(maps, gradients, method) for method in methods], logits
 
     def heat(pixels: np.ndarray, classes: np.ndarray) -> Heatmaps:
         wanted = np.broadcast_to(np.asarray(classes, "int32"), len(pixels))
-        maps, logits = trace(tf.cast(pixels, "float32"), tf.constant(wanted))
-        return Heatmaps(spread_maps(maps.numpy(), grid, (height, width)), logits.numpy())
+        found, logits = trace(tf.cast(pixels, "float32"), tf.constant(wanted))
+        maps = [spread_maps(each.numpy(), grid, (height, width)) for each in found]
+        return Heatmaps(dict(zip(methods, maps, strict=True)), logits.numpy())
 
     return heat
 

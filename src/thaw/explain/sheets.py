@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -51,28 +52,34 @@ def open_image(path: File, input_shape: tuple[int, int, int], resize: images.Res
 def draw_heatmaps(
     model: keras.Model,
     pictures: Iterable[InputImage],
-    method: str,
+    methods: Sequence[str],
     labels: Sequence[int],
     layer_name: str = "",
-) -> Iterator[np.ndarray]:
-    """The heatmap of one method over each picture, uint8 RGB at the original's size.
+) -> Iterator[list[np.ndarray]]:
+    """The heatmap of each method over each picture, uint8 RGB at the original's size.
 
     Args:
+        methods: `grad_cam`, `grad_cam++`, `occlusion`.
         labels: the class of each picture that is looked for.
 
     Raises:
         ThawError: the layer is unknown or gives no maps.
     """
-    heat = None if method == "occlusion" else prepare_grad_cam(model, layer_name, method)  # type: ignore[arg-type]
+    by_gradient: list[Any] = [method for method in methods if method != "occlusion"]
+    heat = prepare_grad_cam(model, layer_name, by_gradient) if by_gradient else None
     for picture, label in zip(pictures, labels, strict=True):
-        if heat is None:
-            found = occlude(model, picture.pixels, label)[None]
-        else:
-            found = heat(picture.pixels[None], np.array(label)).maps
-        height, width = picture.original.shape[:2]
-        input_size = (picture.pixels.shape[0], picture.pixels.shape[1])
-        placed = place_heatmap(normalize_maps(found)[0], (height, width), input_size, picture.resize)
-        yield overlay(picture.original, placed)
+        found: dict[str, np.ndarray] = {}
+        if heat:
+            found |= {str(name): maps for name, maps in heat(picture.pixels[None], np.array(label)).maps.items()}
+        if "occlusion" in methods:
+            found["occlusion"] = occlude(model, picture.pixels, label)[None]
+        yield [_lay_over(picture, found[method]) for method in methods]
+
+
+def _lay_over(picture: InputImage, maps: np.ndarray) -> np.ndarray:
+    height, width = picture.original.shape[:2]
+    input_size = (picture.pixels.shape[0], picture.pixels.shape[1])
+    return overlay(picture.original, place_heatmap(normalize_maps(maps)[0], (height, width), input_size, picture.resize))
 
 
 def draw_activations(model: keras.Model, picture: InputImage, layer_names: Sequence[str] = ()) -> list[Row]:
@@ -142,7 +149,7 @@ def draw_sheet(
     """One sheet for a report: of each picture the original and its heatmaps.
 
     Args:
-        heatmaps: title to those of each picture, as `draw_heatmaps` gives them.
+        heatmaps: title to that of each picture.
         captions: what stands over each picture, in any language.
     """
     return compose(

@@ -271,17 +271,17 @@ def _draw_grad_cam(
 
     images_of = {image: open_image(files[image], classifier.shape, classifier.resize)
                  for image in examples_of(predictions, count).all()}  # fmt: skip
-    labels = predictions.predicted
-    kept: dict[int, np.ndarray] = {}
-    drawn = draw_heatmaps(network, images_of.values(), "grad_cam", labels[list(images_of)].tolist())
-    for image, heatmap in zip(images_of, drawn, strict=True):
-        save_png(shrink(heatmap, _HEATMAP_PIXELS), heatmap_path(pictures_dir, image))
+    labels = predictions.predicted[list(images_of)].tolist()
+    kept: dict[int, list[np.ndarray]] = {}
+    drawn = draw_heatmaps(network, images_of.values(), ("grad_cam", "grad_cam++"), labels)
+    for image, heatmaps in zip(images_of, drawn, strict=True):
+        save_png(shrink(heatmaps[0], _HEATMAP_PIXELS), heatmap_path(pictures_dir, image))
         if image in chosen:
-            kept[image] = heatmap
+            kept[image] = heatmaps
     pictures = [images_of[image] for image in chosen]
-    plus = draw_heatmaps(network, pictures, "grad_cam++", labels[chosen].tolist())
+    plain, plus = zip(*(kept[image] for image in chosen), strict=True)
     captions = [caption(predictions, image, paths[image]) for image in chosen]
-    sheet = draw_sheet(pictures, {"Grad-CAM": [kept[image] for image in chosen], "Grad-CAM++": plus}, captions)
+    sheet = draw_sheet(pictures, {"Grad-CAM": plain, "Grad-CAM++": plus}, captions)
     save_png(sheet, pictures_dir / "explained.png")
 
 
