@@ -119,6 +119,28 @@ def test_on_jax_the_frozen_part_runs_on_jax(monkeypatch):
     assert "KERAS_BACKEND=jax" in caught.value.cure
 
 
+def test_batches_of_any_size_are_run_by_one_trace():
+    import keras
+
+    from thaw.backends import tensorflow
+
+    traces = []
+
+    class Counted(keras.layers.Layer):
+        def call(self, pixels):
+            traces.append(pixels.shape)
+            return keras.ops.mean(pixels, (1, 2, 3), keepdims=True)
+
+    pixels = keras.Input((4, 4, 1))
+    model = keras.Model(pixels, Counted()(pixels))
+    traces.clear()
+    images = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 1), np.uint8)
+    run = tensorflow.runner(model)
+    found = np.concatenate([run(images[:8]), run(images[8:])])
+    np.testing.assert_allclose(found.ravel(), images.mean((1, 2, 3)), rtol=1e-6)
+    assert len(traces) == 1
+
+
 def test_another_library_is_refused(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     with pytest.raises(ThawError, match="KERAS_BACKEND: 'torch'"):

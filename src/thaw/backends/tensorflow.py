@@ -77,12 +77,13 @@ def sum_gradients(gradients: list[Any]) -> tuple[list[Any], int]:
 
 
 def runner(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    @tf.function(jit_compile=False)
+    # By this signature it is traced once; else the last batch, which is smaller, would have it traced anew.
+    @tf.function(jit_compile=False, input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)])
     def infer(images: Any) -> Any:
-        return model(tf.cast(images, tf.float32), training=False)
+        return model(images, training=False)
 
     def run(images: np.ndarray) -> np.ndarray:
-        return np.asarray(infer(tf.constant(images)), dtype=np.float32)
+        return np.asarray(infer(tf.cast(images, tf.float32)), dtype=np.float32)
 
     return run
 
