@@ -53,7 +53,7 @@ def sort_by_path(table: pa.Table, folder: Path | None) -> pa.Table:
     order = pc.sort_indices(table["path"]).to_numpy().astype(np.int64)
     if (order[1:] > order[:-1]).all():
         return table
-    fixed = {one.name: _Fixed(one.type, len(table), folder) for one in table.schema if _is_fixed(one.type)}
+    fixed = {one.name: _Fixed(one.type, len(table), folder) for one in table.schema if pa.types.is_fixed_size_binary(one.type)}
     others = [name for name in table.column_names if name not in fixed]
     batches, starts = Batches(table), range(0, len(order), BATCH_ROWS)
 
@@ -73,10 +73,6 @@ def sort_by_path(table: pa.Table, folder: Path | None) -> pa.Table:
     found = pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
     columns = [fixed[name].column() if name in fixed else found[name] for name in table.column_names]
     return pa.table(columns, table.schema)
-
-
-def _is_fixed(kind: pa.DataType) -> bool:
-    return pa.types.is_fixed_size_binary(kind)
 
 
 class _Fixed:

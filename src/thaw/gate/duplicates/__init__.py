@@ -70,7 +70,7 @@ def near_clusters(
 
 def _side_by_side(column: pa.ChunkedArray, folder: Path | None) -> np.ndarray:
     """Descriptors as one array, int8 `(n, 256)`, anything where there is none; copied where they lie in pieces."""
-    parts = [octets(chunk) for chunk in column.chunks]
+    parts = [octets(chunk) for chunk in column.chunks if len(chunk)]
     if len(parts) == 1:
         return parts[0].view(np.int8)
     joined = array_on_disk((max(len(column), 1), BYTES), np.uint8, folder)[: len(column)]

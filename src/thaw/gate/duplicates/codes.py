@@ -44,7 +44,7 @@ class Band:
         self.ranges = np.zeros((1 << width, 2), np.int32)
         np.cumsum(np.bincount(values, minlength=1 << width), out=self.ranges[:, 1])
         self.ranges[1:, 0] = self.ranges[:-1, 1]
-        many = self._are_many()
+        many = self._many = self._are_many()
         if many.any():  # only in these is anything looked for by its code
             order[many] = order[many][np.lexsort((taken[order[many], 0], values[order[many]]))]
         self.rows, self.codes = rows.take(order), taken.take(order, axis=0)
@@ -83,7 +83,7 @@ class Band:
 
     def crowded(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of codes that share the band with more than `WINDOW` others, each with the next in the order of the code."""
-        many = self._are_many()
+        many = self._many
         if not many.any():
             return self.rows[:0], self.rows[:0]
         last = np.zeros(len(many), bool)

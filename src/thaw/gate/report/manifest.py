@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from thaw.files import replacing
@@ -31,12 +30,13 @@ def write_manifest(path: Path, inspection: Inspection) -> None:
     paths = rows.table["path"]
     extra = metadata_columns(inspection.metadata, rows)
     grey = rows.numbers("chroma") <= 0.5
+    failed = rows.are_in(verdicts)
     with replacing(path) as temporary, ExitStack() as stack:
         writer: pq.ParquetWriter | None = None
         for start in range(0, max(len(rows), 1), _GROUP_ROWS):
             part = slice(start, start + _GROUP_ROWS)
             table, first = rows.table.slice(start, _GROUP_ROWS), inspection.first_alike[part]
-            verdict, reason = _verdicts(table["path"], verdicts)
+            verdict, reason = _verdicts(table["path"], failed[part], verdicts)
             columns = {
                 "path": table["path"],
                 "class": pa.array(rows.labels[part], pa.string()),
@@ -54,11 +54,12 @@ def write_manifest(path: Path, inspection: Inspection) -> None:
             writer.write_table(group)
 
 
-def _verdicts(paths: pa.ChunkedArray, verdicts: Mapping[str, tuple[str, str]]) -> tuple[pa.Array, pa.Array]:
-    """The check that each image failed, or ok, and why: few fail any, so that only their names are looked up."""
+def _verdicts(
+    paths: pa.ChunkedArray, failed: np.ndarray, verdicts: Mapping[str, tuple[str, str]]
+) -> tuple[pa.Array, pa.Array]:
+    """The check that each image failed, or ok, and why: only the few that `failed` are looked up by name."""
     checks, reasons = np.full(len(paths), "ok", object), np.full(len(paths), "", object)
-    failed = pc.is_in(paths, pa.array(verdicts, pa.string()))
-    for at in np.flatnonzero(failed.to_numpy()).tolist():
+    for at in np.flatnonzero(failed).tolist():
         checks[at], reasons[at] = verdicts[paths[at].as_py()]
     return pa.array(checks, pa.string()), pa.array(reasons, pa.string())
 
