@@ -78,7 +78,7 @@ def train(
     suffix: keras.Model, seen: np.ndarray, targets: np.ndarray, plan: argparse.Namespace, decays: list[float], seed: int
 ) -> dict[str, list[np.ndarray]]:
     """Train, each image in a view drawn anew each epoch; the last weights and their moving averages, by name."""
-    compile_for_training(suffix, FineTuneParams(learning_rate=plan.rate))
+    suffix = compile_for_training(suffix, FineTuneParams(learning_rate=plan.rate))
     averages = {decay: [tf.Variable(variable.value) for variable in suffix.trainable_variables] for decay in decays}
 
     @tf.function

@@ -84,6 +84,17 @@ class Backend(Protocol):
     def sum_gradients(self, gradients: list[Any]) -> tuple[list[Any], int]:
         """In a step: the sum of the devices' gradients, where each has its share's alone, and how many devices these are."""
 
+    def depthwise_conv(
+        self,
+        inputs: Any,
+        kernel: Any,
+        strides: tuple[int, int],
+        padding: str,
+        data_format: str,
+        dilation_rate: tuple[int, int],
+    ) -> Any:
+        """`keras.ops.depthwise_conv`, by the fastest gradient that the library has on a processor."""
+
     def runner(self, model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
         """A function from uint8 images `(n, ...)` to the model's outputs, float32 `(n, ...)`, with the weights it has now."""
 

@@ -73,6 +73,9 @@ def sum_gradients(gradients: list[Any]) -> tuple[list[Any], int]:
     return gradients, 1  # JAX's are of the whole batch
 
 
+depthwise_conv = keras.ops.depthwise_conv
+
+
 def runner(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """By this process alone, also where others share the training."""
     weights = [[np.asarray(variable) for variable in group] for group in _variables(model)[:2]]

@@ -56,7 +56,7 @@ def choose_precision(params: FitParams, model: keras.Model) -> str:
     """
     if params.precision != "auto":
         return params.precision
-    if _trains_on_gpus(params):
+    if trains_on_gpus(params):
         return precision_of_gpu(backend.compute_capability())
     trained = [layer for layer in model.layers if layer.trainable_variables]
     dense = any(isinstance(layer, keras.layers.Conv2D) for layer in trained)
@@ -70,7 +70,7 @@ def compute_deterministically(params: FitParams, model: keras.Model) -> None:
     TensorFlow has no such way for the gradient of a depthwise kernel, and would refuse to train it: a network that
     trains one keeps the faster ways, and its weights may differ in the last bits.
     """
-    if not _trains_on_gpus(params):
+    if not trains_on_gpus(params):
         return
     depthwise = any(isinstance(layer, _SEPARABLE) and layer.trainable_variables for layer in model.layers)
     if depthwise and not backend.DEPTHWISE_REPEATS:
@@ -79,7 +79,8 @@ def compute_deterministically(params: FitParams, model: keras.Model) -> None:
         backend.compute_deterministically()
 
 
-def _trains_on_gpus(params: FitParams) -> bool:
+def trains_on_gpus(params: FitParams) -> bool:
+    """Whether `params.devices` leaves the work to GPUs that are there."""
     return params.devices != "cpu" and backend.count_gpus() > 0
 
 
