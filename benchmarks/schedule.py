@@ -43,7 +43,7 @@ def open_network(project: Path) -> tuple[keras.Model, keras.Model]:
     freeze(network, "partial", "auto", "frozen")
     prefix, suffix = cut(network)
     assert prefix is not None
-    return prefix, suffix
+    return prefix, fold(suffix)
 
 
 def activations(project: Path, rows: pd.DataFrame, scratch_dir: Path) -> np.ndarray:
@@ -78,7 +78,7 @@ def train(
     suffix: keras.Model, seen: np.ndarray, targets: np.ndarray, plan: argparse.Namespace, decays: list[float], seed: int
 ) -> dict[str, list[np.ndarray]]:
     """Train, each image in a view drawn anew each epoch; the last weights and their moving averages, by name."""
-    suffix = compile_for_training(suffix, FineTuneParams(learning_rate=plan.rate))
+    compile_for_training(suffix, FineTuneParams(learning_rate=plan.rate))
     averages = {decay: [tf.Variable(variable.value) for variable in suffix.trainable_variables] for decay in decays}
 
     @tf.function

@@ -118,7 +118,7 @@ def measure_fine_tune(pixels: np.ndarray, scratch_dir: Path) -> tuple[float, flo
     labels = Labels([str(number) for number in range(count)], targets, np.ones(count, np.float32))
     train, nothing = Examples(Rows(path), labels), Examples(Rows(path), Labels([], targets[:0], targets[:0, 0]))
     params = FitParams(epochs=4, batch_size=BATCH_SIZE, learning_rate=5e-4)
-    rows = fit(suffix, params, train, nothing, Job(1, 1, "benchmark", scratch_dir, Stop()))
+    rows = fit(models.fold(suffix), params, train, nothing, Job(1, 1, "benchmark", scratch_dir, Stop()))
     seconds = min(after["time"] - before["time"] for before, after in itertools.pairwise(rows))
     order = Order(1, 1, count, 1, BATCH_SIZE)
     return count / seconds, images_per_second(lambda: list(train_batches(train, order, 0)), count)

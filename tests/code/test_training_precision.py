@@ -7,6 +7,8 @@ import tensorflow as tf
 from tensorflow.python.framework.config import disable_op_determinism, is_op_determinism_enabled
 
 from thaw.models import build, freeze, set_statistics
+from thaw.models.folding import fold
+from thaw.models.graph import calls
 from thaw.params import FitParams, ModelParams
 from thaw.training.devices import compute_deterministically, computing_in
 
@@ -15,7 +17,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype("float
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize(("architecture", "normalization", "first", "later"), [
-    ("efficientnet_lite0", "auto", "stem_conv", "block2_add"),
+    ("efficientnet_lite0", "auto", "stem_conv", "block2_project_conv"),
     ("vgg16", "samplewise", "block1_conv1", "block3_conv2"),
     ("convnet_small", "featurewise", "block0_conv", "block1_conv"),
     ("efficientnet_v2_b0", "auto", "stem_conv", "block1a_project_conv"),  # which scales by itself
@@ -31,6 +33,22 @@ def test_pixels_are_scaled_and_logits_given_in_float32(architecture, normalizati
         mixed, maps, logits = watched(PIXELS)
     np.testing.assert_array_equal(mixed, scaled)
     assert (mixed.dtype, maps.dtype, logits.dtype) == ("float32", precision.removeprefix("mixed_"), "float32")
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="of a processor")
+def test_on_a_processor_what_is_depthwise_or_no_convolution_stays_in_float32():
+    model = build(ModelParams(architecture="efficientnet_lite0", weights="none"), (64, 64, 3), 2, seed=1)
+    freeze(model, "full", "auto", "frozen")
+    folded = fold(model)
+    given = np.asarray(folded(PIXELS))
+    watched = keras.Model(folded.input, [call.output for call in calls(folded)])
+    with computing_in("mixed_bfloat16", folded):
+        dtypes = {call.layer.name: output.dtype for call, output in zip(calls(folded), watched(PIXELS), strict=True)}
+        mixed = np.asarray(folded(PIXELS))
+    dense = {name for name in dtypes if name.startswith(("block", "stem", "top")) and name.endswith("conv_folded")}
+    dense -= {name for name in dense if "depthwise" in name}
+    assert {name for name, dtype in dtypes.items() if dtype == "bfloat16"} == dense
+    assert 0 < np.abs(mixed - given).max() < 0.05 * np.abs(given).max()
 
 
 @pytest.fixture

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from thaw.models.catalog import architectures, check_architecture
     from thaw.models.cutting import cut
+    from thaw.models.folding import fold
     from thaw.models.freezing import block_names, freeze, frozen_digest
     from thaw.models.network import build, set_statistics
     from thaw.models.pretrained import is_pretrained, pretrained_digest
     from thaw.models.saving import load, load_config, save
 
 __all__ = [
-    "architectures", "block_names", "build", "check_architecture", "cut", "freeze", "frozen_digest", "is_pretrained",
-    "load", "load_config", "pretrained_digest", "save", "set_statistics",
+    "architectures", "block_names", "build", "check_architecture", "cut", "fold", "freeze", "frozen_digest",
+    "is_pretrained", "load", "load_config", "pretrained_digest", "save", "set_statistics",
 ]  # fmt: skip
 
 _NAMES = {
     "catalog": ("architectures", "check_architecture"),
     "cutting": ("cut",),
+    "folding": ("fold",),
     "freezing": ("block_names", "freeze", "frozen_digest"),
     "network": ("build", "set_statistics"),
     "pretrained": ("is_pretrained", "pretrained_digest"),

@@ -66,8 +66,7 @@ class _Convolution(keras.layers.Layer):
 
     def __init__(self, convolution: Any, normalization: Any = None) -> None:
         is_depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
-        dtype = "float32" if is_depthwise else convolution.dtype_policy
-        super().__init__(name=f"{convolution.name}_folded", dtype=dtype, autocast=False)
+        super().__init__(name=f"{convolution.name}_folded", dtype=convolution.dtype_policy, autocast=False)
         self._is_depthwise = is_depthwise
         self.convolution = convolution
         self._affine = _affine(normalization) if normalization else None
@@ -79,14 +78,15 @@ class _Convolution(keras.layers.Layer):
             factor, summand = self._affine
             kernel = kernel * factor.reshape(kernel.shape[2:] if self._is_depthwise else -1)
             bias = summand if bias is None else bias * factor + summand
-        inputs, kernel = (ops.cast(array, self.compute_dtype) for array in (inputs, kernel))
+        dtype = "float32" if self._is_depthwise else self.compute_dtype
+        inputs, kernel = ops.cast(inputs, dtype), ops.cast(kernel, dtype)
         if self._is_depthwise:
             outputs = backend.depthwise_conv(
                 inputs, kernel, layer.strides, layer.padding, layer.data_format, layer.dilation_rate
             )
         else:
             outputs = layer.convolution_op(inputs, kernel)
-        return layer.activation(outputs if bias is None else outputs + ops.cast(bias, self.compute_dtype))
+        return layer.activation(outputs if bias is None else outputs + ops.cast(bias, dtype))
 
 
 def _affine(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from thaw.errors import ThawError
 from thaw.files import digest, digest_folder, write_csv
 from thaw.models.averaging import Symmetry, average_over
 from thaw.models.cutting import cut
+from thaw.models.folding import fold
 from thaw.models.freezing import freeze, frozen_digest
 from thaw.models.heads import is_head
 from thaw.models.network import build, set_statistics
@@ -30,7 +31,7 @@ from thaw.statistics.temperature import fit_temperature
 from thaw.training.activations import Cache, activations_key, sample_pictures, storage_dtype
 from thaw.training.batches import Examples
 from thaw.training.checkpoints import training_key
-from thaw.training.devices import training_on
+from thaw.training.devices import training_on, trains_on_gpus
 from thaw.training.fit import Job, fit, validate
 from thaw.training.groups import ALONE, Member
 from thaw.training.groups.machines import train_on_machines
@@ -173,7 +174,7 @@ class Thawed:
     network: keras.Model
     config: dict[str, Any]
     suffix: keras.Model
-    """The part that trains; it shares its weights with `network`."""
+    """The part that trains, on a processor with what is frozen in it folded; it shares its weights with `network`."""
     train: Examples
     validation: Examples
 
@@ -229,6 +230,8 @@ def thaw_network(
         views_digest = digest_folder(inputs.views_dir)
         with member.after_leader("activations"):
             seen = _activations(prefix, seen, extract, compute.cache_gb, views_digest, scratch_dir, stop)
+    if not trains_on_gpus(params):
+        suffix = fold(suffix)
     train_rows, validation_rows = read_split(inputs.train_path), read_split(inputs.validation_path)
     train = Examples(seen["train"], make_labels(train_rows, num_classes, params, balance=True))
     validation = Examples(seen["validation"], make_labels(validation_rows, num_classes, params))

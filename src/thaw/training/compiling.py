@@ -5,9 +5,7 @@ from collections.abc import Collection
 import keras
 
 from thaw.backends import backend
-from thaw.models.folding import fold
 from thaw.params import FitParams
-from thaw.training.devices import trains_on_gpus
 from thaw.training.objective import build_accuracy, build_loss
 from thaw.training.optimizers import build_optimizer
 
@@ -21,11 +19,8 @@ def compile_for_training(
     slow: Collection[str] = (),
     slow_factor: float = 1.0,
     objective: Objective | None = None,
-) -> keras.Model:
-    """The model that takes the steps, with the optimizer and the loss that `params` describes. Call it under `computing_in`.
-
-    On a processor it is `model` with its frozen BatchNorms folded (`thaw.models.folding`), which is faster, and has the same
-    trainable weights; what it learns `model` has learned.
+) -> None:
+    """Give `model` the optimizer and the loss that `params` describes. Call it under `computing_in`.
 
     In float16 the loss is scaled while gradients are taken: those below 6e-8 would be 0 (Micikevicius et al. 2018,
     arXiv 1710.03740).
@@ -34,8 +29,6 @@ def compile_for_training(
         slow: layers, by name, whose learning rate is multiplied by `slow_factor`.
         objective: in place of the loss and the accuracy of classes.
     """
-    if not trains_on_gpus(params):
-        model = fold(model)
     optimizer = build_optimizer(params, model.trainable_variables, slow, slow_factor)
     if any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -43,4 +36,3 @@ def compile_for_training(
     outputs = model.output_shape[-1]
     loss, metrics = objective or (build_loss(params, outputs), [build_accuracy(outputs)])
     model.compile(optimizer, loss, metrics=metrics, jit_compile=backend.JIT_COMPILE)
-    return model

@@ -51,16 +51,16 @@ def choose_precision(params: FitParams, model: keras.Model) -> str:
     """The dtype policy for training `model`.
 
     `auto` on a GPU: mixed_bfloat16 from compute capability 8.0, mixed_float16 from 7.0. On a CPU with bfloat16
-    instructions: mixed_bfloat16 for dense convolutions (twice as fast for VGG16), float32 where there are depthwise
-    ones (bfloat16 slows them down) or only small matrices.
+    instructions: mixed_bfloat16 for dense convolutions (twice as fast for VGG16), float32 where there are separable
+    ones (bfloat16 slows their depthwise half down) or only small matrices.
     """
     if params.precision != "auto":
         return params.precision
     if trains_on_gpus(params):
         return precision_of_gpu(backend.compute_capability())
     trained = [layer for layer in model.layers if layer.trainable_variables]
-    dense = any(isinstance(layer, keras.layers.Conv2D) for layer in trained)
-    separable = any(isinstance(layer, _SEPARABLE) for layer in model.layers)
+    dense = any(len(weight.shape) == 4 and not _is_depthwise(layer) for layer in trained for weight in layer.trainable_weights)
+    separable = any(isinstance(layer, keras.layers.SeparableConv2D) for layer in model.layers)
     return "mixed_bfloat16" if dense and not separable and cpu_has_bfloat16() else "float32"
 
 
@@ -105,13 +105,15 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
     """Compute in `precision` while the block runs.
 
     Weights stay float32, and so do the layer that gives the logits and those before the first kernel, which scale the
-    pixels: bfloat16 tells levels from 128 on apart by ones alone, and rounds a mean to 0.5. The policies are as before
-    afterwards: a saved model does not depend on the precision it was trained in.
+    pixels: bfloat16 tells levels from 128 on apart by ones alone, and rounds a mean to 0.5. On a processor, where depthwise
+    convolutions are computed in float32 (`thaw.models.folding`), so is all that stands between kernels. The policies are as
+    before afterwards: a saved model does not depend on the precision it was trained in.
     """
     changed = []
+    kernels_alone = backend.count_gpus() == 0 and any(map(_is_depthwise, model.layers))
     if precision != "float32":
         for layer in dropwhile(lambda layer: not _has_kernel(layer), model.layers[:-1]):
-            if layer.dtype_policy.name != "float32":
+            if layer.dtype_policy.name != "float32" or (kernels_alone and not _has_kernel(layer)):
                 continue
             changed.append(layer)
             layer.dtype_policy = precision
@@ -120,6 +122,11 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
     finally:
         for layer in changed:
             layer.dtype_policy = "float32"
+
+
+def _is_depthwise(layer: keras.layers.Layer) -> bool:
+    """By its kernel, `(height, width, channels, multiplier)`: what folds the layer into another keeps it."""
+    return any(len(weight.shape) == 4 and weight.shape[-1] == 1 for weight in layer.weights)
 
 
 def _has_kernel(layer: keras.layers.Layer) -> bool:

@@ -87,8 +87,8 @@ def fit(
         )
     compute_deterministically(params, model)
     with computing_in(choose_precision(params, model), model):
-        stepped = compile_for_training(model, params, slow, slow_factor, objective)
-        training = _Training(stepped, params, train, validation, job)
+        compile_for_training(model, params, slow, slow_factor, objective)
+        training = _Training(model, params, train, validation, job)
         training.begin()
         return training.run()
 

@@ -61,7 +61,7 @@ def find_learning_rate(
     losses: list[float] = []
     mean = 0.0
     with computing_in(choose_precision(params, model), model):
-        model = compile_for_training(model, params, slow, slow_factor)
+        compile_for_training(model, params, slow, slow_factor)
         for step in range(steps):
             epoch, place = divmod(step, order.steps)
             rate = lowest * (highest / lowest) ** (step / (steps - 1))

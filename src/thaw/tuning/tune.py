@@ -55,7 +55,7 @@ def _time_steps(model: keras.Model, params: FitParams, train: Examples, seconds:
     order = Order(0, 0, len(train), train.inputs.views, params.batch_size)
     inputs, targets, weights = next(train_batches(train, order, 0))
     with computing_in(params.precision, model):
-        model = compile_for_training(model, params)
+        compile_for_training(model, params)
         try:
             model.train_on_batch(inputs, targets, sample_weight=weights)
             began, count = time.perf_counter(), 0
