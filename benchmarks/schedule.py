@@ -26,6 +26,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from thaw import engines, images
 from thaw.models.cutting import cut
+from thaw.models.folding import fold
 from thaw.models.freezing import freeze
 from thaw.models.saving import load
 from thaw.params import ExtractParams, FineTuneParams

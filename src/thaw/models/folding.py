@@ -68,6 +68,7 @@ class _Convolution(keras.layers.Layer):
         is_depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
         super().__init__(name=f"{convolution.name}_folded", dtype=convolution.dtype_policy, autocast=False)
         self._is_depthwise = is_depthwise
+        self._is_pointwise = not is_depthwise and (*convolution.kernel_size, *convolution.strides, convolution.groups) == (1,) * 5
         self.convolution = convolution
         self._affine = _affine(normalization) if normalization else None
 
@@ -84,6 +85,9 @@ class _Convolution(keras.layers.Layer):
             outputs = backend.depthwise_conv(
                 inputs, kernel, layer.strides, layer.padding, layer.data_format, layer.dilation_rate
             )
+        elif self._is_pointwise:
+            rows = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), ops.reshape(kernel, kernel.shape[2:]))
+            outputs = ops.reshape(rows, (-1, *inputs.shape[1:3], layer.filters))
         else:
             outputs = layer.convolution_op(inputs, kernel)
         return layer.activation(outputs if bias is None else outputs + ops.cast(bias, dtype))
