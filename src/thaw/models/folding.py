@@ -68,7 +68,8 @@ class _Convolution(keras.layers.Layer):
         is_depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
         super().__init__(name=f"{convolution.name}_folded", dtype=convolution.dtype_policy, autocast=False)
         self._is_depthwise = is_depthwise
-        self._is_pointwise = not is_depthwise and (*convolution.kernel_size, *convolution.strides, convolution.groups) == (1,) * 5
+        steps = (*convolution.kernel_size, *convolution.strides, convolution.groups)
+        self._is_pointwise = not is_depthwise and set(steps) == {1}
         self.convolution = convolution
         self._affine = _affine(normalization) if normalization else None
 
@@ -85,7 +86,7 @@ class _Convolution(keras.layers.Layer):
             outputs = backend.depthwise_conv(
                 inputs, kernel, layer.strides, layer.padding, layer.data_format, layer.dilation_rate
             )
-        elif self._is_pointwise:
+        elif self._is_pointwise:  # oneDNN's gradient of such a kernel takes twice as long as that of a matrix, in bfloat16
             rows = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), ops.reshape(kernel, kernel.shape[2:]))
             outputs = ops.reshape(rows, (-1, *inputs.shape[1:3], layer.filters))
         else:
