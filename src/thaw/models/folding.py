@@ -68,8 +68,7 @@ class _Convolution(keras.layers.Layer):
         is_depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
         super().__init__(name=f"{convolution.name}_folded", dtype=convolution.dtype_policy, autocast=False)
         self._is_depthwise = is_depthwise
-        steps = (*convolution.kernel_size, *convolution.strides, convolution.groups)
-        self._is_pointwise = not is_depthwise and set(steps) == {1}
+        self._is_pointwise = not is_depthwise and _is_product(convolution)
         self.convolution = convolution
         self._affine = _affine(normalization) if normalization else None
 
@@ -92,6 +91,11 @@ class _Convolution(keras.layers.Layer):
         else:
             outputs = layer.convolution_op(inputs, kernel)
         return layer.activation(outputs if bias is None else outputs + ops.cast(bias, dtype))
+
+
+def _is_product(layer: keras.layers.Conv2D) -> bool:
+    """Whether it is a product of matrices: the channels of each place by the kernel."""
+    return {*layer.kernel_size, *layer.strides, layer.groups} == {1}
 
 
 def _affine(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
