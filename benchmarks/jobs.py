@@ -1,6 +1,6 @@
 """How long whole jobs take, against the plain script (`benchmarks/plain.py`) on the same pictures and machine.
 
-    python -m benchmarks.jobs [--quick] [--only notebook elpv vgg16 overhead] [--vgg16-weights FILE] [--seeds 1 2 3]
+    python -m benchmarks.jobs [--quick] [--only notebook elpv vgg16 overhead] [--vgg16-weights FILE] [--seeds 1 2 3] [--busy]
 
 A job is a clone of the repository in a temporary folder and `thaw run` in it: gate, augmentation, both phases, evaluation,
 Prefect and MLflow included. The notebook-sized job has 139 pictures to train on and 20 to test, and is judged on 300
@@ -9,8 +9,10 @@ measured epochs and the last of them for each of the rest. Prints Markdown table
 """
 
 import argparse
+import contextlib
 import csv
 import json
+import multiprocessing
 import os
 import random
 import re
@@ -20,10 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from thaw.demo import lay_out
+from thaw.devices import cpu_name
 
 ROOT = Path(__file__).resolve().parents[1]
 EPOCHS = 20
@@ -169,6 +173,25 @@ def measure_overhead(cells: Path, home: Path) -> None:
     print(f"| the same, with a Prefect server running | {with_server:.1f} | 6 |", flush=True)
 
 
+def _spin() -> None:
+    while True:
+        pass
+
+
+@contextlib.contextmanager
+def busy_core(wanted: bool) -> Iterator[None]:
+    """Keep one core busy while the block runs."""
+    if not wanted:
+        yield
+        return
+    other = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
+    other.start()
+    try:
+        yield
+    finally:
+        other.kill()
+
+
 def main() -> None:
     """Measure the jobs and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -176,10 +199,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=["notebook", "elpv", "vgg16", "overhead"])
     parser.add_argument("--vgg16-weights", help="weights of VGG16 without its top, for the job `vgg16`")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--busy", action="store_true", help="beside one busy core")
     options = parser.parse_args()
     seeds, epochs = ([1], 2) if options.quick else (options.seeds, EPOCHS)
     wanted = options.only or ["notebook", "elpv", "overhead", *(["vgg16"] if options.vgg16_weights else [])]
-    with tempfile.TemporaryDirectory() as name:
+    print(f"{cpu_name()}{', beside one busy core' if options.busy else ''}")
+    with tempfile.TemporaryDirectory() as name, busy_core(options.busy):
         home = Path(name)
         lay_out("elpv", home / "cells")
         if "notebook" in wanted:

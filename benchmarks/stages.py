@@ -9,20 +9,18 @@ passes), the machine's limit is a product of two float32 matrices in the same ru
 """
 
 import argparse
-import contextlib
 import json
 import multiprocessing
 import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.jobs import Job, lay_out_notebook
+from benchmarks.jobs import Job, busy_core, lay_out_notebook
 from thaw.demo import lay_out
 from thaw.devices import cpu_name
 
@@ -96,25 +94,6 @@ def read_spans(root: Path) -> dict[str, float]:
         elif event["op"] == "close":
             spans[event["run"]] = (event["time"] - opened[event["run"]]) / 1000
     return spans
-
-
-def _spin() -> None:
-    while True:
-        pass
-
-
-@contextlib.contextmanager
-def busy_core(wanted: bool) -> Iterator[None]:
-    """Keep one core busy while the block runs."""
-    if not wanted:
-        yield
-        return
-    other = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
-    other.start()
-    try:
-        yield
-    finally:
-        other.kill()
 
 
 def measure(title: str, job: Job, busy: bool) -> None:
