@@ -187,7 +187,7 @@ def test_out_of_memory_names_the_batch_size_to_try(examples, tmp_path, monkeypat
     def fail(*_, **__):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    monkeypatch.setattr(keras.Model, "fit", fail)
+    monkeypatch.setattr(keras.Model, "train_step", fail)
     with pytest.raises(ThawError, match="batch of 32 images") as error:
         train(examples, tmp_path, PARAMS)
     assert "batch_size: 16" in error.value.cure

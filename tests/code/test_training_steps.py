@@ -222,7 +222,7 @@ def test_a_smaller_batch_is_half_of_it_and_one_at_least(tmp_path, monkeypatch, e
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(keras.Model, "fit", fail)
+    monkeypatch.setattr(keras.Model, "train_step", fail)
     (train, _), (watched, _) = examples(tmp_path), examples(tmp_path, 7)
     params = PLAIN.model_copy(update={"batch_size": batch_size})
     with pytest.raises(ThawError, match=f"batch of {batch_size} images") as caught:
@@ -234,7 +234,7 @@ def test_another_error_stays_what_it_is(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise KeyError("of Keras")
 
-    monkeypatch.setattr(keras.Model, "fit", fail)
+    monkeypatch.setattr(keras.Model, "train_step", fail)
     (train, _), (watched, _) = examples(tmp_path), examples(tmp_path, 7)
     with pytest.raises(KeyError, match="of Keras"):
         fit(linear(), PLAIN, train, watched, Job(5, 1, "key", tmp_path / "scratch", Stop()))

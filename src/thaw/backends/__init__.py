@@ -11,8 +11,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Inputs, targets and weights of one step, float32, the images along the first axis."""
+from thaw.backends.reading import Batch
 
 
 class Steps(Protocol):

@@ -6,15 +6,16 @@ and not `Model.fit`, which takes the state out of the variables for a whole epoc
 
 import random
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
 import keras
 import numpy as np
 
-from thaw.backends import Batch, Steps
+from thaw.backends import Steps
+from thaw.backends.reading import Batch, read_ahead
 
 NAME = "JAX"
 JIT_COMPILE = True
@@ -160,18 +161,7 @@ def _keep(groups: list[list[Any]], state: tuple[list[Any], ...]) -> None:
 
 def _placed_ahead(batches: Callable[[], Iterator[Batch]]) -> Iterator[Any]:
     """Batches on the devices; the next is read, and on its way there, while one is worked on."""
-    iterator = batches()
-    distribution = keras.distribution.distribution()  # of this thread
-
-    def read() -> Any:
-        batch = next(iterator, None)
-        return batch and _place(batch, distribution)
-
-    with ThreadPoolExecutor(1) as reader:
-        pending = reader.submit(read)
-        while (batch := pending.result()) is not None:
-            pending = reader.submit(read)
-            yield batch
+    return read_ahead(batches, partial(_place, distribution=keras.distribution.distribution()))  # that of this thread
 
 
 def _place(batch: Batch, distribution: Any) -> Any:

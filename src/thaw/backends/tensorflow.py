@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from thaw.backends import Batch, Steps
+from thaw.backends import Loop, Steps
+from thaw.backends.reading import Batch, read_ahead
 
 _log = logging.getLogger("thaw.training")
 NAME = "TensorFlow"
@@ -134,10 +135,50 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, tf.errors.ResourceExhaustedError)
 
 
+def loop(model: keras.Model, shapes: tuple[tuple[int, ...], ...]) -> Loop:
+    replicated = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return _ReplicatedLoop(model, shapes) if replicated else _Loop(model, shapes)
+
+
+def _signature(shapes: tuple[tuple[int, ...], ...]) -> tuple[Any, ...]:
+    return tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
+
+
 class _Loop:
+    """Of one device. A step is a call of a graph; `fit` and `evaluate` cost some 50 ms an epoch each beside it."""
+
     def __init__(self, model: keras.Model, shapes: tuple[tuple[int, ...], ...]) -> None:
         self._model = model
-        self._signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
+        # The variables of the metrics are made here: a graph that is called again makes none.
+        model._symbolic_build(data_batch=tuple(np.zeros((1, *shape), np.float32) for shape in shapes))
+        graph = partial(tf.function, input_signature=_signature(shapes), autograph=False)
+        self._train_step = graph(lambda *batch: model.train_step(batch))
+        self._test_step = graph(lambda *batch: model.test_step(batch))
+
+    def train(self, batches: Callable[[], Iterator[Batch]], count: int, steps: Steps) -> None:
+        self._model.reset_metrics()
+        steps.begin_epoch()
+        for batch in read_ahead(batches):
+            steps.begin_step()
+            steps.end_step(self._train_step(*batch))
+
+    def evaluate(
+        self, batches: Callable[[], Iterator[Batch]], count: int, after_batch: Callable[[], None]
+    ) -> dict[str, float]:
+        self._model.reset_metrics()
+        logs: dict[str, Any] = {}
+        for batch in read_ahead(batches):
+            logs = self._test_step(*batch)
+            after_batch()
+        return {name: float(value) for name, value in logs.items()}
+
+
+class _ReplicatedLoop:
+    """Of several devices: Keras's own `fit`, which divides the batches between them."""
+
+    def __init__(self, model: keras.Model, shapes: tuple[tuple[int, ...], ...]) -> None:
+        self._model = model
+        self._signature = _signature(shapes)
         # What kept a batch from being read.
         self._unread: Exception | None = None
 
@@ -184,9 +225,6 @@ class _Loop:
         return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2).with_options(options)
 
 
-loop = _Loop
-
-
 def _one_for_each(replicas: int, batch: Batch) -> Batch:
     """An image at least for each replica: copies that weigh nothing where there are fewer. Keras fails on an empty share."""
     missing = replicas - len(batch[0])
@@ -209,9 +247,8 @@ class _EachStep(keras.callbacks.Callback):
         self._steps.begin_step()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        # Of several replicas the logs are the mean of what each counted: not that of the images, where shares differ.
-        replicated = tf.distribute.get_strategy().num_replicas_in_sync > 1
-        self._steps.end_step(self.model.get_metrics_result() if replicated else logs)
+        # The logs are the mean of what each replica counted: not that of the images, where shares differ.
+        self._steps.end_step(self.model.get_metrics_result())
 
 
 class _AfterBatch(keras.callbacks.Callback):
