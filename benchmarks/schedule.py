@@ -1,6 +1,7 @@
 """Schedules of fine-tuning held against each other out of fold, with weights and views averaged, on a project's own images.
 
-    python -m benchmarks.schedule PROJECT [--rates 5e-4 2e-4] [--epochs 9] [--mixup 0] [--ema 0.9 0.97] [--folds 5]
+    python -m benchmarks.schedule PROJECT [--rates 5e-4 2e-4] [--epochs 9] [--mixup 0] [--ema 0.9 0.97] [--precisions auto]
+        [--folds 5]
 
 PROJECT has run up to `train_frozen`. Its images of training and validation are divided into five parts, whole near-duplicate
 clusters in one, and each part is judged by a network that was trained on the others, from a head of its own (a logistic
@@ -9,6 +10,7 @@ exponential moving averages, in one view of an image and in the mean of eight fl
 """
 
 import argparse
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -32,6 +34,7 @@ from thaw.models.saving import load
 from thaw.params import ExtractParams, FineTuneParams
 from thaw.splitting.files import read_split
 from thaw.training.compiling import compile_for_training
+from thaw.training.devices import choose_precision, computing_in
 from thaw.training.schedule import Annealing
 
 VIEWS = [(turns, mirrored) for mirrored in (False, True) for turns in range(4)]
@@ -125,7 +128,10 @@ def measure(project: Path, rows: pd.DataFrame, seen: np.ndarray, plan: argparse.
         keras.utils.set_random_seed(number)
         _, suffix = open_network(project)
         set_head(suffix, seen[kept, 0], targets[kept])
-        for name, values in train(suffix, seen[kept], targets[kept], plan, options.ema, number).items():
+        precision = choose_precision(FineTuneParams(precision=plan.precision), suffix)
+        with computing_in(precision, suffix):
+            trained = train(suffix, seen[kept], targets[kept], plan, options.ema, number)
+        for name, values in trained.items():
             for variable, value in zip(suffix.trainable_variables, values, strict=True):
                 variable.assign(value)
             found.setdefault(name, []).append(judge(suffix, seen[held]))
@@ -135,7 +141,7 @@ def measure(project: Path, rows: pd.DataFrame, seen: np.ndarray, plan: argparse.
         probabilities = np.concatenate(parts, axis=1)
         for count in (1, len(VIEWS)):
             mean = probabilities[:count].mean(axis=0)
-            cells = [f"{plan.rate:g}", plan.epochs, f"{plan.mixup:g}", name, count, len(truth)]
+            cells = [f"{plan.rate:g}", plan.epochs, f"{plan.mixup:g}", plan.precision, name, count, len(truth)]
             cells += [f"{np.mean((mean > 0.5) == truth):.4f}", f"{log_loss(truth, mean):.4f}"]
             print("|", " | ".join(map(str, cells)), "|", flush=True)
 
@@ -147,6 +153,7 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=[5e-4, 2e-4])
     parser.add_argument("--epochs", type=int, nargs="+", default=[9])
     parser.add_argument("--mixup", type=float, nargs="+", default=[0.0])
+    parser.add_argument("--precisions", nargs="+", default=["auto"])
     parser.add_argument("--ema", type=float, nargs="*", default=[])
     parser.add_argument("--folds", type=int, default=5, help="how many of the five parts are judged")
     options = parser.parse_args()
@@ -154,13 +161,13 @@ def main() -> None:
     if rows["label"].nunique() != 2:
         sys.exit("this benchmark is of two classes")
     seen = activations(options.project, rows, options.project / ".thaw/schedule")
-    print("| rate | epochs | mixup | weights | views | images | accuracy | log loss |")
-    print("|---:|---:|---:|---|---:|---:|---:|---:|")
-    for rate in options.rates:
-        for epochs in options.epochs:
-            for mixup in options.mixup:
-                plan = argparse.Namespace(rate=rate, epochs=epochs, mixup=mixup)
-                measure(options.project, rows, seen, plan, options)
+    print("| rate | epochs | mixup | precision | weights | views | images | accuracy | log loss |")
+    print("|---:|---:|---:|---|---|---:|---:|---:|---:|")
+    for rate, epochs, mixup, precision in itertools.product(
+        options.rates, options.epochs, options.mixup, options.precisions
+    ):
+        plan = argparse.Namespace(rate=rate, epochs=epochs, mixup=mixup, precision=precision)
+        measure(options.project, rows, seen, plan, options)
 
 
 if __name__ == "__main__":
