@@ -90,7 +90,9 @@ class _Convolution(keras.layers.Layer):
             outputs = ops.reshape(rows, (-1, *inputs.shape[1:3], layer.filters))
         else:
             outputs = layer.convolution_op(inputs, kernel)
-        return layer.activation(outputs if bias is None else outputs + ops.cast(bias, dtype))
+        if bias is not None:  # in float32: where the shift is large, bfloat16 would round away what it is added to
+            outputs = ops.cast(outputs, "float32") + bias
+        return layer.activation(outputs)
 
 
 def _is_product(layer: keras.layers.Conv2D) -> bool:
