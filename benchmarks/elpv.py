@@ -24,7 +24,7 @@ from typing import Any
 
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
-    "five_minutes": {"augment.image_size": 300, "fine_tune.epochs": 12, "fine_tune.learning_rate": 2e-4},
+    "five_minutes": {"fine_tune.epochs": 12, "fine_tune.learning_rate": 2e-4, "fine_tune.test_time_augmentation": True},
     "long": {
         "model.architecture": "efficientnet_lite2",
         "augment.image_size": 300,
