@@ -80,10 +80,19 @@ def test_a_convolution_that_others_read_too_or_that_is_used_twice_is_left_alone(
     y = keras.layers.BatchNormalization()(x)
     z = keras.layers.BatchNormalization()(used_twice(used_twice(keras.layers.Add()([x, y]))))
     activated = keras.layers.Conv2D(4, 1, activation="relu")(z)
-    model = keras.Model(inputs, keras.layers.BatchNormalization()(activated))
+    shared = keras.layers.BatchNormalization()  # which two convolutions are normalized by
+    sums = [shared(keras.layers.Conv2D(4, 1)(branch)) for branch in (z, keras.layers.BatchNormalization()(activated))]
+    model = keras.Model(inputs, keras.layers.Add()(sums))
     freeze(model, "full", "auto", "frozen")
     unsettle(model)
     assert fold(model) is model
+
+
+def test_a_depthwise_convolution_that_is_used_twice_stays_one():
+    inputs = keras.Input((8, 8, 4))
+    depthwise = keras.layers.DepthwiseConv2D(5, padding="same", activation="relu")
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(depthwise(depthwise(inputs))))
+    assert_alike(model, fold(model), RNG.uniform(-1, 1, (2, 8, 8, 4)).astype(np.float32))
 
 
 @pytest.mark.parametrize("kernel", [3, 5, 7])

@@ -26,29 +26,35 @@ def fold(model: keras.Model) -> keras.Model:
         A model that shares all trainable weights with `model`, and gives what it gives up to rounding; `model` itself where
         there is nothing to fold.
     """
-    graph = calls(model)
-    times = Counter(id(call.layer) for call in graph)
-    readers = Counter(id(tensor) for call in graph for tensor in call.inputs)
-    makers = {id(call.output): call.layer for call in graph}
-    before: dict[int, Any] = {}  # the convolution, by the BatchNorm's `id`
-    for call in graph:
-        source = makers.get(id(call.inputs[0])) if call.inputs else None
-        if _is_affine(call.layer) and _can_take(source) and readers[id(call.inputs[0])] == times[id(source)] == 1:
-            before[id(call.layer)] = source
-    taken = {id(convolution) for convolution in before.values()}
+    pairs = _convolutions_before(model)
+    taken = {id(convolution) for convolution, _ in pairs}
+    folded = {id(normalization): _Convolution(convolution, normalization) for convolution, normalization in pairs}
+    depthwise = [layer for layer in model.layers if type(layer) is keras.layers.DepthwiseConv2D and id(layer) not in taken]
+    folded |= {id(layer): _Convolution(layer) for layer in depthwise}
+    if not folded:
+        return model
 
     def rebuild(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if id(layer) in taken:
             return args[0]  # what its BatchNorm is then given
-        if id(layer) in before:
-            return _Convolution(before[id(layer)], layer)(args[0])
-        if type(layer) is keras.layers.DepthwiseConv2D and times[id(layer)] == 1:
-            return _Convolution(layer)(args[0])
-        return layer(*args, **kwargs)
+        return folded[id(layer)](args[0]) if id(layer) in folded else layer(*args, **kwargs)
 
-    if not taken and not any(type(call.layer) is keras.layers.DepthwiseConv2D for call in graph):
-        return model
     return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=rebuild)
+
+
+def _convolutions_before(model: keras.Model) -> list[tuple[Any, Any]]:
+    """Convolutions with the BatchNorm that each can take up: nothing else reads what it gives, and both are used once."""
+    graph = calls(model)
+    times = Counter(id(call.layer) for call in graph)
+    readers = Counter(id(tensor) for call in graph for tensor in call.inputs)
+    makers = {id(call.output): call.layer for call in graph}
+    pairs = []
+    for call in graph[1:]:
+        source = makers[id(call.inputs[0])]
+        once = times[id(call.layer)] == times[id(source)] == readers[id(call.inputs[0])] == 1
+        if once and _is_affine(call.layer) and _can_take(source):
+            pairs.append((source, call.layer))
+    return pairs
 
 
 def _is_affine(layer: Any) -> bool:
@@ -77,7 +83,7 @@ class _Convolution(keras.layers.Layer):
         kernel, bias = layer.kernel, layer.bias if layer.use_bias else None
         if self._affine:
             factor, summand = self._affine
-            kernel = kernel * factor.reshape(kernel.shape[2:] if self._is_depthwise else -1)
+            kernel = kernel * (factor.reshape(kernel.shape[2:]) if self._is_depthwise else factor)
             bias = summand if bias is None else bias * factor + summand
         dtype = "float32" if self._is_depthwise else self.compute_dtype
         inputs, kernel = ops.cast(inputs, dtype), ops.cast(kernel, dtype)
@@ -87,7 +93,7 @@ class _Convolution(keras.layers.Layer):
             )
         elif self._is_pointwise:  # oneDNN's gradient of such a kernel takes twice as long as that of a matrix, in bfloat16
             rows = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), ops.reshape(kernel, kernel.shape[2:]))
-            outputs = ops.reshape(rows, (-1, *inputs.shape[1:3], layer.filters))
+            outputs = ops.reshape(rows, (*ops.shape(inputs)[:-1], layer.filters))
         else:
             outputs = layer.convolution_op(inputs, kernel)
         if bias is not None:  # in float32: where the shift is large, bfloat16 would round away what it is added to
