@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from thaw.devices import cpu_name
+
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
     "five_minutes": {"fine_tune.epochs": 12, "fine_tune.learning_rate": 2e-4, "fine_tune.test_time_augmentation": True},
@@ -116,8 +118,6 @@ def main() -> None:
     parser.add_argument("--split-by", choices=["groups", "near_duplicates"], default="groups")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     options = parser.parse_args()
-    from thaw.devices import cpu_name
-
     print(f"Profile {options.profile}, split by {options.split_by}. {cpu_name()}\n")
     print("| seed | accuracy | weighted | mono | poly | minutes | peak GB |\n|---|---:|---:|---:|---:|---:|---:|")
     results = []
