@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from thaw.arrays import Rows
 from thaw.params import FitParams
@@ -30,6 +31,31 @@ def test_weight_decay_follows_each_layer_s_learning_rate(optimizer):
         expected = kernel * (1 - 0.5 * factor * 0.1) * (1 - 0.25 * factor * 0.1)
         np.testing.assert_allclose(layer.kernel, expected, rtol=1e-6)
         np.testing.assert_array_equal(layer.bias, 1)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+@pytest.mark.parametrize("in_graph", [False, True], ids=["eager", "graph"])
+def test_adam_takes_the_steps_of_the_paper(name, in_graph):
+    """Kingma and Ba 2015 (arXiv 1412.6980), algorithm 1 with the efficient order of section 2, decay decoupled; in NumPy."""
+    rng = np.random.default_rng(0)
+    layer = keras.layers.Dense(4, name="dense")
+    layer.build((None, 3))
+    weights = layer.kernel.numpy().astype(np.float64)
+    first, second = np.zeros((3, 4)), np.zeros((3, 4))
+    made = build_optimizer(FitParams(optimizer=name, weight_decay=0.1), layer.trainable_variables, ["dense"], 0.5)
+    apply = lambda gradient: made.apply([gradient, np.zeros(4, np.float32)], layer.trainable_variables)  # noqa: E731
+    step = tf.function(apply) if in_graph else apply
+    for number in range(1, 8):
+        gradient = rng.standard_normal((3, 4)).astype(np.float32) * 10.0 ** rng.integers(-4, 2)
+        rate = 0.1 / number
+        set_step(made, rate, 0.9)
+        step(tf.constant(gradient))
+        weights -= 0.5 * rate * 0.1 * weights * (name == "adamw")
+        first += (gradient - first) * 0.1
+        second += (gradient.astype(np.float64) ** 2 - second) * 0.001
+        pace = 0.5 * rate * np.sqrt(1 - 0.999**number) / (1 - 0.9**number)
+        weights -= pace * first / (np.sqrt(second) + 1e-7)
+    np.testing.assert_allclose(layer.kernel, weights, rtol=1e-5, atol=1e-6)
 
 
 @pytest.fixture

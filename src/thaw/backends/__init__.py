@@ -83,6 +83,27 @@ class Backend(Protocol):
     def sum_gradients(self, gradients: list[Any]) -> tuple[list[Any], int]:
         """In a step: the sum of the devices' gradients, where each has its share's alone, and how many devices these are."""
 
+    def apply_adam(
+        self,
+        variable: Any,
+        momentum: Any,
+        velocity: Any,
+        gradient: Any,
+        learning_rate: Any,
+        step: Any,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+    ) -> bool:
+        """In a step: update a variable and its two moments as `keras.optimizers.Adam` does, in one operation.
+
+        Args:
+            step: the number of this step, from 1.
+
+        Returns:
+            Whether it did; not where the library has no such operation for what it trains on.
+        """
+
     def depthwise_conv(
         self,
         inputs: Any,

@@ -78,6 +78,29 @@ def sum_gradients(gradients: list[Any]) -> tuple[list[Any], int]:
     return replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients), replica.num_replicas_in_sync
 
 
+def apply_adam(
+    variable: Any,
+    momentum: Any,
+    velocity: Any,
+    gradient: Any,
+    learning_rate: Any,
+    step: Any,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> bool:
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        return False
+    own = variable.value if isinstance(variable, keras.Variable) else variable  # Keras hands TensorFlow's on
+    steps = tf.cast(step, tf.float32)
+    tf.raw_ops.ResourceApplyAdam(
+        var=own.handle, m=momentum.value.handle, v=velocity.value.handle,
+        beta1_power=beta_1**steps, beta2_power=beta_2**steps, lr=learning_rate,
+        beta1=beta_1, beta2=beta_2, epsilon=epsilon, grad=tf.cast(gradient, tf.float32),
+    )  # fmt: skip
+    return True
+
+
 def depthwise_conv(
     inputs: Any,
     kernel: Any,
