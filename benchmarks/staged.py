@@ -34,7 +34,9 @@ class Staged:
         return {
             "validate": lambda: validate(params.validate_, compute, paths(ValidateInputs), paths(ValidateOutputs), scratch),
             "split": lambda: split(params.split, params.seed, paths(SplitInputs), paths(SplitOutputs)),
-            "augment": lambda: augment(params.augment, params.seed, compute, paths(AugmentInputs), paths(AugmentOutputs)),
+            "augment": lambda: augment(
+                params.augment, params.seed, compute, paths(AugmentInputs), paths(AugmentOutputs), scratch
+            ),
             "extract": lambda: extract(
                 params.extract, params.model, compute, paths(ExtractInputs), paths(ExtractOutputs), scratch
             ),

@@ -36,7 +36,7 @@ def project(tmp_path_factory):
 
 def run(project, views_dir, params=PARAMS, seed=1):
     inputs = AugmentInputs(project / "raw", project / "train.csv", project / "validation.csv")
-    augment(params, seed, ComputeParams(), inputs, AugmentOutputs(views_dir, views_dir.with_suffix(".png")))
+    augment(params, seed, ComputeParams(), inputs, AugmentOutputs(views_dir, views_dir.with_suffix(".png")), project)
     return {path.name: path.read_bytes() for path in [*views_dir.iterdir(), views_dir.with_suffix(".png")]}
 
 
@@ -195,5 +195,5 @@ def test_the_contact_sheet_shows_each_class_and_its_views(project, tmp_path):
 def test_index_names_the_policy(project, tmp_path):
     files = run(project, tmp_path / "views")
     index = json.loads(files["index.json"])
-    assert index["policy"] == PARAMS.model_dump()
+    assert index["policy"] == allow(PARAMS).model_dump()
     assert (index["train"], index["validation"]) == (23, 4)

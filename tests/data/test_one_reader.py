@@ -47,7 +47,7 @@ def trained(files, tmp_path_factory) -> dict[str, np.ndarray]:
     rows.head(2).to_csv(out / "validation.csv", index=False)
     params = AugmentParams(image_size=SIDE, views=1, color="rgb")
     inputs = AugmentInputs(raw, out / "train.csv", out / "validation.csv")
-    augment(params, 1, ComputeParams(), inputs, AugmentOutputs(out / "views", out / "sheet.png"))
+    augment(params, 1, ComputeParams(), inputs, AugmentOutputs(out / "views", out / "sheet.png"), out)
     every = np.arange(len(made))
     return dict(zip(made, open_views(out / "views", "train").gather(every, 0 * every), strict=True))
 

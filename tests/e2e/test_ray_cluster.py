@@ -152,7 +152,7 @@ def run_validate(project: Path, out: Path, compute: ComputeParams) -> None:
 def run_augment(project: Path, out: Path, compute: ComputeParams) -> None:
     inputs = AugmentInputs(project / "data" / "raw", project / "train.csv", project / "validation.csv")
     params = AugmentParams(image_size=SIDE, views=3, rotation_degrees=10)
-    augment(params, 1, compute, inputs, AugmentOutputs(out / "views", out / "sheet.png"))
+    augment(params, 1, compute, inputs, AugmentOutputs(out / "views", out / "sheet.png"), out)
 
 
 def run_extract(project: Path, out: Path, compute: ComputeParams) -> None:

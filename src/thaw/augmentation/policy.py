@@ -47,7 +47,10 @@ def make_view(picture: np.ndarray, params: AugmentParams, key: bytes, view: int)
 
 
 def symmetries(params: AugmentParams) -> list[tuple[int, bool]]:
-    """The flips and turns that the policy allows, as (quarter turns, mirrored first), the identity first."""
+    """The flips and turns that the policy allows, as (quarter turns, mirrored first), the identity first.
+
+    What is `auto` counts as allowed; the stage `augment` answers it before (`thaw.augmentation.orientation`).
+    """
     flip_both = params.horizontal_flip and params.vertical_flip
     turns = range(4) if params.right_angle_turns else (0, 2) if flip_both else (0,)
     found = [(turn, False) for turn in turns]

@@ -1,10 +1,15 @@
 """Cut a network between what is frozen and what trains."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
+from thaw.models.freezing import freeze
 from thaw.models.graph import fronts, has_kernel
+from thaw.models.network import build, set_statistics
+from thaw.params import ModelParams
 
 
 def cut(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
@@ -45,3 +50,21 @@ def _changes_in_training(layer: Any) -> bool:
         return True
     draws = len(layer.variables) > len(layer.weights)  # a seed generator's state is a variable and no weight
     return draws and getattr(layer, "rate", 1.0) > 0
+
+
+def build_prefix(
+    model: ModelParams, shape: tuple[int, int, int], measure: Callable[[], tuple[np.ndarray, np.ndarray]] | None = None
+) -> keras.Model:
+    """What is below the head of a pretrained backbone, from pictures of `shape` on.
+
+    Args:
+        measure: mean and variance of the pixels, for `normalization: featurewise`.
+    """
+    # All weights before the cut come from the file: whatever seed and classes the head has, they are the same.
+    network = build(model, shape, num_classes=2, seed=0)
+    if measure and model.normalization == "featurewise":
+        set_statistics(network, *measure())
+    freeze(network, "head", "", "frozen")
+    prefix, _ = cut(network)
+    assert prefix is not None, "a pretrained backbone has weights before its head"
+    return prefix

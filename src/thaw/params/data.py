@@ -42,8 +42,10 @@ class AugmentParams(Section):
     """Largest shift, as a share of the side."""
     shear_degrees: float = Field(0.0, ge=0, lt=90)
     brightness: float = Field(0.0, ge=0, lt=1)
-    horizontal_flip: bool = True
-    vertical_flip: bool = True
-    right_angle_turns: bool = True
+    horizontal_flip: Literal["auto"] | bool = "auto"
+    """auto: made unless the images speak against it: a classifier that is shown mirrored copies too judges the images as they
+    are worse."""
+    vertical_flip: Literal["auto"] | bool = "auto"
+    right_angle_turns: Literal["auto"] | bool = "auto"
     fill_mode: Literal["reflect", "nearest", "constant", "wrap"] = "reflect"
     contact_sheet_images: int = Field(8, ge=1, le=64)

@@ -1,14 +1,32 @@
 """Stage `augment`: lay the augmented views of the images out in shards, and a sheet to look at."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
+from thaw import images
+from thaw.augmentation import orientation
 from thaw.augmentation.contact_sheet import draw_contact_sheet
 from thaw.augmentation.shards import write_views
 from thaw.compute import open_executor
+from thaw.engines import compile_cached
 from thaw.errors import ThawError
-from thaw.params import AugmentParams, ComputeParams
+from thaw.fingerprint import content_key
+from thaw.params import AugmentParams, ComputeParams, ExtractParams, ModelParams
 from thaw.splitting.files import read_split
+
+if TYPE_CHECKING:
+    import keras
+
+# Through which flips and turns are judged, whatever network is to be trained: it is fast, and comes with thaw.
+_JUDGE = ModelParams(architecture="efficientnet_lite0", weights="imagenet", normalization="auto")
+_JUDGE_PIXELS = 224
+_READERS = 8
 
 
 @dataclass(frozen=True)
@@ -29,9 +47,16 @@ class AugmentOutputs:
 
 
 def augment(
-    params: AugmentParams, seed: int, compute: ComputeParams, inputs: AugmentInputs, outputs: AugmentOutputs
+    params: AugmentParams,
+    seed: int,
+    compute: ComputeParams,
+    inputs: AugmentInputs,
+    outputs: AugmentOutputs,
+    scratch_dir: Path,
 ) -> None:
     """Write the views of the training images, the validation images as they are, and the contact sheet.
+
+    Flips and turns that are `auto` are decided by the training images first; the policy that is written has the answers.
 
     Raises:
         ThawError: an image cannot be read, or the disk has no room.
@@ -43,7 +68,32 @@ def augment(
         params.color == "auto" and bool(train["grey"].all() and validation["grey"].all())
     )
     channels = 1 if grey else 3
+    if orientation.undecided(params):
+        params = _decide(params, inputs.raw_dir, train, channels, scratch_dir)
     paths = list(train["path"]), list(validation["path"])
     with open_executor(compute) as executor:
         write_views(params, seed, inputs.raw_dir, *paths, channels, outputs.views_dir, executor)
     draw_contact_sheet(params, seed, inputs.raw_dir, train[["path", "class"]], channels, outputs.contact_sheet_path)
+
+
+def _decide(params: AugmentParams, raw_dir: Path, train: pd.DataFrame, channels: int, scratch_dir: Path) -> AugmentParams:
+    """`params` with every flip and turn answered."""
+    labels = train["label"].to_numpy()
+    chosen = orientation.choose_images(labels)
+    if not len(chosen):
+        return orientation.allow(params)
+    shape = (_JUDGE_PIXELS, _JUDGE_PIXELS, channels)
+
+    def load(path: str) -> np.ndarray:
+        return images.load(images.inside(raw_dir, path), *shape, params.resize)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        pictures = list(pool.map(load, train["path"].to_numpy()[chosen]))
+    judge = compile_cached(content_key("judge", shape), partial(_build_judge, shape), ExtractParams(), scratch_dir)
+    return orientation.decide(params, np.array(pictures), labels[chosen], judge)
+
+
+def _build_judge(shape: tuple[int, int, int]) -> "keras.Model":
+    from thaw.models.cutting import build_prefix
+
+    return build_prefix(_JUDGE, shape)

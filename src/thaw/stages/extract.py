@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,15 +111,6 @@ class _BuildPrefix:
     pictures: StoredViews | FreshViews
 
     def __call__(self) -> "keras.Model":
-        from thaw.models.cutting import cut
-        from thaw.models.freezing import freeze
-        from thaw.models.network import build, set_statistics
+        from thaw.models.cutting import build_prefix
 
-        # All weights before the cut come from the file: whatever seed and classes the head has, they are the same.
-        network = build(self.model, self.pictures.shape, num_classes=2, seed=0)
-        if self.model.normalization == "featurewise":
-            set_statistics(network, *measure_pixels(self.pictures))
-        freeze(network, "head", "", "frozen")
-        prefix, _ = cut(network)
-        assert prefix is not None, "a pretrained backbone has weights before its head"
-        return prefix
+        return build_prefix(self.model, self.pictures.shape, partial(measure_pixels, self.pictures))
