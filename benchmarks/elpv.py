@@ -19,9 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from thaw.demo import lay_out
 from thaw.devices import cpu_name
 
 PROFILES: dict[str, dict[str, Any]] = {
@@ -46,26 +49,29 @@ def run_seed(profile: str, split_by: str, seed: int, root: Path) -> dict[str, fl
     configure_logging()
     shutil.rmtree(root / ".thaw")  # no seed gains by what another one kept
     began = time.perf_counter()
-    _run_stages(_profile_params(profile, split_by, seed), root, "split", "evaluate")
+    params = params_with({"seed": seed, "split.by": split_by, **PROFILES[profile]}, profile)
+    run_stages(params, root, "split", "evaluate")
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     minutes = (time.perf_counter() - began) / 60
     score = _score(root / "reports" / "predictions.csv", root / "data" / "splits" / "test.csv")
     return score | {"minutes": minutes, "peak_gb": peak_gb}
 
 
-def _profile_params(profile: str, split_by: str, seed: int) -> Any:
+def params_with(overrides: dict[str, Any], source: str) -> Any:
+    """The defaults, with other values for some dotted keys."""
     from thaw.params import Params, parse_params
 
     values = Params().model_dump(by_alias=True)
-    values["seed"] = seed
-    values["split"]["by"] = split_by
-    for key, value in PROFILES[profile].items():
-        section, _, name = key.partition(".")
-        values[section][name] = value
-    return parse_params(values, profile)
+    for key, value in overrides.items():
+        *parents, last = key.split(".")
+        section = values
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    return parse_params(values, source)
 
 
-def _run_stages(params: Any, root: Path, first: str, last: str) -> None:
+def run_stages(params: Any, root: Path, first: str, last: str) -> None:
     """The stages of the project's own graph from `first` to `last`, each on a clean place."""
     from thaw.stages import call_stage
     from thaw.versioning import DvcRepo
@@ -89,17 +95,16 @@ def _score(predictions_path: Path, test_path: Path) -> dict[str, float]:
     return {"accuracy": right.mean(), "weighted": weighted, "mono": by_type["mono"], "poly": by_type["poly"]}
 
 
-def _prepare(root: Path) -> None:
-    """A project with the set in it, judged by the gate."""
-    from thaw.demo import lay_out
+def prepare(root: Path, lay_out: Callable[[Path], object]) -> None:
+    """A project with what `lay_out` writes to its data folder, judged by the gate."""
     from thaw.params import Params
 
     shutil.copy(Path(__file__).parents[1] / "dvc.yaml", root)
     subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"], cwd=root, check=True)
     for name in ("data/contract", "models/pretrained"):
         (root / name).mkdir(parents=True)
-    lay_out("elpv", root / "data" / "raw")
-    _run_stages(Params(), root, "validate", "validate")
+    lay_out(root / "data" / "raw")
+    run_stages(Params(), root, "validate", "validate")
 
 
 def interval(values: list[float]) -> float:
@@ -123,7 +128,7 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        _prepare(root)
+        prepare(root, partial(lay_out, "elpv"))
         for seed in options.seeds:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 results.append(pool.apply(run_seed, (options.profile, options.split_by, seed, root)))

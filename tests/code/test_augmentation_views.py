@@ -9,6 +9,7 @@ from PIL import Image
 
 from thaw import images
 from thaw.augmentation import make_view, open_views, picture_key, shards
+from thaw.augmentation.orientation import allow
 from thaw.errors import ThawError
 from thaw.params import AugmentParams, ComputeParams
 from thaw.stages.augment import AugmentInputs, AugmentOutputs, augment
