@@ -153,7 +153,7 @@ def test_fill_modes_fill_as_named(mode, filled):
     ramp = np.tile(np.arange(10, 50, dtype=np.uint8), (40, 1))[:, :, None]
     params = STILL.model_copy(update={"shift": 0.5, "fill_mode": mode})
     ten_to_the_right = np.array([0, 0, 0.5, 0, 0, 0, 0, 0])
-    moved = _warp(ramp, params, ten_to_the_right)[20, :, 0]
+    moved = _warp(ramp, params, ten_to_the_right, np.zeros(8))[20, :, 0]
     assert list(moved[:10]) == list(filled)
     assert list(moved[10:]) == list(range(10, 40))
 

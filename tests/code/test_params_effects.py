@@ -22,10 +22,11 @@ OTHER_VALUES = {
     "hidden_units": 3, "fill_mode": "constant", "min_steps": 40, "momentum": 0.5, "final_momentum": 0.1, "weight_decay": 0.5,
     "final_learning_rate": 0.1, "from_layer": "block14", "batch_norm": "train", "thawed_learning_rate_factor": 0.1,
     "rotation_degrees": 20.0, "zoom": 0.3, "shift": 0.3, "shear_degrees": 20.0, "brightness": 0.4,
+    "contrast": 0.4, "saturation": 0.4, "hue": 0.3, "blur": 2.0, "random_resized_crop": 0.3, "erasing": 1.0,
     "test_time_augmentation": True,
 }  # fmt: skip
 ACTIVE_VALUES: dict[str, Any] = {
-    "head": "dense", "views": 3, "epochs": 2, "optimizer": "sgd", "schedule": "linear", "strategy": "partial",
+    "head": "dense", "views": 3, "epochs": 2, "optimizer": "sgd", "schedule": "linear", "strategy": "partial", "color": "rgb",
     "rotation_degrees": 20.0, "zoom": 0.3, "shift": 0.3, "shear_degrees": 20.0,
     "horizontal_flip": True, "vertical_flip": True, "right_angle_turns": True,
 }  # fmt: skip
@@ -71,7 +72,8 @@ def trained(params: Any) -> Any:
 
 
 def pictures_of(params: Params) -> Any:
-    picture = np.random.default_rng(0).integers(0, 255, (16, 16, 1), np.uint8)
+    channels = 1 if params.augment.color == "grey" else 3
+    picture = np.random.default_rng(0).integers(0, 255, (16, 16, channels), np.uint8)
     keys = [picture_key(1, f"{number}.png") for number in range(4)]
     return [make_view(picture, params.augment, key, view).tolist() for key in keys for view in range(params.augment.views)]
 

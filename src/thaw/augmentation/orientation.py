@@ -33,8 +33,8 @@ def _mirrored(axis: int) -> Describe:
 
 
 _COPIES: dict[str, dict[str, Describe]] = {
-    "horizontal_flip": {"mirrored": _mirrored(2)},
-    "vertical_flip": {"upside down, mirrored": _mirrored(1)},
+    "horizontal_flip": {"mirrored left to right": _mirrored(2)},
+    "vertical_flip": {"mirrored top to bottom": _mirrored(1)},
     "right_angle_turns": {"turned by 90 degrees": _turned(1), "turned by 180 degrees": _turned(2)},
 }
 

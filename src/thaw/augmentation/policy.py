@@ -9,6 +9,7 @@ import hashlib
 import cv2
 import numpy as np
 
+from thaw.augmentation.appearance import change_colors, erase
 from thaw.params import AugmentParams
 
 _BORDER = {
@@ -29,20 +30,24 @@ def picture_key(seed: int, path: str) -> bytes:
 def make_view(picture: np.ndarray, params: AugmentParams, key: bytes, view: int) -> np.ndarray:
     """View `view` of a picture, uint8 `(size, size, channels)` in and out. View 0 is the picture as it is.
 
-    The views run through the allowed flips and turns, each before any a second time; these are exact., zoom,
-    shear and shift are one affine map, with bilinear sampling.
+    The views run through the allowed flips and turns, each before any a second time; these are exact. Rotation, zoom, shear,
+    shift and crop are one affine map, with bilinear sampling. Colours are changed after it, and a part is erased last.
     """
     if view == 0:
         return picture
     quarter_turns, mirrored = _symmetry(params, key, view)
     picture = np.rot90(picture[:, ::-1] if mirrored else picture, quarter_turns)
     draws = _uniform(key, b"view", view) * 2 - 1
-    if params.rotation_degrees or params.zoom or params.shift or params.shear_degrees:
-        picture = _warp(picture, params, draws)
+    if params.rotation_degrees or params.zoom or params.shift or params.shear_degrees or params.random_resized_crop < 1:
+        picture = _warp(picture, params, draws, _uniform(key, b"crop", view))
     if params.brightness:
         factor = 1 + params.brightness * draws[5]
         table = np.clip(np.rint(np.arange(256) * factor), 0, 255).astype(np.uint8)
         picture = table[picture]
+    if params.contrast or params.saturation or params.hue or params.blur:
+        picture = change_colors(picture, params, _uniform(key, b"colors", view) * 2 - 1)
+    if params.erasing:
+        picture = erase(picture, params, np.random.default_rng(np.frombuffer(_digest(key, b"erasing", view), np.uint32)))
     return np.ascontiguousarray(picture)
 
 
@@ -70,14 +75,19 @@ def _symmetry(params: AugmentParams, key: bytes, view: int) -> tuple[int, bool]:
     return found[order[place]]
 
 
-def _warp(picture: np.ndarray, params: AugmentParams, draws: np.ndarray) -> np.ndarray:
+def _warp(picture: np.ndarray, params: AugmentParams, draws: np.ndarray, crop: np.ndarray) -> np.ndarray:
     size = picture.shape[0]
     angle, shear = np.radians(params.rotation_degrees * draws[0]), np.radians(params.shear_degrees * draws[4])
     zoom = 1 + params.zoom * draws[1]
     linear = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = linear @ np.array([[1.0, np.tan(shear)], [0.0, 1.0]])
     middle = np.full(2, (size - 1) / 2)
-    offset = middle + params.shift * size * draws[2:4] - linear @ middle
+    seen = middle
+    if params.random_resized_crop < 1:
+        shown, place = _crop(params, crop)
+        seen = middle + place * (1 - shown) * size / 2
+        linear = linear @ np.diag(1 / shown)
+    offset = middle + params.shift * size * draws[2:4] - linear @ seen
     moved = cv2.warpAffine(
         np.ascontiguousarray(picture),
         np.column_stack([linear, offset]),
@@ -89,7 +99,18 @@ def _warp(picture: np.ndarray, params: AugmentParams, draws: np.ndarray) -> np.n
     return moved.reshape(picture.shape)
 
 
+def _crop(params: AugmentParams, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Width and height of a crop as shares of the picture's, and where it lies, each from -1 to 1 (Szegedy et al. 2015, arXiv
+    1409.4842, section 6: any area within the bounds, an aspect of 3/4 to 4/3)."""
+    area = params.random_resized_crop + (1 - params.random_resized_crop) * draws[0]
+    aspect = np.exp((2 * draws[1] - 1) * np.log(4 / 3))
+    return np.minimum(np.sqrt([area * aspect, area / aspect]), 1), 2 * draws[2:4] - 1
+
+
 def _uniform(key: bytes, purpose: bytes, number: int) -> np.ndarray:
     """Eight numbers, uniform in [0, 1)."""
-    digest = hashlib.blake2b(key + purpose + number.to_bytes(8, "little"), digest_size=8 * _DRAWS).digest()
-    return (np.frombuffer(digest, "<u8") >> 11) * 2.0**-53
+    return (np.frombuffer(_digest(key, purpose, number), "<u8") >> 11) * 2.0**-53
+
+
+def _digest(key: bytes, purpose: bytes, number: int) -> bytes:
+    return hashlib.blake2b(key + purpose + number.to_bytes(8, "little"), digest_size=8 * _DRAWS).digest()

@@ -41,7 +41,18 @@ class AugmentParams(Section):
     shift: float = Field(0.0, ge=0, lt=1)
     """Largest shift, as a share of the side."""
     shear_degrees: float = Field(0.0, ge=0, lt=90)
+    random_resized_crop: float = Field(1.0, gt=0, le=1)
+    """Least share of the picture's area that a random crop shows, of an aspect of 3/4 to 4/3; 1: no crops."""
     brightness: float = Field(0.0, ge=0, lt=1)
+    contrast: float = Field(0.0, ge=0, lt=1)
+    """As `brightness` and `saturation`: a factor of 1 ± so much."""
+    saturation: float = Field(0.0, ge=0, lt=1)
+    hue: float = Field(0.0, ge=0, le=0.5)
+    """Largest turn of the colours' circle, as a share of it."""
+    blur: float = Field(0.0, ge=0, le=16)
+    """Largest standard deviation of a Gaussian, in pixels."""
+    erasing: float = Field(0.0, ge=0, le=1)
+    """Probability that a rectangle of noise covers 2 % to 33 % of a view (random erasing)."""
     horizontal_flip: Literal["auto"] | bool = "auto"
     """auto: made unless the images speak against it: a classifier that is shown mirrored copies too judges the images as they
     are worse."""

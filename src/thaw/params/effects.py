@@ -21,10 +21,12 @@ class Idle(NamedTuple):
 
 
 _WARPS = ("augment.rotation_degrees", "augment.zoom", "augment.shift", "augment.shear_degrees")
+_COLORS = tuple(f"augment.{name}" for name in ("brightness", "contrast", "saturation", "hue", "blur"))
 _SYMMETRIES = ("augment.horizontal_flip", "augment.vertical_flip", "augment.right_angle_turns")
 IDLE = (
     Idle("model.hidden_units", ("model.head",), ("gap", "flatten")),
-    *(Idle(key, ("augment.views",), (1,)) for key in (*_WARPS, "augment.brightness")),
+    *(Idle(key, ("augment.views",), (1,)) for key in (*_WARPS, *_COLORS, "augment.random_resized_crop", "augment.erasing")),
+    *(Idle(key, ("augment.color",), ("grey",)) for key in ("augment.saturation", "augment.hue")),
     Idle("augment.fill_mode", _WARPS, (0,)),
     *(
         Idle(f"{phase}.{key}", (f"{phase}.{other}",), values, meant)

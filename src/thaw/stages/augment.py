@@ -18,6 +18,7 @@ from thaw.engines import compile_cached
 from thaw.errors import ThawError
 from thaw.fingerprint import content_key
 from thaw.params import AugmentParams, ComputeParams, ExtractParams, ModelParams
+from thaw.params.effects import no_effect
 from thaw.splitting.files import read_split
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ def augment(
         params.color == "auto" and bool(train["grey"].all() and validation["grey"].all())
     )
     channels = 1 if grey else 3
+    for name in ("saturation", "hue"):
+        if grey and getattr(params, name):
+            cure = "set augment.color: rgb, where colour is to come in later"
+            raise no_effect(f"augment.{name}", getattr(params, name), "on pictures that are all grey", 0.0, cure)
     if orientation.undecided(params):
         params = _decide(params, inputs.raw_dir, train, channels, scratch_dir)
     paths = list(train["path"]), list(validation["path"])
