@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from thaw import files
 from thaw.errors import ThawError
+from thaw.fingerprint import content_key
 from thaw.models.catalog import BACKBONES, LITES, check_architecture
 from thaw.params import ModelParams
 from thaw.params.effects import no_effect
@@ -133,3 +134,19 @@ def pretrained_digest(params: ModelParams) -> str | None:
     if params.weights != "imagenet":
         return files.digest(given_weights_path(params.weights))
     return files.digest(lite_weights_path(params.architecture)) if params.architecture in LITES else None
+
+
+def prefix_key(model: ModelParams, shape: tuple[int, ...], pixels: str = "") -> str:
+    """What tells the part below the head from another: parameters, weights, and pixels if it standardises.
+
+    It is written to an output, so that code and libraries are not in it: DVC's books know the code, and what is kept of the
+    network is kept under a key that has both.
+
+    Args:
+        model: as `locate_weights` gives it.
+        shape: of the pictures.
+        pixels: digest of those that `normalization: featurewise` measures.
+    """
+    weights = pretrained_digest(model)
+    named = model.model_dump(include={"architecture", "head", "normalization", *(() if weights else ("weights",))})
+    return content_key(named, weights, shape, pixels if model.normalization == "featurewise" else "")

@@ -16,7 +16,7 @@ from thaw.augmentation.shards import write_views
 from thaw.compute import open_executor
 from thaw.engines import compile_cached
 from thaw.errors import ThawError
-from thaw.fingerprint import content_key
+from thaw.models.pretrained import prefix_key
 from thaw.params import AugmentParams, ComputeParams, ExtractParams, ModelParams
 from thaw.params.effects import no_effect
 from thaw.splitting.files import read_split
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
 # Through which flips and turns are judged, whatever network is to be trained: it is fast, and comes with thaw.
-_JUDGE = ModelParams(architecture="efficientnet_lite0", weights="imagenet", normalization="auto")
+_JUDGE = ModelParams(architecture="efficientnet_lite0", weights="imagenet", head="gap", normalization="auto")
 _JUDGE_PIXELS = 224
 _READERS = 8
 
@@ -94,7 +94,9 @@ def _decide(params: AugmentParams, raw_dir: Path, train: pd.DataFrame, channels:
 
     with ThreadPoolExecutor(_READERS) as pool:
         pictures = list(pool.map(load, train["path"].to_numpy()[chosen]))
-    judge = compile_cached(content_key("judge", shape), partial(_build_judge, shape), ExtractParams(), scratch_dir)
+    # Kept where `extract` looks for it: most often it runs the same network.
+    kept_dir = scratch_dir.with_name("extract")
+    judge = compile_cached(prefix_key(_JUDGE, shape), partial(_build_judge, shape), ExtractParams(), kept_dir)
     return orientation.decide(params, np.array(pictures), labels[chosen], judge)
 
 

@@ -12,8 +12,7 @@ from thaw.augmentation.views import FreshViews, StoredViews, open_views
 from thaw.compute import Portable, open_executor
 from thaw.engines import Compilation, Engine, compile_cached
 from thaw.files import digest_folder, write_json
-from thaw.fingerprint import content_key
-from thaw.models.pretrained import is_pretrained, locate_weights, pretrained_digest
+from thaw.models.pretrained import is_pretrained, locate_weights, prefix_key
 from thaw.params import ComputeParams, ExtractParams, ModelParams
 from thaw.training.activations import sample_pictures, storage_dtype, write_activations
 from thaw.training.guard import guarded
@@ -65,7 +64,8 @@ def extract(
         _log.info("no features: %s", missing)
         write_json(facts_path, {"features": False, "reason": missing, "extract": params.model_dump()})
         return
-    key = _network_key(model, train.shape, inputs.views_dir)
+    pixels = digest_folder(inputs.views_dir) if model.normalization == "featurewise" else ""
+    key = prefix_key(model, train.shape, pixels)
     build = _BuildPrefix(model, train)
     with open_executor(compute) as executor, guarded(scratch_dir) as stop:
         sample = sample_pictures(train)
@@ -89,18 +89,6 @@ def _why_none(model: ModelParams, train: Inputs) -> str:
     if not is_pretrained(model):
         return "the network has no pretrained weights"
     return "views are made on the fly" if train.views == 0 else ""
-
-
-def _network_key(model: ModelParams, shape: tuple[int, ...], views_dir: Path) -> str:
-    """What tells the frozen part from another: parameters, weights, and pixels if it standardises.
-
-    It is written to an output, so that code and libraries are not in it: DVC's books know the code, and what is kept of the
-    network is kept under a key that has both.
-    """
-    pixels = digest_folder(views_dir) if model.normalization == "featurewise" else ""
-    weights = pretrained_digest(model)
-    named = model.model_dump(include={"architecture", "head", "normalization", *(() if weights else ("weights",))})
-    return content_key(named, weights, shape, pixels)
 
 
 @dataclass(frozen=True)
