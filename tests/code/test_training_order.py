@@ -11,7 +11,7 @@ from thaw.arrays import Rows
 from thaw.errors import ThawError
 from thaw.params import FineTuneParams, FitParams
 from thaw.splitting.files import read_classes
-from thaw.training.batches import Examples, plain_batches, step_paths, train_batches
+from thaw.training.batches import Examples, cut_mix, plain_batches, step_paths, train_batches
 from thaw.training.inputs import Computed
 from thaw.training.labels import Labels, make_labels
 from thaw.training.order import Order
@@ -209,6 +209,31 @@ def test_the_loss_of_a_mixed_pair_is_the_mixed_loss_of_the_pair(tmp_path):
         assert found == pytest.approx(expected, rel=1e-5)
         mixed_pairs += int(((share > 0) & (share < 1)).any())
     assert mixed_pairs > 2
+
+
+def test_cutmix_pastes_rectangles_and_mixes_targets_by_their_share():
+    """Every picture is one number: where another stands is what was pasted, and its share is the target's (1905.04899)."""
+    numbers = np.arange(8, dtype=np.float32)
+    inputs = np.broadcast_to(numbers[:, None, None, None], (8, 20, 30, 2)).copy()
+    weights = np.float32([1, 1, 2, 1, 1, 3, 1, 1])
+    shares = []
+    for seed in range(400):
+        pasted, targets, mixed = cut_mix((inputs, np.eye(8, dtype=np.float32), weights), np.random.default_rng(seed), 1.0)
+        for own, picture, target, weight in zip(range(8), pasted, targets, mixed, strict=True):
+            other = picture[picture[:, :, 0] != own]
+            assert len(np.unique(other)) <= 1
+            if not len(other):
+                continue
+            rows, columns = np.nonzero(picture[:, :, 0] != own)
+            assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+            partner, share = int(other[0, 0]), 1 - len(rows) / 600
+            kept, taken = share * weights[own], (1 - share) * weights[partner]
+            assert weight == pytest.approx(kept + taken, rel=1e-5)
+            assert (target[own], target[partner]) == pytest.approx((kept / weight, taken / weight), rel=1e-4, abs=1e-6)
+            shares.append(share)
+        assert mixed.sum() == pytest.approx(weights.sum(), rel=1e-5)
+    assert min(shares) < 0.15
+    assert np.mean(shares) > 0.5  # a rectangle that leaves the picture is cut, so that more is kept than was drawn
 
 
 def test_images_without_weight_mix_without_a_division_by_zero(tmp_path):

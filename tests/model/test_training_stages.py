@@ -284,3 +284,12 @@ def test_fine_tuning_that_does_harm_is_undone_and_said(project, trained, tmp_pat
     last = curve(tmp_path / "tuned.csv")[-1]
     assert last["validation_loss"] > curve(trained / "frozen.csv")[-1]["validation_loss"]
     assert json.loads((trained / "tuned" / "model.json").read_text())["phase"] == "fine_tuned"
+
+
+def test_cutmix_changes_what_is_learned_and_needs_places(project, trained, tmp_path):
+    mixed = TUNED.model_copy(update={"cutmix": 1.0})
+    tune(project, trained / "frozen", tmp_path, mixed)
+    assert curve(tmp_path / "tuned.csv")[0]["loss"] != curve(trained / "tuned.csv")[0]["loss"]
+    head = mixed.model_copy(update={"strategy": "head", "from_layer": "auto"})
+    with pytest.raises(ThawError, match="fine_tune.cutmix: 1.0 has no effect where the head alone is trained"):
+        tune(project, trained / "frozen", tmp_path / "head", head)

@@ -75,5 +75,7 @@ class FineTuneParams(FitParams):
     batch_norm: Literal["frozen", "train"] = "frozen"
     thawed_learning_rate_factor: float = Field(1.0, gt=0)
     """The thawed layers' learning rate, as a share of the head's."""
+    cutmix: float = Field(0.0, ge=0)
+    """The alpha of CutMix's Beta distribution: a rectangle of another picture, or of its activations, is pasted in; 0: none."""
     test_time_augmentation: bool = False
     """The model answers with the mean over all flips and turns that `augment` allows, which takes so many times as long."""

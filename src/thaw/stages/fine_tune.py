@@ -29,7 +29,7 @@ from thaw.params.effects import no_effect
 from thaw.splitting.files import read_classes, read_split
 from thaw.statistics.temperature import fit_temperature
 from thaw.training.activations import Cache, activations_key, sample_pictures, storage_dtype
-from thaw.training.batches import Examples
+from thaw.training.batches import Examples, cut_mix
 from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on, trains_on_gpus
 from thaw.training.fit import Job, fit, validate
@@ -230,10 +230,14 @@ def thaw_network(
         views_digest = digest_folder(inputs.views_dir)
         with member.after_leader("activations"):
             seen = _activations(prefix, seen, extract, compute.cache_gb, views_digest, scratch_dir, stop)
+    if params.cutmix and len(seen["train"].shape) != 3:
+        why = "where the head alone is trained: what it is given has no places"
+        raise no_effect("fine_tune.cutmix", params.cutmix, why, 0.0, "set fine_tune.strategy to partial or full")
     if not trains_on_gpus(params):
         suffix = fold(suffix)
     train_rows, validation_rows = read_split(inputs.train_path), read_split(inputs.validation_path)
-    train = Examples(seen["train"], make_labels(train_rows, num_classes, params, balance=True))
+    labels = make_labels(train_rows, num_classes, params, balance=True)
+    train = Examples(seen["train"], labels, partial(cut_mix, alpha=params.cutmix) if params.cutmix else None)
     validation = Examples(seen["validation"], make_labels(validation_rows, num_classes, params))
     return Thawed(network, config, suffix, train, validation)
 

@@ -65,12 +65,43 @@ def _gather(examples: Examples, images: np.ndarray, views: np.ndarray) -> Batch:
 
 
 def _mix(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
-    """Mix each example with another. A target counts by its example's weight: the cross-entropy of a mixed example is the
-    mixture of both weighted cross-entropies, and every class keeps its share of the batch."""
+    """Mix each example with another."""
     inputs, targets, weights = batch
     share = np.float32(rng.beta(alpha, alpha))
     partner = rng.permutation(len(inputs))
+    return share * inputs + (1 - share) * inputs[partner], *_mix_targets(targets, weights, partner, share)
+
+
+def cut_mix(batch: Batch, rng: np.random.Generator, alpha: float) -> Batch:
+    """Paste a rectangle of another example into each, and mix the target by its share (Yun et al. 2019, arXiv 1905.04899).
+
+    Targets are mixed by their examples' weights, as in mixup. Of activations the rectangle is of their places.
+
+    Args:
+        batch: inputs `(n, height, width, channels)`.
+        alpha: of the Beta distribution that the share is drawn from.
+    """
+    inputs, targets, weights = batch
+    height, width = inputs.shape[1:3]
+    side = np.sqrt(1 - rng.beta(alpha, alpha))
+    middle = rng.integers(0, height), rng.integers(0, width)
+    (top, bottom), (left, right) = (
+        np.clip(np.rint([at - side * size / 2, at + side * size / 2]), 0, size).astype(int)
+        for at, size in zip(middle, (height, width), strict=True)
+    )
+    partner = rng.permutation(len(inputs))
+    pasted = inputs.copy()
+    pasted[:, top:bottom, left:right] = inputs[partner, top:bottom, left:right]
+    share = np.float32(1 - (bottom - top) * (right - left) / (height * width))
+    return pasted, *_mix_targets(targets, weights, partner, share)
+
+
+def _mix_targets(
+    targets: np.ndarray, weights: np.ndarray, partner: np.ndarray, share: np.float32
+) -> tuple[np.ndarray, np.ndarray]:
+    """A target counts by its example's weight: the cross-entropy of a mixed example is the mixture of both weighted
+    cross-entropies, and every class keeps its share of the batch."""
     first, second = share * weights, (1 - share) * weights[partner]
     mixed = first + second
     part = np.divide(first, mixed, out=np.full_like(mixed, share), where=mixed > 0)[:, None]
-    return share * inputs + (1 - share) * inputs[partner], part * targets + (1 - part) * targets[partner], mixed
+    return part * targets + (1 - part) * targets[partner], mixed
