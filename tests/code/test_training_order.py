@@ -212,7 +212,7 @@ def test_the_loss_of_a_mixed_pair_is_the_mixed_loss_of_the_pair(tmp_path):
 
 
 def test_cutmix_pastes_rectangles_and_mixes_targets_by_their_share():
-    """Every picture is one number: where another stands is what was pasted, and its share is the target's (1905.04899)."""
+    """Every picture is one number: where another stands is what was pasted, and its share is the target's (section 3.1)."""
     numbers = np.arange(8, dtype=np.float32)
     inputs = np.broadcast_to(numbers[:, None, None, None], (8, 20, 30, 2)).copy()
     weights = np.float32([1, 1, 2, 1, 1, 3, 1, 1])
