@@ -65,7 +65,7 @@ class FineTuneParams(FitParams):
 
     epochs: int = Field(9, ge=0)
     min_steps: int = Field(120, ge=0)
-    learning_rate: float = Field(5e-4, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
     warmup_epochs: float = Field(1.0, ge=0)
     strategy: Literal["head", "partial", "full", "scratch"] = "partial"
     """head: the backbone stays frozen; partial: `from_layer` and all above it train; full: all; scratch: all,
