@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from thaw.augmentation import make_view, picture_key, symmetries
+from thaw.augmentation.policy import distinct_views
 from thaw.params import AugmentParams
 
 STILL = AugmentParams(horizontal_flip=False, vertical_flip=False, right_angle_turns=False)
@@ -47,6 +48,14 @@ def test_only_allowed_symmetries_are_used(picture, horizontal, vertical, turns, 
     views = {make_view(picture, params, key, view).tobytes() for view in range(len(expected))}
     assert len(symmetries(params)) == len(expected)
     assert views == {eval(text, {"p": picture, "np": np}).tobytes() for text in expected}
+
+
+def test_as_many_views_are_distinct_as_there_are_pictures(picture):
+    for changes in ({}, {"horizontal_flip": True}, {"right_angle_turns": True}, {"contrast": 0.5}, {"hue": 0.2}, {"erasing": 1.0}):
+        for views in (0, 1, 3, 6):
+            params = STILL.model_copy(update=changes | {"views": views})
+            made = {make_view(picture, params, picture_key(1, "x"), view).tobytes() for view in range(views)}
+            assert distinct_views(params) == len(made), changes
 
 
 def test_orders_differ_between_pictures_and_seeds(picture):

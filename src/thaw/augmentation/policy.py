@@ -65,6 +65,15 @@ def symmetries(params: AugmentParams) -> list[tuple[int, bool]]:
     return found
 
 
+def distinct_views(params: AugmentParams) -> int:
+    """How many of the views that `params` asks for differ: where nothing is drawn, no more than there are flips and turns."""
+    is_drawn = (
+        params.rotation_degrees, params.zoom, params.shift, params.shear_degrees, params.random_resized_crop < 1,
+        params.brightness, params.contrast, params.saturation, params.hue, params.blur, params.erasing,
+    )  # fmt: skip
+    return params.views if any(is_drawn) else min(params.views, len(symmetries(params)))
+
+
 def _symmetry(params: AugmentParams, key: bytes, view: int) -> tuple[int, bool]:
     found = symmetries(params)
     block, place = divmod(view, len(found))

@@ -12,6 +12,7 @@ import pandas as pd
 from thaw import images
 from thaw.augmentation import orientation
 from thaw.augmentation.contact_sheet import draw_contact_sheet
+from thaw.augmentation.policy import distinct_views
 from thaw.augmentation.shards import write_views
 from thaw.compute import open_executor
 from thaw.engines import compile_cached
@@ -58,6 +59,7 @@ def augment(
     """Write the views of the training images, the validation images as they are, and the contact sheet.
 
     Flips and turns that are `auto` are decided by the training images first; the policy that is written has the answers.
+    No more views are written than differ.
 
     Raises:
         ThawError: an image cannot be read, or the disk has no room.
@@ -75,6 +77,7 @@ def augment(
             raise no_effect(f"augment.{name}", getattr(params, name), "on pictures that are all grey", 0.0, cure)
     if orientation.undecided(params):
         params = _decide(params, inputs.raw_dir, train, channels, scratch_dir)
+    params = params.model_copy(update={"views": distinct_views(params)})
     paths = list(train["path"]), list(validation["path"])
     with open_executor(compute) as executor:
         write_views(params, seed, inputs.raw_dir, *paths, channels, outputs.views_dir, executor)
