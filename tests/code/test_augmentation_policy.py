@@ -51,7 +51,8 @@ def test_only_allowed_symmetries_are_used(picture, horizontal, vertical, turns, 
 
 
 def test_as_many_views_are_distinct_as_there_are_pictures(picture):
-    for changes in ({}, {"horizontal_flip": True}, {"right_angle_turns": True}, {"contrast": 0.5}, {"hue": 0.2}, {"erasing": 1.0}):
+    ways = ({}, {"horizontal_flip": True}, {"right_angle_turns": True}, {"contrast": 0.5}, {"hue": 0.2}, {"erasing": 1.0})
+    for changes in ways:
         for views in (0, 1, 3, 6):
             params = STILL.model_copy(update=changes | {"views": views})
             made = {make_view(picture, params, picture_key(1, "x"), view).tobytes() for view in range(views)}
