@@ -1,7 +1,7 @@
 """Schedules of fine-tuning held against each other out of fold, with weights and views averaged, on a project's own images.
 
     python -m benchmarks.schedule PROJECT [--rates 5e-4 2e-4] [--epochs 9] [--mixup 0] [--ema 0.9 0.97] [--precisions auto]
-        [--folds 5]
+        [--folds 5] [--seeds 0]
 
 PROJECT has run up to `train_frozen`. Its images of training and validation are divided into five parts, whole near-duplicate
 clusters in one, and each part is judged by a network that was trained on the others, from a head of its own (a logistic
@@ -125,12 +125,13 @@ def measure(project: Path, rows: pd.DataFrame, seen: np.ndarray, plan: argparse.
     found: dict[str, list[np.ndarray]] = {}
     judged: list[np.ndarray] = []
     for number, (kept, held) in zip(range(options.folds), folds, strict=False):
-        keras.utils.set_random_seed(number)
+        seed = 100 * plan.seed + number
+        keras.utils.set_random_seed(seed)
         _, suffix = open_network(project)
         set_head(suffix, seen[kept, 0], targets[kept])
         precision = choose_precision(FineTuneParams(precision=plan.precision), suffix)
         with computing_in(precision, suffix):
-            trained = train(suffix, seen[kept], targets[kept], plan, options.ema, number)
+            trained = train(suffix, seen[kept], targets[kept], plan, options.ema, seed)
         for name, values in trained.items():
             for variable, value in zip(suffix.trainable_variables, values, strict=True):
                 variable.assign(value)
@@ -141,7 +142,7 @@ def measure(project: Path, rows: pd.DataFrame, seen: np.ndarray, plan: argparse.
         probabilities = np.concatenate(parts, axis=1)
         for count in (1, len(VIEWS)):
             mean = probabilities[:count].mean(axis=0)
-            cells = [f"{plan.rate:g}", plan.epochs, f"{plan.mixup:g}", plan.precision, name, count, len(truth)]
+            cells = [f"{plan.rate:g}", plan.epochs, f"{plan.mixup:g}", plan.precision, plan.seed, name, count, len(truth)]
             cells += [f"{np.mean((mean > 0.5) == truth):.4f}", f"{log_loss(truth, mean):.4f}"]
             print("|", " | ".join(map(str, cells)), "|", flush=True)
 
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, nargs="+", default=[9])
     parser.add_argument("--mixup", type=float, nargs="+", default=[0.0])
     parser.add_argument("--precisions", nargs="+", default=["auto"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the order, the views and dropout; the parts stay")
     parser.add_argument("--ema", type=float, nargs="*", default=[])
     parser.add_argument("--folds", type=int, default=5, help="how many of the five parts are judged")
     options = parser.parse_args()
@@ -161,12 +163,12 @@ def main() -> None:
     if rows["label"].nunique() != 2:
         sys.exit("this benchmark is of two classes")
     seen = activations(options.project, rows, options.project / ".thaw/schedule")
-    print("| rate | epochs | mixup | precision | weights | views | images | accuracy | log loss |")
-    print("|---:|---:|---:|---|---|---:|---:|---:|---:|")
-    for rate, epochs, mixup, precision in itertools.product(
-        options.rates, options.epochs, options.mixup, options.precisions
+    print("| rate | epochs | mixup | precision | seed | weights | views | images | accuracy | log loss |")
+    print("|---:|---:|---:|---|---:|---|---:|---:|---:|---:|")
+    for rate, epochs, mixup, seed, precision in itertools.product(
+        options.rates, options.epochs, options.mixup, options.seeds, options.precisions
     ):
-        plan = argparse.Namespace(rate=rate, epochs=epochs, mixup=mixup, precision=precision)
+        plan = argparse.Namespace(rate=rate, epochs=epochs, mixup=mixup, precision=precision, seed=seed)
         measure(options.project, rows, seen, plan, options)
 
 
