@@ -304,7 +304,8 @@ def network(*layers, frozen=()):
     ([keras.layers.Conv2D(2, 3), keras.layers.Conv2D(2, 3)], (0,), "mixed_bfloat16"),
     ([keras.layers.Conv2D(2, 3)], (0,), "float32"),  # only a small matrix trains
     ([], (), "float32"),
-    ([keras.layers.Conv2D(2, 3), keras.layers.DepthwiseConv2D(3)], (), "float32"),
+    ([keras.layers.Conv2D(2, 3), keras.layers.DepthwiseConv2D(3)], (), "mixed_bfloat16"),
+    ([keras.layers.Conv2D(2, 3), keras.layers.DepthwiseConv2D(3)], (0,), "float32"),
     ([keras.layers.SeparableConv2D(2, 3), keras.layers.Conv2D(2, 3)], (0,), "float32"),
 ])  # fmt: skip
 def test_bfloat16_on_a_processor_is_for_dense_convolutions(machine, layers, frozen, expected):
