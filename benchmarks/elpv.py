@@ -29,7 +29,7 @@ from thaw.devices import cpu_name
 
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
-    "five_minutes": {"fine_tune.epochs": 12, "fine_tune.learning_rate": 2e-4, "fine_tune.test_time_augmentation": True},
+    "five_minutes": {"fine_tune.epochs": 12, "fine_tune.learning_rate": 2e-4},
     "long": {
         "model.architecture": "efficientnet_lite2",
         "augment.image_size": 300,

@@ -1,5 +1,6 @@
 """The pool outlives its workers, and the store never changes a result."""
 
+import gc
 import os
 import signal
 import time
@@ -63,6 +64,30 @@ def test_a_file_that_kills_or_hangs_its_worker_costs_one_row(root, monkeypatch):
         "train/cat/k2.png": "decoder_crash",
         "test/dog/h.png": "decoder_timeout",
     }
+
+
+class Network:
+    """In a cycle, as Keras's are; its end joins threads that a forked process does not have."""
+
+    def __init__(self):
+        self.owner, self.itself = os.getpid(), self
+
+    def __del__(self):
+        if os.getpid() != self.owner:
+            os.abort()
+
+
+def test_a_worker_does_not_collect_what_its_parent_left(root, monkeypatch):
+    collect = lambda data, limits: (gc.collect(), pictures.inspect(data, limits))[1]  # noqa: E731
+    monkeypatch.setattr("thaw.gate.scan.scanning.inspect", collect)
+    gc.disable()
+    try:
+        Network()
+        rows = pa.Table.from_batches(Local(2).map_isolated(Scan(root, BOUNDS, 10.0), [entries(root)])).to_pylist()
+    finally:
+        gc.enable()
+    assert [row["path"] for row in rows if row["problem"]] == []
+    assert len(rows) == len(entries(root))
 
 
 def test_threads_of_opencv_in_the_parent_do_not_hang_a_worker(root):

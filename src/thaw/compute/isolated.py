@@ -1,6 +1,7 @@
 """Processes that work on shards, of which a bad item may kill or hang one, and only the item is lost."""
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import sys
@@ -61,6 +62,8 @@ class _Worker:
 
 
 def _serve(connection: Connection, at: Any, work: Isolated) -> None:
+    # What the parent left for its garbage collector may end threads that are not here (a network's): to collect it would abort.
+    gc.freeze()
     die_with_parent()
     _limit_memory()
 
