@@ -51,8 +51,8 @@ def choose_precision(params: FitParams, model: keras.Model) -> str:
     """The dtype policy for training `model`.
 
     `auto` on a GPU: mixed_bfloat16 from compute capability 8.0, mixed_float16 from 7.0. On a CPU with bfloat16
-    instructions: mixed_bfloat16 where convolutions train (a step of VGG16 takes half as long, one of EfficientNet-Lite0, whose
-    depthwise ones stay in float32, 70 %), float32 where separable ones would be slowed down, or where only small matrices train.
+    instructions: mixed_bfloat16 where convolutions train (a step of VGG16 takes half as long, one of EfficientNet-Lite0,
+    whose depthwise ones stay in float32, 70 %), float32 where it would slow separable ones down or small matrices alone train.
     """
     if params.precision != "auto":
         return params.precision
