@@ -54,7 +54,7 @@ def network():
 
 def separable_network():
     inputs = keras.Input((8, 8, 3))
-    x = keras.layers.DepthwiseConv2D(3)(keras.layers.Conv2D(8, 3)(inputs))
+    x = keras.layers.SeparableConv2D(8, 3)(keras.layers.Conv2D(8, 3)(inputs))
     return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(x)))
 
 
