@@ -3,8 +3,8 @@
     python -m benchmarks.schedule PROJECT [--rates 5e-4 2e-4] [--epochs 9] [--mixup 0] [--ema 0.9 0.97] [--precisions auto]
         [--folds 5] [--seeds 0]
 
-PROJECT has run up to `train_frozen`. Its images of training and validation are divided into five parts, whole near-duplicate
-clusters in one, and each part is judged by a network that was trained on the others, from a head of its own (a logistic
+PROJECT has run up to `train_frozen`. Its images of training and validation are divided into five parts, the whole of a
+`group` in one, and each part is judged by a network that was trained on the others, from a head of its own (a logistic
 regression on the frozen features); the test split is never looked at. Of each training the last weights are judged, and their
 exponential moving averages, in one view of an image and in the mean of eight flips and turns. Prints a Markdown table.
 """

@@ -90,8 +90,7 @@ def decide(params: AugmentParams, pictures: np.ndarray, labels: np.ndarray, desc
     """
     names = undecided(params)
     copies = {"": pictures} | {kind: copy(pictures) for name in names for kind, copy in _COPIES[name].items()}
-    seen = _best_description(copies, labels, describe)
-    usual = _errors(seen, labels, [""])
+    seen, usual = _best_description(copies, labels, describe)
     answers = {}
     for name in names:
         found = {kind: _compare(_errors(seen, labels, ["", kind]), usual) for kind in _COPIES[name]}
@@ -102,12 +101,16 @@ def decide(params: AugmentParams, pictures: np.ndarray, labels: np.ndarray, desc
     return params.model_copy(update=answers)
 
 
-def _best_description(copies: dict[str, np.ndarray], labels: np.ndarray, describe: Describe) -> dict[str, np.ndarray]:
-    """The vectors of all copies, as the description gives them that tells the classes of the images themselves best."""
+def _best_description(
+    copies: dict[str, np.ndarray], labels: np.ndarray, describe: Describe
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The vectors of all copies, as the description gives them that tells the classes of the images themselves best, and its
+    errors on these."""
     network = _standardized({kind: describe(np.ascontiguousarray(some)) for kind, some in copies.items()})
     gradients = _standardized({kind: oriented_gradients(some) for kind, some in copies.items()})
     both = {kind: np.concatenate([network[kind], gradients[kind]], axis=1) for kind in copies}
-    return min((network, gradients, both), key=lambda some: _errors(some, labels, [""]).mean())
+    judged = [(seen, _errors(seen, labels, [""])) for seen in (network, gradients, both)]
+    return min(judged, key=lambda pair: float(pair[1].mean()))
 
 
 def _standardized(vectors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

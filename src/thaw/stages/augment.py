@@ -20,6 +20,7 @@ from thaw.errors import ThawError
 from thaw.models.pretrained import prefix_key
 from thaw.params import AugmentParams, ComputeParams, ExtractParams, ModelParams
 from thaw.params.effects import no_effect
+from thaw.sources import READERS
 from thaw.splitting.files import read_split
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 # Through which flips and turns are judged, whatever network is to be trained: it is fast, and comes with thaw.
 _JUDGE = ModelParams(architecture="efficientnet_lite0", weights="imagenet", head="gap", normalization="auto")
 _JUDGE_PIXELS = 224
-_READERS = 8
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _decide(params: AugmentParams, raw_dir: Path, train: pd.DataFrame, channels:
     def load(path: str) -> np.ndarray:
         return images.load(images.inside(raw_dir, path), *shape, params.resize)
 
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         pictures = list(pool.map(load, train["path"].to_numpy()[chosen]))
     # Kept where `extract` looks for it: most often it runs the same network.
     kept_dir = scratch_dir.with_name("extract")
