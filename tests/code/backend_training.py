@@ -88,13 +88,14 @@ def train(folder: Path, scratch: Path, strategy: str, batch_norm: str, settings:
     from thaw.params import FitParams
     from thaw.training.fit import Job, fit
     from thaw.training.guard import Stop
+    from thaw.training.optimizers import Tuning
 
     network = build_network(options.pop("dropout", 0.0))
     freeze(network, strategy, "block2", batch_norm)
     prefix, suffix = cut(network)
     job = Job(3, 1, "key", scratch, options.pop("stop", Stop()), options.pop("leads", True))
-    slow = {"slow": ["block2_conv"], "slow_factor": 0.5} if strategy == "partial" else {}
-    rows = fit(suffix, FitParams(**settings), examples(folder, 70, prefix), examples(folder, 21, prefix), job, **slow)
+    tuning = Tuning({"block2_conv": 0.5}, ema_momentum=0.8) if strategy == "partial" else Tuning()
+    rows = fit(suffix, FitParams(**settings), examples(folder, 70, prefix), examples(folder, 21, prefix), job, tuning)
     return network, [row["metrics"] for row in rows]
 
 

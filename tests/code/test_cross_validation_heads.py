@@ -10,7 +10,7 @@ from thaw.cross_validation.heads import Head, predict_logits, train_heads
 from thaw.cross_validation.heads.losses import loss_and_gradient
 from thaw.errors import ThawError
 from thaw.params import FitParams
-from thaw.training.objective import build_loss
+from thaw.training.objective import build_accuracy, build_loss
 from thaw.training.optimizers import build_optimizer, set_step
 from thaw.training.order import Order
 from thaw.training.schedule import anneal_learning_rate, anneal_momentum
@@ -189,7 +189,8 @@ def test_dropout_leaves_the_mean_and_drops_its_share():
     assert np.std(moves[0]) < 1e-6 < np.std(moves[1])
 
 
-def test_early_stopping_keeps_the_epoch_of_the_lowest_watched_loss(features):
+@pytest.mark.parametrize("monitor", ["loss", "accuracy"])
+def test_early_stopping_keeps_the_epoch_of_the_best_watched_figure(features, monitor):
     params = FitParams(epochs=12, batch_size=8, learning_rate=0.1, schedule="constant", weight_decay=0.0)
     [head] = make_heads(params, [{}], 1)
     watched = ~head.trains
@@ -200,8 +201,9 @@ def test_early_stopping_keeps_the_epoch_of_the_lowest_watched_loss(features):
         [trained] = train_heads(features, [longer])
         logits = predict_logits([trained], features, images)[0]
         loss = build_loss(params, 1)(head.targets[images], logits, sample_weight=head.weights[images])
-        losses.append(float(loss) / len(images))
-    stopping = params.model_copy(update={"early_stopping_patience": 2})
+        accuracy = build_accuracy(1)(head.targets[images], logits)
+        losses.append(float(loss) / len(images) if monitor == "loss" else -float(accuracy))
+    stopping = params.model_copy(update={"early_stopping_patience": 2, "early_stopping_monitor": monitor})
     [stopped] = train_heads(features, [Head(stopping, 5, head.targets, head.weights, head.trains, watched)])
     best = next(n for n in range(12) if losses[n] <= min(losses[: n + 3]))
     assert stopped.epochs == best + 1 < 12

@@ -7,6 +7,8 @@ import pytest
 from thaw.errors import ThawError
 from thaw.models import block_names, build, cut, freeze, frozen_digest
 from thaw.models.catalog import BACKBONES
+from thaw.models.freezing import rate_factors
+from thaw.models.heads import add_head
 from thaw.params import ModelParams
 
 
@@ -229,3 +231,28 @@ def test_statistics_that_train_keep_up_with_a_few_hundred_steps(strategy, batch_
     model = keras.Model(inputs, outputs)
     freeze(model, strategy, "", batch_norm)
     assert model.layers[1].momentum == expected
+
+
+@pytest.mark.parametrize("head", ["gap", "dense"])
+def test_layer_decay_goes_by_the_kernels_between_a_layer_and_the_head(head):
+    """By hand: above `first` lie `second` or, beside it, `shortcut`; BatchNorm learns as the convolution before it does."""
+    keras.backend.clear_session()
+    pixels = keras.Input((8, 8, 3))
+    first = keras.layers.Conv2D(4, 3, name="first")(pixels)
+    x = keras.layers.BatchNormalization(name="first_bn")(first)
+    x = keras.layers.Conv2D(4, 3, name="second")(x)
+    x = keras.layers.Add(name="add")([x, keras.layers.Conv2D(4, 3, name="shortcut")(first)])
+    network = keras.Model(pixels, add_head(x, ModelParams(head=head, hidden_units=3), 1))
+    factors = rate_factors(network, 0.1, 0.5)
+    expected = {"first": 0.025, "first_bn": 0.025, "second": 0.05, "shortcut": 0.05, "add": 0.05}
+    assert {name: factors[name] for name in expected} == pytest.approx(expected)
+    assert not {"hidden", "logits", "dropout", "pool", "flatten"} & set(factors)
+    assert set(rate_factors(network, 0.1, 1.0).values()) == {0.1}
+
+
+def test_layer_decay_of_a_real_network_falls_block_by_block():
+    network = build(ModelParams(weights="none"), (32, 32, 3), 2, seed=1)
+    factors = rate_factors(network, 1.0, 0.9)
+    kernels = [layer.name for layer in network.layers if any(len(weight.shape) > 1 for weight in layer.weights)]
+    powers = np.log([factors[name] for name in kernels[:-1]]) / np.log(0.9)
+    np.testing.assert_allclose(powers, np.arange(len(kernels) - 1, 0, -1), atol=1e-9)

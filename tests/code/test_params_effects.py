@@ -11,26 +11,33 @@ import pytest
 from thaw import models
 from thaw.augmentation.policy import make_view, picture_key, symmetries
 from thaw.errors import ThawError
-from thaw.models.heads import is_head
+from thaw.models.freezing import rate_factors
 from thaw.params import Params, parse_params
 from thaw.params.effects import IDLE, Idle
 from thaw.training.optimizers import build_optimizer, set_step
 from thaw.training.schedule import anneal_learning_rate, anneal_momentum
+from thaw.training.stopping import best_epoch
 
 DEFAULTS = Params().flat(Params().sections())
 OTHER_VALUES = {
     "hidden_units": 3, "fill_mode": "constant", "min_steps": 40, "momentum": 0.5, "final_momentum": 0.1, "weight_decay": 0.5,
     "final_learning_rate": 0.1, "from_layer": "block14", "batch_norm": "train", "thawed_learning_rate_factor": 0.1,
     "rotation_degrees": 20.0, "zoom": 0.3, "shift": 0.3, "shear_degrees": 20.0, "brightness": 0.4,
-    "contrast": 0.4, "saturation": 0.4, "hue": 0.3, "blur": 2.0, "random_resized_crop": 0.3, "erasing": 1.0,
-    "test_time_augmentation": True,
+    "contrast": 0.4, "saturation": 0.4, "hue": 0.3, "blur": 2.0, "random_resized_crop": 0.3,
+    "rand_augment_ops": 2, "rand_augment_magnitude": 25.0, "erasing": 1.0,
+    "test_time_augmentation": True, "layer_decay": 0.5, "early_stopping_monitor": "accuracy",
 }  # fmt: skip
 ACTIVE_VALUES: dict[str, Any] = {
-    "head": "dense", "views": 3, "epochs": 2, "optimizer": "sgd", "schedule": "linear", "strategy": "partial", "color": "rgb",
-    "rotation_degrees": 20.0, "zoom": 0.3, "shift": 0.3, "shear_degrees": 20.0,
+    "head": "dense", "views": 3, "epochs": 2, "optimizer": "sgd", "schedule": "linear", "early_stopping_patience": 1,
+    "strategy": "partial", "color": "rgb",
+    "rotation_degrees": 20.0, "zoom": 0.3, "shift": 0.3, "shear_degrees": 20.0, "rand_augment_ops": 3,
     "horizontal_flip": True, "vertical_flip": True, "right_angle_turns": True,
 }  # fmt: skip
 """Of the parameter beside it: with which the one that may be idle counts."""
+EPOCHS: list[Any] = [
+    {"metrics": {"validation_loss": loss, "validation_accuracy": accuracy}} for loss, accuracy in ((0.5, 0.7), (0.4, 0.6))
+]
+"""The lowest loss and the highest accuracy are not of one epoch."""
 NAMES = [f"{rule.key}-{rule.others[0].split('.')[-1]}" for rule in IDLE]
 
 
@@ -87,8 +94,8 @@ def thawed(params: Params) -> Any:
     """What trains, and at which share of the learning rate."""
     tuned = params.fine_tune
     models.freeze(network(), tuned.strategy, tuned.from_layer, tuned.batch_norm)
-    factors = {layer.name: 1.0 if is_head(layer) else tuned.thawed_learning_rate_factor for layer in network().layers}
-    return {layer.name: factors[layer.name] for layer in network().layers if layer.trainable_weights}
+    factors = rate_factors(network(), tuned.thawed_learning_rate_factor, tuned.layer_decay)
+    return {layer.name: factors.get(layer.name, 1.0) for layer in network().layers if layer.trainable_weights}
 
 
 def answered_by(params: Params) -> Any:
@@ -100,6 +107,8 @@ def made_with(key: str, params: Params) -> Any:
     """What the code makes of the parameters that a rule is about."""
     if key == "fine_tune.test_time_augmentation":
         return answered_by(params)
+    if last(key) == "early_stopping_monitor":
+        return best_epoch(EPOCHS, getattr(params, key.split(".")[0]))
     probes: dict[str, Callable[[], Any]] = {
         "model": lambda: head_of(params),
         "augment": lambda: pictures_of(params),

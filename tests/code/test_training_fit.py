@@ -24,7 +24,7 @@ from thaw.training.fit import Job, fit, validate
 from thaw.training.guard import Stop, Stopped
 from thaw.training.labels import Labels
 from thaw.training.objective import build_accuracy, build_loss
-from thaw.training.optimizers import build_optimizer, set_step
+from thaw.training.optimizers import Tuning, build_optimizer, set_step
 from thaw.tuning.lr_find import suggest
 from thaw.tuning.tune import Trial, measure, propose
 
@@ -201,7 +201,7 @@ def test_every_optimizer_learns_and_a_slow_layer_learns_slower(examples, tmp_pat
     for factor in (1.0, 0.01):
         model = network()
         before = model.get_layer("conv").kernel.numpy()
-        rows = fit(model, params, examples(200), examples(0), job(tmp_path / str(factor)), ["conv"], factor)
+        rows = fit(model, params, examples(200), examples(0), job(tmp_path / str(factor)), Tuning({"conv": factor}))
         moved[factor] = np.abs(model.get_layer("conv").kernel.numpy() - before).mean()
         assert rows[-1]["metrics"]["loss"] < rows[0]["metrics"]["loss"]
     assert moved[0.01] < 0.2 * moved[1.0]

@@ -9,7 +9,7 @@ from thaw.arrays import Rows
 from thaw.params import FitParams
 from thaw.training.batches import Examples
 from thaw.training.labels import Labels
-from thaw.training.optimizers import build_optimizer, set_step
+from thaw.training.optimizers import Tuning, build_optimizer, set_step
 from thaw.tuning import tune
 from thaw.tuning.lr_find import find_learning_rate
 
@@ -23,7 +23,7 @@ def test_weight_decay_follows_each_layer_s_learning_rate(optimizer):
     before = [layer.kernel.numpy() for layer in layers]
     params = FitParams(optimizer=optimizer, learning_rate=0.5, weight_decay=0.1)
     variables = [variable for layer in layers for variable in layer.trainable_variables]
-    made = build_optimizer(params, variables, ["thawed"], 0.2)
+    made = build_optimizer(params, variables, Tuning({"thawed": 0.2}))
     for rate in (0.5, 0.25):
         set_step(made, rate, 0.9)
         made.apply([np.zeros(variable.shape, "float32") for variable in variables], variables)
@@ -42,7 +42,7 @@ def test_adam_takes_the_steps_of_the_paper(name, in_graph):
     layer.build((None, 3))
     weights = layer.kernel.numpy().astype(np.float64)
     first, second = np.zeros((3, 4)), np.zeros((3, 4))
-    made = build_optimizer(FitParams(optimizer=name, weight_decay=0.1), layer.trainable_variables, ["dense"], 0.5)
+    made = build_optimizer(FitParams(optimizer=name, weight_decay=0.1), layer.trainable_variables, Tuning({"dense": 0.5}))
     apply = lambda gradient: made.apply([gradient, np.zeros(4, np.float32)], layer.trainable_variables)  # noqa: E731
     step = tf.function(apply) if in_graph else apply
     for number in range(1, 8):
@@ -106,6 +106,6 @@ def test_the_range_test_slows_the_thawed_layers_as_fine_tune_does(faint):
     for factor in (1.0, 0.01):
         model = _network()
         before = model.get_layer("upper").kernel.numpy()
-        find_learning_rate(model, params, bright, 1, 1e-3, 1e-2, 5, ["conv", "upper"], factor)
+        find_learning_rate(model, params, bright, 1, 1e-3, 1e-2, 5, Tuning(dict.fromkeys(["conv", "upper"], factor)))
         moved[factor] = _moved(model, "upper", before)
     assert moved[0.01] == pytest.approx(0.01 * moved[1.0], rel=0.05)

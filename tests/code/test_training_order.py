@@ -13,7 +13,7 @@ from thaw.params import FineTuneParams, FitParams
 from thaw.splitting.files import read_classes
 from thaw.training.batches import Examples, cut_mix, plain_batches, step_paths, train_batches
 from thaw.training.inputs import Computed
-from thaw.training.labels import Labels, make_labels
+from thaw.training.labels import Labels, balanced_shares, make_labels
 from thaw.training.order import Order
 from thaw.training.schedule import anneal_learning_rate
 
@@ -37,6 +37,29 @@ def test_an_epoch_shows_every_image_once_and_views_take_turns():
             assert (seen == 1).all()
     assert (seen == 2).all()
     assert order.steps == 4
+
+
+def test_rare_classes_are_shown_as_often_as_others_each_time_in_another_view():
+    """60 images of one class and 7 of another: of 67 shown in an epoch each class has half, and no image is left behind."""
+    labels = np.repeat([0, 1], [60, 7])
+    shares = balanced_shares(pd.DataFrame({"label": labels}))
+    assert shares.sum() == pytest.approx(1)
+    order = Order(1, 0, 67, 3, 16, shares)
+    shown = np.zeros((40, 67), int)
+    for epoch in range(40):
+        images, views = order.epoch(epoch)
+        shown[epoch] = np.bincount(images, minlength=67)
+        assert len(images) == 67 and abs((labels[images] == 1).sum() - 33.5) < 1
+        for image in range(60, 67):
+            counts = np.bincount(views[images == image], minlength=3)
+            assert counts.max() - counts.min() <= 1
+    expected = np.where(labels == 1, 67 / 14, 67 / 120)
+    assert (np.abs(shown - expected) < 1).all()
+    np.testing.assert_allclose(shown.mean(axis=0), expected, atol=0.3)
+    fresh = Order(1, 0, 67, 0, 16, shares)
+    seen = [(image, view) for epoch in range(5) for image, view in zip(*fresh.epoch(epoch), strict=True)]
+    assert len(set(seen)) == len(seen)
+    assert (np.concatenate(order.epoch(3)) == np.concatenate(Order(1, 0, 67, 3, 16, shares).epoch(3))).all()
 
 
 def test_order_depends_on_seed_phase_and_epoch_alone():

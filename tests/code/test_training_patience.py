@@ -1,4 +1,4 @@
-"""Early stopping, on a weight whose every value is known: w after epoch k is 1 - 0.8^k, by hand."""
+"""Early stopping and averaged weights, on a weight whose every value is known: w after epoch k is 1 - 0.8^k, by hand."""
 
 import keras
 import numpy as np
@@ -10,6 +10,8 @@ from thaw.training.batches import Examples
 from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop
 from thaw.training.labels import Labels
+from thaw.training.optimizers import Tuning
+from thaw.training.stopping import best_epoch
 
 PARAMS = FitParams(
     epochs=20, batch_size=8, optimizer="sgd", learning_rate=0.1, schedule="constant", momentum=0.0, final_momentum=0.0,
@@ -32,11 +34,15 @@ def _examples(folder, target):
     return Examples(Rows(folder / "ones.npy"), labels)
 
 
+def _line():
+    inputs = keras.Input((1,))
+    return keras.Model(inputs, keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="w")(inputs))
+
+
 @pytest.mark.parametrize("watched", [0.6, -0.6])
 def test_training_ends_two_epochs_after_the_best_and_goes_back_to_it(tmp_path, watched):
     """The weight goes towards 1 and passes 0.6: w is nearest to it after epoch 4. -0.6 has no loss in epoch 1 (w is 0.2)."""
-    inputs = keras.Input((1,))
-    model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="w")(inputs))
+    model = _line()
     objective = _Distance(reduction="sum"), []
     job = Job(1, 0, "key", tmp_path / "scratch", Stop())
     rows = fit(model, PARAMS, _examples(tmp_path, 1.0), _examples(tmp_path, watched), job, objective=objective)
@@ -46,3 +52,46 @@ def test_training_ends_two_epochs_after_the_best_and_goes_back_to_it(tmp_path, w
     np.testing.assert_allclose(losses[1:], (0.6 - weights[1:]) ** 2, atol=1e-5)
     assert len(losses) == 6
     assert float(model.get_layer("w").kernel[0, 0]) == pytest.approx(weights[3], abs=1e-5)
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_the_moving_average_is_watched_and_kept_and_survives_a_stop(tmp_path, patience):
+    """Keras's `ema_momentum`: the average begins as the weight after the first step, and moves by a tenth of the way a step."""
+    own = 1 - 0.8 ** np.arange(1, 21)
+    averages = [own[0]]
+    for weight in own[1:]:
+        averages.append(0.9 * averages[-1] + 0.1 * weight)
+    params = PARAMS.model_copy(update={"early_stopping_patience": patience})
+    watched, objective = _examples(tmp_path, 0.6), (_Distance(reduction="sum"), [])
+    stop = Stop()
+    job = Job(1, 0, "key", tmp_path / "scratch", stop)
+    model = _line()
+    seen = []
+
+    class Stopping(Stop):
+        def check(self):  # asked for in the validation of the third epoch, where the average stands in for the weight
+            seen.append(1)
+            if len(seen) == 6:
+                self.ask()
+            super().check()
+
+    with pytest.raises(SystemExit):
+        first = Job(1, 0, "key", tmp_path / "scratch", Stopping())
+        fit(model, params, _examples(tmp_path, 1.0), watched, first, Tuning(ema_momentum=0.9), objective)
+    model = _line()
+    rows = fit(model, params, _examples(tmp_path, 1.0), watched, job, Tuning(ema_momentum=0.9), objective)
+    losses = (0.6 - np.array(averages)) ** 2
+    np.testing.assert_allclose([row["metrics"]["validation_loss"] for row in rows], losses[: len(rows)], atol=1e-5)
+    best = int(losses.argmin())
+    assert len(rows) == (best + 3 if patience else 20)
+    kept = averages[best if patience else -1]
+    assert float(model.get_layer("w").kernel[0, 0]) == pytest.approx(kept, abs=1e-5)
+
+
+def test_the_chosen_figure_says_which_epoch_is_best():
+    """By hand: the loss is lowest in epoch 1, the accuracy highest in epochs 0 and 3; one that is no number is never best."""
+    figures = [(0.5, 0.9), (0.3, 0.8), (np.nan, np.nan), (0.4, 0.9)]
+    rows = [{"metrics": {"validation_loss": loss, "validation_accuracy": accuracy}} for loss, accuracy in figures]
+    best = {name: best_epoch(rows, PARAMS.model_copy(update={"early_stopping_monitor": name})) for name in ("loss", "accuracy")}
+    assert best == {"loss": 1, "accuracy": 0}
+    assert best_epoch(rows, PARAMS.model_copy(update={"early_stopping_patience": 0})) is None

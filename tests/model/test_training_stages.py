@@ -286,6 +286,14 @@ def test_fine_tuning_that_does_harm_is_undone_and_said(project, trained, tmp_pat
     assert json.loads((trained / "tuned" / "model.json").read_text())["phase"] == "fine_tuned"
 
 
+@pytest.mark.parametrize("key, value", [("layer_decay", 0.5), ("ema_momentum", 0.9), ("class_sampling", "balanced")])
+def test_what_is_asked_of_the_optimizer_and_the_order_reaches_them(project, trained, tmp_path, key, value):
+    tune(project, trained / "frozen", tmp_path, TUNED.model_copy(update={key: value}))
+    found, usual = curve(tmp_path / "tuned.csv"), curve(trained / "tuned.csv")
+    assert [row["validation_loss"] for row in found] != [row["validation_loss"] for row in usual]
+    assert (found[0]["loss"] == usual[0]["loss"]) == (key == "ema_momentum")  # an average is of weights that train as ever
+
+
 def test_cutmix_changes_what_is_learned_and_needs_places(project, trained, tmp_path):
     mixed = TUNED.model_copy(update={"cutmix": 1.0})
     tune(project, trained / "frozen", tmp_path, mixed)

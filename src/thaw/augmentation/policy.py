@@ -6,18 +6,13 @@ generator's stream: its random numbers are the digest of these three.
 
 import hashlib
 
-import cv2
 import numpy as np
 
 from thaw.augmentation.appearance import change_colors, erase
+from thaw.augmentation.rand_augment import rand_augment
+from thaw.augmentation.warping import warp
 from thaw.params import AugmentParams
 
-_BORDER = {
-    "reflect": cv2.BORDER_REFLECT,
-    "nearest": cv2.BORDER_REPLICATE,
-    "constant": cv2.BORDER_CONSTANT,
-    "wrap": cv2.BORDER_WRAP,
-}
 _DRAWS = 8  # uniform numbers in one digest
 KEY_BYTES = 32
 
@@ -31,7 +26,8 @@ def make_view(picture: np.ndarray, params: AugmentParams, key: bytes, view: int)
     """View `view` of a picture, uint8 `(size, size, channels)` in and out. View 0 is the picture as it is.
 
     The views run through the allowed flips and turns, each before any a second time; these are exact. Rotation, zoom, shear,
-    shift and crop are one affine map, with bilinear sampling. Colours are changed after it, and a part is erased last.
+    shift and crop are one affine map, with bilinear sampling. Colours are changed after it, then come RandAugment's operations,
+    and a part is erased last.
     """
     if view == 0:
         return picture
@@ -46,8 +42,10 @@ def make_view(picture: np.ndarray, params: AugmentParams, key: bytes, view: int)
         picture = table[picture]
     if params.contrast or params.saturation or params.hue or params.blur:
         picture = change_colors(picture, params, _uniform(key, b"colors", view) * 2 - 1)
+    if params.rand_augment_ops:
+        picture = rand_augment(picture, params, _rng(key, b"rand_augment", view))
     if params.erasing:
-        picture = erase(picture, params, np.random.default_rng(np.frombuffer(_digest(key, b"erasing", view), np.uint32)))
+        picture = erase(picture, params, _rng(key, b"erasing", view))
     return np.ascontiguousarray(picture)
 
 
@@ -69,7 +67,7 @@ def distinct_views(params: AugmentParams) -> int:
     """How many of the views that `params` asks for differ: where nothing is drawn, no more than there are flips and turns."""
     is_drawn = (
         params.rotation_degrees, params.zoom, params.shift, params.shear_degrees, params.random_resized_crop < 1,
-        params.brightness, params.contrast, params.saturation, params.hue, params.blur, params.erasing,
+        params.brightness, params.contrast, params.saturation, params.hue, params.blur, params.rand_augment_ops, params.erasing,
     )  # fmt: skip
     return params.views if any(is_drawn) else min(params.views, len(symmetries(params)))
 
@@ -97,15 +95,7 @@ def _warp(picture: np.ndarray, params: AugmentParams, draws: np.ndarray, crop: n
         seen = middle + place * (1 - shown) * size / 2
         linear = linear @ np.diag(1 / shown)
     offset = middle + params.shift * size * draws[2:4] - linear @ seen
-    moved = cv2.warpAffine(
-        np.ascontiguousarray(picture),
-        np.column_stack([linear, offset]),
-        (size, size),
-        flags=cv2.INTER_LINEAR,
-        borderMode=_BORDER[params.fill_mode],
-        hint=cv2.ALGO_HINT_ACCURATE,
-    )
-    return moved.reshape(picture.shape)
+    return warp(picture, linear, offset, params.fill_mode)
 
 
 def _crop(params: AugmentParams, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,6 +109,10 @@ def _crop(params: AugmentParams, draws: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _uniform(key: bytes, purpose: bytes, number: int) -> np.ndarray:
     """Eight numbers, uniform in [0, 1)."""
     return (np.frombuffer(_digest(key, purpose, number), "<u8") >> 11) * 2.0**-53
+
+
+def _rng(key: bytes, purpose: bytes, number: int) -> np.random.Generator:
+    return np.random.default_rng(np.frombuffer(_digest(key, purpose, number), np.uint32))
 
 
 def _digest(key: bytes, purpose: bytes, number: int) -> bytes:

@@ -36,8 +36,7 @@ def lr_find(
 
         settings = params.fine_tune
         return find_learning_rate(
-            thawed.suffix, settings, thawed.train, params.seed, lowest, highest, steps, thawed.below_head,
-            settings.thawed_learning_rate_factor,
+            thawed.suffix, settings, thawed.train, params.seed, lowest, highest, steps, thawed.tuning(settings),
         )  # fmt: skip
 
     if lowest >= highest:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from thaw.errors import ThawError
-from thaw.models.graph import descendants, fronts, has_kernel
+from thaw.models.graph import descendants, fronts, has_kernel, kernels_above
 from thaw.models.heads import is_head
 
 _BLOCK = re.compile(r"(.*(?:block|stage|mixed)_?\d+[a-z]?)(?:_|$)")
@@ -57,6 +57,23 @@ def freeze(
         layer.trainable = id(layer) in thawed and not held and layer.name not in _INPUT_LAYERS
         if layer.trainable and isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, _BN_MOMENTUM)
+
+
+def rate_factors(model: keras.Model, thawed_factor: float, layer_decay: float) -> dict[str, float]:
+    """What the learning rate of each layer of the backbone is multiplied by; the head's is 1.
+
+    Args:
+        thawed_factor: of all of them.
+        layer_decay: of a layer with a kernel and what follows it, as a share of the layer's above it: 1 for all alike
+            (discriminative fine-tuning, Howard and Ruder 2018, arXiv 1801.06146, section 3.2).
+    """
+    above = kernels_above(model)
+    lowest_of_head = max(above[layer.name] + has_kernel(layer) for layer in model.layers if is_head(layer))
+    return {
+        layer.name: thawed_factor * layer_decay ** (above[layer.name] - lowest_of_head + 1)
+        for layer in model.layers
+        if not is_head(layer)
+    }
 
 
 def block_names(model: keras.Model) -> list[str]:

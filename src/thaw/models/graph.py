@@ -46,6 +46,18 @@ def has_kernel(layer: Any) -> bool:
     return any(len(weight.shape) > 1 for weight in getattr(layer, "weights", []))
 
 
+def kernels_above(model: keras.Model) -> dict[str, int]:
+    """How many layers with a kernel lie on the longest way from each layer to the output, itself not counted, by its name."""
+    above: dict[int, int] = {}
+    found: dict[str, int] = {}
+    for call in reversed(calls(model)):
+        own = above.get(id(call.output), 0)
+        found[call.layer.name] = max(own, found.get(call.layer.name, 0))
+        for tensor in call.inputs:
+            above[id(tensor)] = max(above.get(id(tensor), 0), own + has_kernel(call.layer))
+    return found
+
+
 def descendants(model: keras.Model, layers: set[int]) -> Iterator[Any]:
     """The layers whose `id` is in `layers`, and all that depend on one of them, in the graph's order."""
     reached: set[int] = set()

@@ -122,6 +122,7 @@ def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Para
         message = f"{source}: {key}: {first['msg'][0].lower()}{first['msg'][1:]} (is {first['input']!r})"
         raise ThawError(message, f"Give {key} a value that fits.") from None
     refuse_idle(params.flat(params.sections()), Params().flat(params.sections()), source)
+    params.fine_tune.check(source)
     params.evaluate.check(source)
     return params
 

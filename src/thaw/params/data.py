@@ -51,6 +51,10 @@ class AugmentParams(Section):
     """Largest turn of the colours' circle, as a share of it."""
     blur: float = Field(0.0, ge=0, le=16)
     """Largest standard deviation of a Gaussian, in pixels."""
+    rand_augment_ops: int = Field(0, ge=0, le=14)
+    """RandAugment's N: so many operations, drawn for each view from fourteen (turns, shears, shifts, colours); 0: none."""
+    rand_augment_magnitude: float = Field(9.0, ge=0, le=30)
+    """RandAugment's M: how strong they are, of 30."""
     erasing: float = Field(0.0, ge=0, le=1)
     """Probability that a rectangle of noise covers 2 % to 33 % of a view (random erasing)."""
     horizontal_flip: Literal["auto"] | bool = "auto"

@@ -22,12 +22,14 @@ class Idle(NamedTuple):
 
 _WARPS = ("augment.rotation_degrees", "augment.zoom", "augment.shift", "augment.shear_degrees")
 _COLORS = tuple(f"augment.{name}" for name in ("brightness", "contrast", "saturation", "hue", "blur"))
+_OTHERS = ("augment.random_resized_crop", "augment.rand_augment_ops", "augment.erasing")
 _SYMMETRIES = ("augment.horizontal_flip", "augment.vertical_flip", "augment.right_angle_turns")
 IDLE = (
     Idle("model.hidden_units", ("model.head",), ("gap", "flatten")),
-    *(Idle(key, ("augment.views",), (1,)) for key in (*_WARPS, *_COLORS, "augment.random_resized_crop", "augment.erasing")),
+    *(Idle(key, ("augment.views",), (1,)) for key in (*_WARPS, *_COLORS, *_OTHERS)),
+    Idle("augment.rand_augment_magnitude", ("augment.rand_augment_ops",), (0,)),
     *(Idle(key, ("augment.color",), ("grey",)) for key in ("augment.saturation", "augment.hue")),
-    Idle("augment.fill_mode", _WARPS, (0,)),
+    Idle("augment.fill_mode", (*_WARPS, "augment.rand_augment_ops"), (0,)),
     *(
         Idle(f"{phase}.{key}", (f"{phase}.{other}",), values, meant)
         for phase in ("train_frozen", "fine_tune")
@@ -37,11 +39,13 @@ IDLE = (
             ("final_momentum", "optimizer", ("adam", "adamw", "rmsprop"), ()),
             ("weight_decay", "optimizer", ("adam",), (0,)),
             ("final_learning_rate", "schedule", ("constant",), ()),
+            ("early_stopping_monitor", "early_stopping_patience", (0,), ()),
         )
     ),
     Idle("fine_tune.from_layer", ("fine_tune.strategy",), ("head", "full", "scratch")),
     Idle("fine_tune.batch_norm", ("fine_tune.strategy",), ("head",)),
     Idle("fine_tune.thawed_learning_rate_factor", ("fine_tune.strategy",), ("head",)),
+    Idle("fine_tune.layer_decay", ("fine_tune.strategy",), ("head",)),
     Idle("fine_tune.test_time_augmentation", _SYMMETRIES, (False,)),
 )
 """What parameters alone can tell. What a network has no use for is refused where the network is known (`no_effect`)."""

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from thaw.errors import ThawError
 from thaw.params.base import Section
 
 
@@ -49,7 +50,9 @@ class FitParams(Section):
     mixup: float = Field(0.0, ge=0)
     """The alpha of mixup's Beta distribution; 0: none."""
     early_stopping_patience: int = Field(0, ge=0)
-    """Epochs without a better validation loss before training stops, the best weights kept; 0: never stops."""
+    """Epochs without a better validation before training stops, the best weights kept; 0: never stops."""
+    early_stopping_monitor: Literal["loss", "accuracy"] = "loss"
+    """Keras's name: which of the validation's figures says what is better."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     devices: Literal["auto", "cpu", "gpu", "all_gpus", "all_machines"] = "auto"
     """auto: all GPUs of this machine, else the CPU; all_machines: those of every machine of the Ray cluster that `compute`
@@ -75,7 +78,25 @@ class FineTuneParams(FitParams):
     batch_norm: Literal["frozen", "train"] = "frozen"
     thawed_learning_rate_factor: float = Field(1.0, gt=0)
     """The thawed layers' learning rate, as a share of the head's."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """The learning rate of a thawed layer with a kernel, as a share of that of the layer above it; 1: all alike."""
+    ema_momentum: float = Field(0.0, ge=0, lt=1)
+    """Keras's name: what is kept are not the last weights but their exponential moving average over the steps; 0: the last."""
+    class_sampling: Literal["none", "balanced"] = "none"
+    """balanced: every class is shown equally often, images of a rare one several times an epoch, in views that take turns."""
     cutmix: float = Field(0.0, ge=0)
     """The alpha of CutMix's Beta distribution: a rectangle of another picture, or of its activations, is pasted in; 0: none."""
     test_time_augmentation: bool = False
     """The model answers with the mean over all flips and turns that `augment` allows, which takes so many times as long."""
+
+    def check(self, source: str) -> None:
+        """Refuse what contradicts itself: rare classes that count twice.
+
+        Raises:
+            ThawError: names both parameters.
+        """
+        if self.class_sampling == self.class_weights == "balanced":
+            raise ThawError(
+                f"{source}: fine_tune.class_sampling beside class_weights: both are balanced, and rare classes count twice",
+                "Set one of them to none.",
+            )

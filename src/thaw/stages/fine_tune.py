@@ -19,8 +19,7 @@ from thaw.files import digest, digest_folder, write_csv
 from thaw.models.averaging import Symmetry, average_over
 from thaw.models.cutting import cut
 from thaw.models.folding import fold
-from thaw.models.freezing import freeze, frozen_digest
-from thaw.models.heads import is_head
+from thaw.models.freezing import freeze, frozen_digest, rate_factors
 from thaw.models.network import build, set_statistics
 from thaw.models.pretrained import is_pretrained
 from thaw.models.saving import load, save
@@ -38,7 +37,8 @@ from thaw.training.groups.machines import train_on_machines
 from thaw.training.guard import Stop, guarded
 from thaw.training.inputs import Inputs
 from thaw.training.journal import write_curve
-from thaw.training.labels import make_labels
+from thaw.training.labels import balanced_shares, make_labels
+from thaw.training.optimizers import Tuning
 
 _log = logging.getLogger("thaw.fine_tune")
 _PHASE = 1
@@ -111,8 +111,7 @@ def _train(
         job = Job(seed, _PHASE, key, scratch_dir, stop, member.leads)
         before = frozen_digest(network)
         undo = _Undo(thawed, params)
-        factor = params.thawed_learning_rate_factor
-        rows = fit(thawed.suffix, params, thawed.train, thawed.validation, job, thawed.below_head, factor)
+        rows = fit(thawed.suffix, params, thawed.train, thawed.validation, job, thawed.tuning(params))
         if frozen_digest(network) != before:
             raise ThawError("fine_tune: a frozen weight moved", "This is a fault of thaw: please report it.")
         _log.debug("frozen weights before and after: %s", before)
@@ -178,10 +177,10 @@ class Thawed:
     train: Examples
     validation: Examples
 
-    @property
-    def below_head(self) -> list[str]:
-        """The layers that `thawed_learning_rate_factor` slows, by name."""
-        return [layer.name for layer in self.network.layers if not is_head(layer)]
+    def tuning(self, params: FineTuneParams) -> Tuning:
+        """How the optimizer goes about it."""
+        factors = rate_factors(self.network, params.thawed_learning_rate_factor, params.layer_decay)
+        return Tuning(factors, params.ema_momentum)
 
 
 class _Undo:
@@ -237,7 +236,9 @@ def thaw_network(
         suffix = fold(suffix)
     train_rows, validation_rows = read_split(inputs.train_path), read_split(inputs.validation_path)
     labels = make_labels(train_rows, num_classes, params, balance=True)
-    train = Examples(seen["train"], labels, partial(cut_mix, alpha=params.cutmix) if params.cutmix else None)
+    transform = partial(cut_mix, alpha=params.cutmix) if params.cutmix else None
+    shares = balanced_shares(train_rows) if params.class_sampling == "balanced" else None
+    train = Examples(seen["train"], labels, transform, shares)
     validation = Examples(seen["validation"], make_labels(validation_rows, num_classes, params))
     return Thawed(network, config, suffix, train, validation)
 

@@ -21,6 +21,8 @@ class Examples:
     labels: Labels
     transform: Callable[[Batch, np.random.Generator], Batch] | None = None
     """What is done to each batch of training: where a view has other targets than its image."""
+    shares: np.ndarray | None = None
+    """How often training shows each image, as `Order` has it."""
 
     def __len__(self) -> int:
         return len(self.labels)

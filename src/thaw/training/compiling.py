@@ -1,13 +1,11 @@
 """A network made ready for training steps, by `fit` and by what measures for it."""
 
-from collections.abc import Collection
-
 import keras
 
 from thaw.backends import backend
 from thaw.params import FitParams
 from thaw.training.objective import build_accuracy, build_loss
-from thaw.training.optimizers import build_optimizer
+from thaw.training.optimizers import PLAIN, Tuning, build_optimizer
 
 Objective = tuple[keras.losses.Loss, list[keras.metrics.Metric]]
 """Loss, summed over the batch, and metrics."""
@@ -16,8 +14,7 @@ Objective = tuple[keras.losses.Loss, list[keras.metrics.Metric]]
 def compile_for_training(
     model: keras.Model,
     params: FitParams,
-    slow: Collection[str] = (),
-    slow_factor: float = 1.0,
+    tuning: Tuning = PLAIN,
     objective: Objective | None = None,
 ) -> None:
     """Give `model` the optimizer and the loss that `params` describes. Call it under `computing_in`.
@@ -26,10 +23,9 @@ def compile_for_training(
     arXiv 1710.03740).
 
     Args:
-        slow: layers, by name, whose learning rate is multiplied by `slow_factor`.
         objective: in place of the loss and the accuracy of classes.
     """
-    optimizer = build_optimizer(params, model.trainable_variables, slow, slow_factor)
+    optimizer = build_optimizer(params, model.trainable_variables, tuning)
     if any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         optimizer.build(model.trainable_variables)

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,13 +22,14 @@ from thaw.training.batches import Examples, plain_batches, step_paths, train_bat
 from thaw.training.checkpoints import Checkpoint, Checkpoints
 from thaw.training.compiling import Objective, compile_for_training
 from thaw.training.devices import choose_precision, compute_deterministically, computing_in
-from thaw.training.guard import Stop
+from thaw.training.guard import Stop, Stopped
 from thaw.training.journal import Journal, Row, new_row
 from thaw.training.objective import build_accuracy, build_loss
-from thaw.training.optimizers import set_step
+from thaw.training.optimizers import PLAIN, Tuning, average, averaged, set_step
 from thaw.training.order import Order
 from thaw.training.schedule import anneal_learning_rate, anneal_momentum
 from thaw.training.state import read_state, seed_generators, write_state
+from thaw.training.stopping import best_epoch, is_worse_for_long
 
 _log = logging.getLogger("thaw.training")
 CHECKPOINT_SECONDS = 15.0
@@ -61,8 +62,7 @@ def fit(
     train: Examples,
     validation: Examples,
     job: Job,
-    slow: Collection[str] = (),
-    slow_factor: float = 1.0,
+    tuning: Tuning = PLAIN,
     objective: Objective | None = None,
 ) -> list[Row]:
     """Train `model`, from its last checkpoint where there is one. The result depends on the arguments alone.
@@ -70,7 +70,6 @@ def fit(
     Args:
         model: float32 inputs to logits `(batch, outputs)`; its trainable weights are changed.
         train, validation: what it is trained on, and what it is watched on (may be empty).
-        slow: layers, by name, whose learning rate is multiplied by `slow_factor`.
         objective: loss, summed over the batch, and metrics; else those of classes, as `params` has them.
 
     Returns:
@@ -87,7 +86,7 @@ def fit(
         )
     compute_deterministically(params, model)
     with computing_in(choose_precision(params, model), model):
-        compile_for_training(model, params, slow, slow_factor, objective)
+        compile_for_training(model, params, tuning, objective)
         training = _Training(model, params, train, validation, job)
         training.begin()
         return training.run()
@@ -121,7 +120,7 @@ class _Training:
         self.train = train
         self.validation = validation
         self.job = job
-        self.order = Order(job.seed, job.phase, len(train), train.inputs.views, params.batch_size)
+        self.order = Order(job.seed, job.phase, len(train), train.inputs.views, params.batch_size, train.shares)
         self.epochs = params.epochs_of(self.order.steps)
         self.journal = Journal(job.scratch_dir / "journal.jsonl")
         self.learning_rate = anneal_learning_rate(params, self.order.steps)
@@ -148,10 +147,11 @@ class _Training:
 
     def run(self) -> list[Row]:
         """Train to the end."""
-        while len(self.rows) < self.epochs and not self._is_worse_for_long():
+        while len(self.rows) < self.epochs and not is_worse_for_long(self.rows, self.params):
             self._run_epoch()
         if self.rows:
             self.save()
+        average(self.model)
         if self.best:
             write_state(self.model, self.best, ("model",))
         return self.rows
@@ -163,13 +163,23 @@ class _Training:
             batches = partial(train_batches, self.train, self.order, epoch, first, self.params.mixup)
             with self._plain_errors():
                 self.loop.train(batches, self.order.steps - first, self)
-        metrics = self.means | self._validate() | {"learning_rate": self.learning_rate.at(self.step - 1)}
-        self.rows.append(new_row(epoch + 1, self.step, metrics))
-        if self.params.early_stopping_patience and self._best_epoch() == epoch:
-            self.best = _group(read_state(self.model), "model/")
+        metrics = self._judge_epoch(epoch)
         _log.info("epoch %d of %d: %s", epoch + 1, self.epochs, _say(metrics))
         if self._is_due():
             self.save()
+
+    def _judge_epoch(self, epoch: int) -> dict[str, float]:
+        """Add the row of the epoch, with what the weights that would be kept now do; keep them where they are the best."""
+        try:
+            with averaged(self.model):
+                metrics = self.means | self._validate() | {"learning_rate": self.learning_rate.at(self.step - 1)}
+                self.rows.append(new_row(epoch + 1, self.step, metrics))
+                if best_epoch(self.rows, self.params) == epoch:
+                    self.best = _group(read_state(self.model), "model/")
+        except Stopped:
+            self.save()
+            raise
+        return metrics
 
     def _validate(self) -> dict[str, float]:
         if not len(self.validation):
@@ -177,7 +187,7 @@ class _Training:
         batches = partial(plain_batches, self.validation, self.params.batch_size)
         count = -(-len(self.validation) // self.params.batch_size)
         with self._plain_errors():
-            result = self.loop.evaluate(batches, count, self.heed_stop)
+            result = self.loop.evaluate(batches, count, self.job.stop.check)
         return {f"validation_{name}": value for name, value in result.items()}
 
     @contextmanager
@@ -243,15 +253,6 @@ class _Training:
 
     def _is_due(self) -> bool:
         return time.monotonic() - self.saved_at > CHECKPOINT_SECONDS
-
-    def _best_epoch(self) -> int:
-        """The first of the lowest validation loss; a loss that is no number is worse than any."""
-        losses = [row["metrics"]["validation_loss"] for row in self.rows]
-        return min(range(len(losses)), key=lambda epoch: (math.isnan(losses[epoch]), losses[epoch]))
-
-    def _is_worse_for_long(self) -> bool:
-        patience = self.params.early_stopping_patience
-        return bool(patience and self.rows) and len(self.rows) - 1 - self._best_epoch() >= patience
 
     def _not_finite(self, epoch: int, step: int) -> NotFinite:
         paths = step_paths(self.train, self.order, epoch, step)

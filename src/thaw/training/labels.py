@@ -42,6 +42,12 @@ def make_labels(rows: pd.DataFrame, num_classes: int, params: FitParams, balance
     return Labels(list(rows["path"]), targets.astype(np.float32), weights.astype(np.float32))
 
 
+def balanced_shares(rows: pd.DataFrame) -> np.ndarray:
+    """Shares of the images of a split, float64 `(images,)`, that have every class shown equally often."""
+    counts = rows.groupby("label")["label"].transform("size").to_numpy(np.float64)
+    return 1 / (counts * rows["label"].nunique())
+
+
 def _targets(rows: pd.DataFrame, labels: np.ndarray, num_classes: int, params: FitParams) -> np.ndarray:
     if num_classes > 2:
         if params.labels == "soft":

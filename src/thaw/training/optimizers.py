@@ -1,12 +1,28 @@
 """Keras's optimizers with a learning rate for each variable, momentum that moves, and clipping by the whole batch."""
 
-from collections.abc import Collection
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 
 from thaw.backends import backend
 from thaw.params import FitParams
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What the optimizer does beside what `FitParams` say."""
+
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
+    """By layer, what its learning rate is multiplied by; 1 for those that are not named."""
+    ema_momentum: float = 0.0
+    """Of the exponential moving average of the weights, which replaces them at the end of training; 0: none."""
+
+
+PLAIN = Tuning()
 
 
 class _PerVariable:
@@ -84,7 +100,7 @@ class _SGD(_PerVariable, _AnnealedSGD):
 
 
 def build_optimizer(
-    params: FitParams, variables: list[keras.Variable], slow: Collection[str] = (), slow_factor: float = 1.0
+    params: FitParams, variables: list[keras.Variable], tuning: Tuning = PLAIN
 ) -> keras.optimizers.Optimizer:
     """The optimizer that `params` describes, built for `variables`.
 
@@ -93,11 +109,12 @@ def build_optimizer(
 
     Args:
         variables: what is trained.
-        slow: layers, by name, whose learning rate is multiplied by `slow_factor`.
     """
     common: dict[str, Any] = {
         "name": params.optimizer, "learning_rate": params.learning_rate, "global_clipnorm": params.clip_norm or None,
     }  # fmt: skip
+    if tuning.ema_momentum:
+        common |= {"use_ema": True, "ema_momentum": tuning.ema_momentum}
     decay = params.weight_decay or None
     optimizer: Any
     if params.optimizer == "adam":
@@ -108,7 +125,7 @@ def build_optimizer(
         optimizer = _RMSprop(momentum=params.momentum, weight_decay=decay, **common)
     else:
         optimizer = _SGD(momentum=params.momentum or 1e-9, nesterov=True, weight_decay=decay, **common)
-    optimizer.factors = tuple(slow_factor if _layer(variable) in slow else 1.0 for variable in variables)
+    optimizer.factors = tuple(tuning.rate_factors.get(_layer(variable), 1.0) for variable in variables)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(variables)
     return optimizer
@@ -117,9 +134,42 @@ def build_optimizer(
 def set_step(optimizer: keras.optimizers.Optimizer, learning_rate: float, momentum: float) -> None:
     """Set the learning rate of the next step, and its momentum where the optimizer anneals it."""
     optimizer.learning_rate = learning_rate
-    inner = getattr(optimizer, "inner_optimizer", optimizer)  # under the loss scaling of float16
+    inner = _inner(optimizer)
     if isinstance(inner, _SGD):
         inner.strength.assign(momentum)
+
+
+def average(model: keras.Model) -> None:
+    """Replace the weights that train by their moving average, where the optimizer has one."""
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    if _inner(model.optimizer).use_ema:
+        # Copies: on JAX a step uses up the buffers that it is given, and the average's shall not be among them.
+        _assign(model.trainable_variables, _copies(model.trainable_variables))
+
+
+@contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Have the moving average for weights meanwhile, where the optimizer has one."""
+    own = _copies(model.trainable_variables) if _inner(model.optimizer).use_ema else []
+    average(model)
+    try:
+        yield
+    finally:
+        _assign(model.trainable_variables[: len(own)], own)
+
+
+def _copies(variables: list[keras.Variable]) -> list[np.ndarray]:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _assign(variables: list[keras.Variable], values: list[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _inner(optimizer: keras.optimizers.Optimizer) -> Any:
+    """The optimizer itself, under the loss scaling of float16."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _layer(variable: keras.Variable) -> str:

@@ -5,7 +5,6 @@ rate, and no more than a tenth of the rate at which it is lowest.
 """
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from thaw.params import FitParams
 from thaw.training.batches import Examples, train_batches
 from thaw.training.compiling import compile_for_training
 from thaw.training.devices import choose_precision, computing_in
-from thaw.training.optimizers import set_step
+from thaw.training.optimizers import PLAIN, Tuning, set_step
 from thaw.training.order import Order
 
 _SMOOTHING = 0.9
@@ -43,25 +42,24 @@ def find_learning_rate(
     lowest: float = 1e-6,
     highest: float = 1.0,
     steps: int = 100,
-    slow: Collection[str] = (),
-    slow_factor: float = 1.0,
+    tuning: Tuning = PLAIN,
 ) -> RangeTest:
     """Train `model` for `steps` steps at rates from `lowest` to `highest`, or until the loss is four times its best.
 
     The weights of `model` are changed.
 
     Args:
-        slow: layers, by name, whose learning rate is multiplied by `slow_factor`, as `fit` does.
+        tuning: as `fit` takes it.
 
     Raises:
         ThawError: the loss never fell.
     """
-    order = Order(seed, 0, len(train), train.inputs.views, params.batch_size)
+    order = Order(seed, 0, len(train), train.inputs.views, params.batch_size, train.shares)
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
     with computing_in(choose_precision(params, model), model):
-        compile_for_training(model, params, slow, slow_factor)
+        compile_for_training(model, params, tuning)
         for step in range(steps):
             epoch, place = divmod(step, order.steps)
             rate = lowest * (highest / lowest) ** (step / (steps - 1))

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from thaw.cross_validation.heads.head import Head, TrainedHead, apply_first, apply_next, forward
-from thaw.cross_validation.heads.losses import loss_and_gradient
+from thaw.cross_validation.heads.losses import disagree, loss_and_gradient
 from thaw.cross_validation.heads.updates import Optimizer
 from thaw.devices import available_cpus
 from thaw.errors import NotFinite, ThawError
@@ -208,8 +208,11 @@ class _Training:
             part = images[start : start + _WATCHED_IMAGES]
             rows = self.batch.inputs.gather(part, np.zeros_like(part)).astype(np.float32).reshape(len(part), -1)
             logits, targets = forward(self.layers, rows)[-1], self.batch.targets[:, part].transpose(1, 0, 2)
-            found, _ = loss_and_gradient(heads[0].params.loss, logits, targets, self.smoothing)
-            losses += np.einsum("nh,hn->h", found, weights[:, part] * watched[:, part])
+            if heads[0].params.early_stopping_monitor == "accuracy":
+                losses += np.einsum("nh,hn->h", disagree(logits, targets), watched[:, part])
+            else:
+                found, _ = loss_and_gradient(heads[0].params.loss, logits, targets, self.smoothing)
+                losses += np.einsum("nh,hn->h", found, weights[:, part] * watched[:, part])
             seen += watched[:, part].sum(axis=1)
         return self.best.keep(losses / seen, self.layers, epoch + 1)
 
@@ -223,7 +226,7 @@ class _Training:
 
 
 class _Best:
-    """The weights of each head after the epoch with the lowest watched loss."""
+    """The weights of each head after the epoch with the lowest watched loss, or share of errors."""
 
     def __init__(self, patience: np.ndarray, layers: Sequence[tuple[np.ndarray, ...]]) -> None:
         self.patience = patience

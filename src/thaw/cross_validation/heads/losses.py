@@ -33,6 +33,13 @@ def loss_and_gradient(
     return square[..., 0] * entropy, 2 * distance * slope * entropy[..., None] + square * gradient
 
 
+def disagree(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Whether the likeliest class is another than the target's, bool `(images, heads)`, as `build_accuracy` has it."""
+    if logits.shape[-1] == 1:
+        return (logits[..., 0] > 0) != (targets[..., 0] > 0.5)
+    return logits.argmax(axis=-1) != targets.argmax(axis=-1)
+
+
 def _binary_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     entropy = np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits)))
     return entropy[..., 0], expit(logits)
