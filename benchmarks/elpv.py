@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def params_with(overrides: dict[str, Any], source: str) -> Any:
     return parse_params(values, source)
 
 
-def run_stages(params: Any, root: Path, first: str, last: str) -> None:
+def run_stages(params: Any, root: Path, first: str, last: str, without: Collection[str] = ()) -> None:
     """The stages of the project's own graph from `first` to `last`, each on a clean place."""
     from thaw.stages import call_stage
     from thaw.versioning import DvcRepo
@@ -79,6 +79,8 @@ def run_stages(params: Any, root: Path, first: str, last: str) -> None:
     specs = DvcRepo(root).stages()
     names = [spec.name for spec in specs]
     for spec in specs[names.index(first) : names.index(last) + 1]:
+        if spec.name in without:
+            continue
         for output in spec.outputs.values():
             shutil.rmtree(output) if output.is_dir() else output.unlink(missing_ok=True)
             output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,123 @@
+"""What each ingredient of the recipe adds alone, on data that the choice may be made on: the test split is never looked at.
+
+    python -m benchmarks.ingredients SET [SET ...] [--only NAME ...] [--seeds 1 2 3 4 5] [--epochs 12]
+
+A set is `elpv`, `digits` or a folder of classes. Each seed has a division of its own: a quarter is set aside unseen (or the
+folder's `test`), and of the rest a fifth is validated on. The pipeline's stages train, the default and then the default with one
+ingredient; both have the validation images in common. Prints a Markdown table for each set: the mean of accuracy and log loss,
+and of the differences to the default with their 95 % interval (Student's t).
+"""
+
+import argparse
+import multiprocessing
+import shutil
+import statistics
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.elpv import interval, params_with, prepare, run_stages
+from thaw.demo import SETS, lay_out
+from thaw.devices import cpu_name
+
+INGREDIENTS: dict[str, dict[str, Any]] = {
+    "mixup 0.2": {"fine_tune.mixup": 0.2},
+    "CutMix 1": {"fine_tune.cutmix": 1.0},
+    "label smoothing 0.1": {"fine_tune.label_smoothing": 0.1},
+    "layer-wise decay 0.9": {"fine_tune.layer_decay": 0.9},
+    "thawed layers at a third": {"fine_tune.thawed_learning_rate_factor": 1 / 3},
+    "EMA 0.99": {"fine_tune.ema_momentum": 0.99},
+    "EMA 0.99, constant rate": {
+        "fine_tune.ema_momentum": 0.99, "fine_tune.schedule": "constant", "fine_tune.learning_rate": 1e-4
+    },
+    "classes sampled alike": {"fine_tune.class_sampling": "balanced"},
+    "early stopping by loss, patience 3": {"fine_tune.early_stopping_patience": 3},
+    "early stopping by accuracy, patience 3": {
+        "fine_tune.early_stopping_patience": 3, "fine_tune.early_stopping_monitor": "accuracy"
+    },
+    "eight views": {"augment.views": 8},
+    "random resized crop 0.5": {"augment.views": 8, "augment.random_resized_crop": 0.5},
+    "contrast and brightness 0.3": {"augment.views": 8, "augment.contrast": 0.3, "augment.brightness": 0.3},
+    "saturation 0.3 and hue 0.05": {"augment.views": 8, "augment.saturation": 0.3, "augment.hue": 0.05},
+    "blur 1.5": {"augment.views": 8, "augment.blur": 1.5},
+    "random erasing 0.5": {"augment.views": 8, "augment.erasing": 0.5},
+    "RandAugment 2, 9": {"augment.views": 8, "augment.rand_augment_ops": 2},
+}  # fmt: skip
+"""By the names that the papers use (docs/training.md). What changes pictures is given eight views, and is to be held against them."""
+
+
+def train(overrides: dict[str, Any], seed: int, first: str, root: Path) -> dict[str, float]:
+    """Run the stages from `first` to `fine_tune`; what the validation images say of the result."""
+    from thaw.stages import configure_logging
+
+    configure_logging()
+    params = params_with({"seed": seed, "split.validation_fraction": 0.2, **overrides}, "ingredients")
+    run_stages(params, root, first, "fine_tune", without=("audit",))
+    return _judge(root)
+
+
+def _judge(root: Path) -> dict[str, float]:
+    import numpy as np
+    import pandas as pd
+    from scipy.special import softmax
+    from sklearn.metrics import log_loss
+    from thaw.versioning import DvcRepo
+
+    [stage] = [spec for spec in DvcRepo(root).stages() if spec.name == "fine_tune"]
+    rows = pd.read_csv(root / "data/splits/validation.csv").merge(
+        pd.read_csv(stage.outputs["validation_logits_path"]), on="path", validate="1:1"
+    )
+    logits = rows.filter(like="logit_").to_numpy()
+    if logits.shape[1] == 1:
+        logits = np.hstack([np.zeros_like(logits), logits])
+    probabilities = softmax(logits, axis=1)  # before the temperature, which is of these images
+    labels = rows["label"].to_numpy()
+    right = probabilities.argmax(axis=1) == labels
+    return {"accuracy": right.mean(), "log_loss": log_loss(labels, probabilities, labels=range(probabilities.shape[1]))}
+
+
+def measure(source: str, names: list[str], seeds: list[int], common: dict[str, Any]) -> None:
+    """Train with each ingredient for each seed, and print the table."""
+    found: dict[str, list[dict[str, float]]] = {}
+    place = partial(lay_out, source) if source in SETS else partial(shutil.copytree, Path(source))
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        prepare(root, place)
+        for seed in seeds:
+            upstream: dict[str, Any] = {}  # of the stages before, as they stand
+            for ingredient in ["default", *names]:
+                overrides = common | INGREDIENTS.get(ingredient, {})
+                pictures = {key: value for key, value in overrides.items() if not key.startswith("fine_tune.")}
+                begins = "split" if ingredient == "default" else "fine_tune" if pictures == upstream else "augment"
+                upstream = pictures
+                with multiprocessing.get_context("spawn").Pool(1) as pool:
+                    found.setdefault(ingredient, []).append(pool.apply(train, (overrides, seed, begins, root)))
+                last = found[ingredient][-1]
+                print(f"<!-- {source} {seed} {ingredient}: {last['accuracy']:.4f} {last['log_loss']:.4f} -->", flush=True)
+    print(f"\n{Path(source).name}, seeds {', '.join(map(str, seeds))}\n")
+    print("| ingredient | accuracy | difference | log loss | difference |\n|---|---:|---:|---:|---:|")
+    for ingredient, results in found.items():
+        cells = []
+        for metric in ("accuracy", "log_loss"):
+            own = [result[metric] for result in results]
+            gains = [value - usual[metric] for value, usual in zip(own, found["default"], strict=True)]
+            cells += [f"{statistics.mean(own):.4f}", f"{statistics.mean(gains):+.4f} ± {interval(gains):.4f}"]
+        print("|", " | ".join([ingredient, *(cells if ingredient != "default" else [cells[0], "", cells[2], ""])]), "|", flush=True)
+
+
+def main() -> None:
+    """Measure every set."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="+", help="elpv, digits, or a folder of classes")
+    parser.add_argument("--only", nargs="+", choices=sorted(INGREDIENTS), default=list(INGREDIENTS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--epochs", type=int, default=9)
+    options = parser.parse_args()
+    print(f"{options.epochs} epochs. {cpu_name()}")
+    for source in options.sets:
+        measure(source, options.only, options.seeds, {"fine_tune.epochs": options.epochs})
+
+
+if __name__ == "__main__":
+    main()
