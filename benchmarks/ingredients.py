@@ -3,9 +3,9 @@
     python -m benchmarks.ingredients SET [SET ...] [--only NAME ...] [--seeds 1 2 3 4 5] [--epochs 12]
 
 A set is `elpv`, `digits` or a folder of classes. Each seed has a division of its own: a quarter is set aside unseen (or the
-folder's `test`), and of the rest a fifth is validated on. The pipeline's stages train, the default and then the default with one
-ingredient; both have the validation images in common. Prints a Markdown table for each set: the mean of accuracy and log loss,
-and of the differences to the default with their 95 % interval (Student's t).
+folder's `test`), and of the rest a fifth is validated on. The pipeline's stages train, the default and then the default with
+one ingredient; both have the validation images in common. Prints a Markdown table for each set: the mean of accuracy and log
+loss, and of the differences to the default with their 95 % interval (Student's t).
 """
 
 import argparse
@@ -44,7 +44,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "random erasing 0.5": {"augment.views": 8, "augment.erasing": 0.5},
     "RandAugment 2, 9": {"augment.views": 8, "augment.rand_augment_ops": 2},
 }  # fmt: skip
-"""By the names that the papers use (docs/training.md). What changes pictures is given eight views, and is to be held against them."""
+"""By the papers' names (docs/training.md). What changes pictures has eight views, and is to be held against `eight views`."""
 
 
 def train(overrides: dict[str, Any], seed: int, first: str, root: Path) -> dict[str, float]:
@@ -62,6 +62,7 @@ def _judge(root: Path) -> dict[str, float]:
     import pandas as pd
     from scipy.special import softmax
     from sklearn.metrics import log_loss
+
     from thaw.versioning import DvcRepo
 
     [stage] = [spec for spec in DvcRepo(root).stages() if spec.name == "fine_tune"]
@@ -103,7 +104,9 @@ def measure(source: str, names: list[str], seeds: list[int], common: dict[str, A
             own = [result[metric] for result in results]
             gains = [value - usual[metric] for value, usual in zip(own, found["default"], strict=True)]
             cells += [f"{statistics.mean(own):.4f}", f"{statistics.mean(gains):+.4f} ± {interval(gains):.4f}"]
-        print("|", " | ".join([ingredient, *(cells if ingredient != "default" else [cells[0], "", cells[2], ""])]), "|", flush=True)
+        if ingredient == "default":
+            cells[1::2] = "", ""
+        print("|", " | ".join([ingredient, *cells]), "|", flush=True)
 
 
 def main() -> None:
