@@ -69,6 +69,19 @@ def test_the_card_says_what_is_stated_of_use_and_licence_and_how_calibrated_it_i
     assert "| smooth calibration error | 0.0200 | 0.0200 (0.0100 to 0.0400) |" in text
 
 
+@pytest.mark.parametrize(
+    ("flips", "told"),
+    [((True, False, False), "also mirrored left to right |"), ((False, False, False), "neither mirrored nor turned |"),
+     ((True, True, True), "also mirrored left to right, upside down, turned by right angles |")],
+)  # fmt: skip
+def test_the_card_says_how_pictures_were_shown(tmp_path: Path, flips: tuple[bool, ...], told: str) -> None:
+    inputs = lay_out(tmp_path, ["a", "b"], 60)
+    path = inputs.evaluated_dir / "model.json"
+    names = ("horizontal_flip", "vertical_flip", "right_angle_turns")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"flips": dict(zip(names, flips, strict=True))}))
+    assert f"| pictures in training | {told}" in write(inputs, tmp_path)
+
+
 @pytest.mark.parametrize("name", ["elpv", "digits"])
 def test_the_licence_of_a_demo_is_known_by_its_images(name: str, tmp_path: Path) -> None:
     files = {path: read() for path, read in SETS[name].list_files().items() if path != "metadata.csv"}

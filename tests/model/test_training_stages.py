@@ -117,16 +117,19 @@ def test_test_time_augmentation_is_inside_the_model(project, trained, tmp_path):
     np.testing.assert_allclose(logits / config["temperature"], wanted[:, 0], atol=1e-4)
 
 
-def test_test_time_augmentation_without_flips_and_turns_is_refused(project, trained, tmp_path):
+def test_averaging_where_the_images_speak_against_all_flips_is_told_and_left_out(project, trained, tmp_path, caplog):
     shutil.copytree(project, tmp_path / "data")
     path = tmp_path / "data" / "views" / "index.json"
     index = json.loads(path.read_text())
     index["policy"] |= {"horizontal_flip": False, "vertical_flip": False, "right_angle_turns": False}
     path.write_text(json.dumps(index))
     still = TUNED.model_copy(update={"strategy": "head", "from_layer": "auto", "test_time_augmentation": True})
-    with pytest.raises(ThawError, match=r"fine_tune\.test_time_augmentation: True has no effect where augment allows no flip"):
-        tune(tmp_path / "data", trained / "frozen", tmp_path, still)
-    assert not (tmp_path / "tuned").exists()
+    tune(tmp_path / "data", trained / "frozen", tmp_path, still)
+    assert "the images speak against every flip and turn" in caplog.text
+    config = json.loads((tmp_path / "tuned" / "model.json").read_text())
+    assert "symmetries" not in config and not any(config["flips"].values())
+    usual = json.loads((trained / "tuned" / "model.json").read_text())
+    assert usual["flips"] == {"horizontal_flip": True, "vertical_flip": True, "right_angle_turns": True}
 
 
 def test_the_network_that_is_kept_is_calibrated_on_the_validation_images(project, trained, tmp_path):

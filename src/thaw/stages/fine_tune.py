@@ -23,7 +23,7 @@ from thaw.models.freezing import freeze, frozen_digest, rate_factors
 from thaw.models.network import build, set_statistics
 from thaw.models.pretrained import is_pretrained
 from thaw.models.saving import load, save
-from thaw.params import ComputeParams, ExtractParams, FineTuneParams, ModelParams
+from thaw.params import AugmentParams, ComputeParams, ExtractParams, FineTuneParams, ModelParams
 from thaw.params.effects import no_effect
 from thaw.splitting.files import read_classes, read_split
 from thaw.statistics.temperature import fit_temperature
@@ -42,6 +42,8 @@ from thaw.training.optimizers import Tuning
 
 _log = logging.getLogger("thaw.fine_tune")
 _PHASE = 1
+_FLIPS = ("horizontal_flip", "vertical_flip", "right_angle_turns")
+"""Of the policy what the images may have decided, so that `model.json` tells what came of it."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def _train(
         "fine_tune", params, seed, extract, digest_folder(inputs.views_dir), digest_folder(inputs.frozen_dir),
         *map(digest, (inputs.train_path, inputs.validation_path, inputs.classes_path)),
     )  # fmt: skip
-    averaged_over = _symmetries(inputs) if params.test_time_augmentation else []
+    policy = read_policy(inputs.views_dir)
+    averaged_over = _average(policy) if params.test_time_augmentation else []
     with training_on(params.devices, member):
         thawed = thaw_network(params, seed, extract, compute, inputs, scratch_dir, stop, member)
         network = thawed.network
@@ -118,7 +121,7 @@ def _train(
         phase = "frozen" if undo.where_worse() else "fine_tuned"
         if not member.leads:
             return
-        config = thawed.config | {"phase": phase}
+        config = thawed.config | {"phase": phase, "flips": _flips(policy)}
         if averaged_over:
             config["symmetries"] = averaged_over
             network = average_over(network, averaged_over)
@@ -129,18 +132,21 @@ def _train(
         job.checkpoints.finish()
 
 
-def _symmetries(inputs: FineTuneInputs) -> list[Symmetry]:
-    """What `augment` allows.
+def _flips(policy: AugmentParams) -> dict[str, bool]:
+    """Which flips and turns the pictures were trained in."""
+    return {name: policy.views != 1 and bool(getattr(policy, name)) for name in _FLIPS}
 
-    Raises:
-        ThawError: it allows no flip and no turn.
-    """
-    found = symmetries(read_policy(inputs.views_dir))
-    if len(found) == 1:
-        why = "where augment allows no flip and no turn"
-        cure = "allow augment.horizontal_flip, vertical_flip or right_angle_turns, where they leave a picture's class as it is"
-        raise no_effect("fine_tune.test_time_augmentation", True, why, False, cure)
-    return found
+
+def _average(policy: AugmentParams) -> list[Symmetry]:
+    """The flips and turns that the model's answer is the mean over; none where the images spoke against all of them."""
+    found = symmetries(policy)
+    if len(found) > 1:
+        return found
+    _log.warning(
+        "fine_tune.test_time_augmentation: the images speak against every flip and turn that augment leaves to them (auto): "
+        "the model answers by the picture as it is"
+    )
+    return []
 
 
 def _calibrate(network: keras.Model, inputs: FineTuneInputs, batch_size: int) -> tuple[pd.DataFrame, float]:
