@@ -10,9 +10,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = (
-    "stages", "gate", "training", "jobs", "memory", "explain", "compute", "slices", "coverage", "calibration", "labels"
+    "stages", "gate", "training", "jobs", "memory", "explain", "compute", "slices", "coverage", "calibration", "labels",
+    "elpv --profile five_minutes", "elpv --profile five_minutes --split-by near_duplicates", "elpv --profile long",
+    "elpv --profile long --split-by near_duplicates", "ingredients elpv digits",
 )  # fmt: skip
-TAKE_QUICK = {"gate", "training", "jobs", "memory", "compute", "slices", "coverage", "labels"}
+"""Each with its arguments; the last five take hours."""
+TAKE_QUICK = {"gate", "training", "jobs", "memory", "compute", "slices", "coverage", "labels", "elpv", "ingredients"}
 TAKE_WEIGHTS = {"jobs", "explain"}
 
 
@@ -24,13 +27,14 @@ def main() -> None:
     options = parser.parse_args()
     weights = ["--vgg16-weights", str(Path(options.vgg16_weights).resolve())] if options.vgg16_weights else []
     failed = []
-    for name in BENCHMARKS:
-        print(f"\n## {name}\n", flush=True)
-        command = [sys.executable, "-m", f"benchmarks.{name}"]
+    for benchmark in BENCHMARKS:
+        print(f"\n## {benchmark}\n", flush=True)
+        name, *arguments = benchmark.split()
+        command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
         command += ["--quick"] if options.quick and name in TAKE_QUICK else []
         command += weights if name in TAKE_WEIGHTS else []
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
-            failed.append(name)
+            failed.append(benchmark)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

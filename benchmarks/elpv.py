@@ -1,6 +1,6 @@
 """Accuracy on ELPV (Deitsch et al., Solar Energy 2019): functional against defective cells, 75/25 split by label and type.
 
-    python -m benchmarks.elpv [--profile default|five_minutes|long] [--split-by near_duplicates] [--seeds 1 2 3 4 5]
+    python -m benchmarks.elpv [--profile default|five_minutes|long] [--split-by near_duplicates] [--seeds 1 2 3 4 5] [--quick]
 
 Each seed has a split and a training of its own, by the pipeline's stages from the gate's manifest on. Weighted: each
 cell counts by the confidence of its label, as the authors do. Prints a Markdown table with the mean over the seeds and
@@ -124,14 +124,16 @@ def main() -> None:
     parser.add_argument("--profile", choices=sorted(PROFILES), default="default")
     parser.add_argument("--split-by", choices=["groups", "near_duplicates"], default="groups")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--quick", action="store_true", help="one seed")
     options = parser.parse_args()
+    seeds = options.seeds[:1] if options.quick else options.seeds
     print(f"Profile {options.profile}, split by {options.split_by}. {cpu_name()}\n")
     print("| seed | accuracy | weighted | mono | poly | minutes | peak GB |\n|---|---:|---:|---:|---:|---:|---:|")
     results = []
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         prepare(root, partial(lay_out, "elpv"))
-        for seed in options.seeds:
+        for seed in seeds:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 results.append(pool.apply(run_seed, (options.profile, options.split_by, seed, root)))
             shares = " | ".join(f"{results[-1][column]:.4f}" for column in COLUMNS)

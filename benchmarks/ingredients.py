@@ -1,6 +1,6 @@
 """What each ingredient of the recipe adds alone, on data that the choice may be made on: the test split is never looked at.
 
-    python -m benchmarks.ingredients SET [SET ...] [--only NAME ...] [--seeds 1 2 3 4 5] [--epochs 12]
+    python -m benchmarks.ingredients SET [SET ...] [--only NAME ...] [--seeds 1 2 3 4 5] [--quick] [--epochs 12]
 
 A set is `elpv`, `digits` or a folder of classes. Each seed has a division of its own: a quarter is set aside unseen (or the
 folder's `test`), and of the rest a fifth is validated on. The pipeline's stages train, the default and then the default with
@@ -115,11 +115,13 @@ def main() -> None:
     parser.add_argument("sets", nargs="+", help="elpv, digits, or a folder of classes")
     parser.add_argument("--only", nargs="+", choices=sorted(INGREDIENTS), default=list(INGREDIENTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--quick", action="store_true", help="one seed")
     parser.add_argument("--epochs", type=int, default=9)
     options = parser.parse_args()
+    seeds = options.seeds[:1] if options.quick else options.seeds
     print(f"{options.epochs} epochs. {cpu_name()}")
     for source in options.sets:
-        measure(source, options.only, options.seeds, {"fine_tune.epochs": options.epochs})
+        measure(source, options.only, seeds, {"fine_tune.epochs": options.epochs})
 
 
 if __name__ == "__main__":
