@@ -20,8 +20,9 @@ from thaw.training.devices import (
     precision_of_gpu,
     training_on,
 )
-from thaw.training.fit import Job, fit, validate
+from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop, Stopped
+from thaw.training.judging import judge, predict
 from thaw.training.labels import Labels
 from thaw.training.objective import build_accuracy, build_loss
 from thaw.training.optimizers import Tuning, build_optimizer, set_step
@@ -375,11 +376,11 @@ def test_validating_gives_what_keras_gives(examples, loss):
     weights = np.random.default_rng(1).uniform(0.5, 2, 50).astype(np.float32)
     watched = Examples(watched.inputs, Labels(watched.labels.paths, watched.labels.targets, weights))
     params, model = FitParams(loss=loss, batch_size=16, label_smoothing=0.1), network()
-    found = validate(model, params, watched)
+    found = judge(predict(model, watched, 16), watched.labels, params)
     (inputs, targets, scaled), = plain_batches(watched, 50)
     model.compile(loss=build_loss(params, 1), metrics=[build_accuracy(1)])
     wanted = model.evaluate(inputs, targets, 50, sample_weight=scaled, verbose=0, return_dict=True)
     assert found["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
     agree = (targets[:, 0] > 0.5) == (model.predict(inputs, verbose=0)[:, 0] > 0)
     assert found["accuracy"] == pytest.approx(np.average(agree, weights=weights))
-    assert validate(model, params, examples(0)) == {}
+    assert judge(predict(model, examples(0), 16), examples(0).labels, params) == {}

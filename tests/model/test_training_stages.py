@@ -21,13 +21,16 @@ from tests.model.training_project import (
     tune,
 )
 from thaw import images, models
+from thaw.arrays import Rows
 from thaw.errors import ThawError
 from thaw.models.efficientnet_lite import efficientnet_lite
 from thaw.models.pretrained import locate_weights
 from thaw.params import ComputeParams, ExtractParams, FineTuneParams, FitParams, ModelParams
-from thaw.stages.fine_tune import thaw_network
+from thaw.stages.fine_tune import Thawed, _Undo, thaw_network
+from thaw.training.batches import Examples
 from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop
+from thaw.training.labels import Labels
 
 FROZEN = FitParams(epochs=6, batch_size=8, learning_rate=0.01)
 TUNED = FineTuneParams(epochs=2, min_steps=0, batch_size=8, learning_rate=1e-4, from_layer="block14")
@@ -287,6 +290,32 @@ def test_fine_tuning_that_does_harm_is_undone_and_said(project, trained, tmp_pat
     last = curve(tmp_path / "tuned.csv")[-1]
     assert last["validation_loss"] > curve(trained / "frozen.csv")[-1]["validation_loss"]
     assert json.loads((trained / "tuned" / "model.json").read_text())["phase"] == "fine_tuned"
+
+
+@pytest.mark.parametrize("sure", [1.0, 30.0])
+def test_a_network_is_not_undone_for_being_too_sure(tmp_path, sure):
+    """By hand: both columns are right in the same places, and the second knows better where. As logits thirty times too large
+    its loss is the higher one, but what is kept is calibrated."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    signs = 2.0 * labels - 1
+    first = signs + 1.2 * rng.standard_normal(200)
+    columns = np.stack([first, sure * np.sign(first) * np.where(first * signs > 0, 1.5, 0.3)], axis=1)
+    np.save(tmp_path / "x.npy", columns[:, None].astype(np.float32))
+    watched = Labels([f"{i}.png" for i in range(200)], labels[:, None].astype(np.float32), np.ones(200, np.float32))
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False, name="logits")(inputs))
+    model.set_weights([np.float32([[1], [0]])])
+    examples = Examples(Rows(tmp_path / "x.npy"), watched)
+    config = {"model": ModelParams().model_dump()}
+    undo = _Undo(Thawed(model, config, model, examples, examples), TUNED)
+    model.set_weights([np.float32([[0], [1]])])
+    logits = columns[:, 1]
+    raw = [float(np.log1p(np.exp(-signs * some)).mean()) for some in (columns[:, 0], logits)]
+    assert (raw[1] > raw[0]) == (sure > 1)
+    assert not undo.where_worse()
+    model.set_weights([np.float32([[0], [-1]])])
+    assert undo.where_worse() and model.get_weights()[0].tolist() == [[1], [0]]
 
 
 @pytest.mark.parametrize("key, value", [("layer_decay", 0.5), ("ema_momentum", 0.9), ("class_sampling", "balanced")])

@@ -31,12 +31,13 @@ from thaw.training.activations import Cache, activations_key, sample_pictures, s
 from thaw.training.batches import Examples, cut_mix
 from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on, trains_on_gpus
-from thaw.training.fit import Job, fit, validate
+from thaw.training.fit import Job, fit
 from thaw.training.groups import ALONE, Member
 from thaw.training.groups.machines import train_on_machines
 from thaw.training.guard import Stop, guarded
 from thaw.training.inputs import Inputs
 from thaw.training.journal import write_curve
+from thaw.training.judging import judge, predict
 from thaw.training.labels import balanced_shares, make_labels
 from thaw.training.optimizers import Tuning
 
@@ -209,7 +210,12 @@ class _Undo:
         return True
 
     def _validate(self) -> dict[str, float]:
-        return validate(self._thawed.suffix, self._params, self._thawed.validation)
+        """What the validation images say, at their own temperature: what is kept is calibrated, and a network that is too sure
+        of itself may be the better one."""
+        watched = self._thawed.validation
+        logits = predict(self._thawed.suffix, watched, self._params.batch_size)
+        temperature = fit_temperature(logits, watched.labels.targets, watched.labels.weights).value
+        return judge(logits / np.float32(temperature), watched.labels, self._params)
 
 
 def thaw_network(

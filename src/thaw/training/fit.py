@@ -24,7 +24,6 @@ from thaw.training.compiling import Objective, compile_for_training
 from thaw.training.devices import choose_precision, compute_deterministically, computing_in
 from thaw.training.guard import Stop, Stopped
 from thaw.training.journal import Journal, Row, new_row
-from thaw.training.objective import build_accuracy, build_loss
 from thaw.training.optimizers import PLAIN, Tuning, average, averaged, set_step
 from thaw.training.order import Order
 from thaw.training.schedule import anneal_learning_rate, anneal_momentum
@@ -90,25 +89,6 @@ def fit(
         training = _Training(model, params, train, validation, job)
         training.begin()
         return training.run()
-
-
-def validate(model: keras.Model, params: FitParams, examples: Examples) -> dict[str, float]:
-    """Mean `loss` and `accuracy` of `model` over the first view of every image, by weight, in float32; empty without images.
-
-    Args:
-        model: float32 inputs to logits `(batch, outputs)`.
-        params: say which loss.
-    """
-    outputs = model.output_shape[-1]
-    loss, accuracy, total = build_loss(params, outputs), build_accuracy(outputs), 0.0
-    run = backend.runner(model)
-    for inputs, targets, weights in plain_batches(examples, params.batch_size):
-        logits = run(inputs)
-        total += len(inputs) * float(loss(targets, logits, sample_weight=weights))
-        accuracy.update_state(targets, logits, sample_weight=len(inputs) * weights)
-    if not len(examples):
-        return {}
-    return {"loss": total / len(examples), "accuracy": float(accuracy.result())}
 
 
 class _Training:
