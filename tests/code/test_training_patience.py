@@ -88,6 +88,15 @@ def test_the_moving_average_is_watched_and_kept_and_survives_a_stop(tmp_path, pa
     assert float(model.get_layer("w").kernel[0, 0]) == pytest.approx(kept, abs=1e-5)
 
 
+def test_without_an_epoch_there_is_no_average_and_the_weights_stay(tmp_path):
+    model = _line()
+    model.set_weights([np.float32([[0.3]])])
+    params = PARAMS.model_copy(update={"epochs": 0, "early_stopping_patience": 0})
+    job, ones = Job(1, 0, "key", tmp_path / "scratch", Stop()), _examples(tmp_path, 1.0)
+    assert fit(model, params, ones, ones, job, Tuning(ema_momentum=0.9), (_Distance(reduction="sum"), [])) == []
+    assert float(model.get_layer("w").kernel[0, 0]) == pytest.approx(0.3)
+
+
 def test_the_chosen_figure_says_which_epoch_is_best():
     """By hand: the loss is lowest in epoch 1, the accuracy highest in epochs 0 and 3; one that is no number is never best."""
     figures = [(0.5, 0.9), (0.3, 0.8), (np.nan, np.nan), (0.4, 0.9)]

@@ -131,7 +131,7 @@ class _Training:
             self._run_epoch()
         if self.rows:
             self.save()
-        average(self.model)
+            average(self.model)
         if self.best:
             write_state(self.model, self.best, ("model",))
         return self.rows
