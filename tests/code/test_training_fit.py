@@ -20,11 +20,10 @@ from thaw.training.devices import (
     precision_of_gpu,
     training_on,
 )
-from thaw.training.fit import Job, fit
+from thaw.training.fit import Job, fit, predict
 from thaw.training.guard import Stop, Stopped
-from thaw.training.judging import judge, predict
 from thaw.training.labels import Labels
-from thaw.training.objective import build_accuracy, build_loss
+from thaw.training.objective import build_accuracy, build_loss, judge
 from thaw.training.optimizers import Tuning, build_optimizer, set_step
 from thaw.tuning.lr_find import suggest
 from thaw.tuning.tune import Trial, measure, propose

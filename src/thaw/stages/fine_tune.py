@@ -31,14 +31,14 @@ from thaw.training.activations import Cache, activations_key, sample_pictures, s
 from thaw.training.batches import Examples, cut_mix
 from thaw.training.checkpoints import training_key
 from thaw.training.devices import training_on, trains_on_gpus
-from thaw.training.fit import Job, fit
+from thaw.training.fit import Job, fit, predict
 from thaw.training.groups import ALONE, Member
 from thaw.training.groups.machines import train_on_machines
 from thaw.training.guard import Stop, guarded
 from thaw.training.inputs import Inputs
 from thaw.training.journal import write_curve
-from thaw.training.judging import judge, predict
 from thaw.training.labels import balanced_shares, make_labels
+from thaw.training.objective import judge
 from thaw.training.optimizers import Tuning
 
 _log = logging.getLogger("thaw.fine_tune")

@@ -91,6 +91,13 @@ def fit(
         return training.run()
 
 
+def predict(model: keras.Model, examples: Examples, batch_size: int) -> np.ndarray:
+    """Logits float32 `(images, outputs)` for the first view of every image, computed in float32."""
+    run = backend.runner(model)
+    batches = [run(inputs) for inputs, _, _ in plain_batches(examples, batch_size)]
+    return np.concatenate([np.zeros((0, model.output_shape[-1]), np.float32), *batches])
+
+
 class _Training:
     def __init__(
         self, model: keras.Model, params: FitParams, train: Examples, validation: Examples, job: Job

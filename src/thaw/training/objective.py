@@ -3,8 +3,10 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from thaw.params import FitParams
+from thaw.training.labels import Labels
 
 FOCAL_GAMMA = 2.0
 
@@ -53,6 +55,17 @@ def build_accuracy(outputs: int) -> keras.metrics.Metric:
     """The share of images whose likeliest class is that of the target."""
     agree = _binary_agreement if outputs == 1 else _class_agreement
     return keras.metrics.MeanMetricWrapper(agree, name="accuracy", dtype="float32")
+
+
+def judge(logits: np.ndarray, labels: Labels, params: FitParams) -> dict[str, float]:
+    """Mean `loss`, as `params` has it, and `accuracy` of logits `(images, outputs)`, by weight; empty without images."""
+    if not len(labels):
+        return {}
+    outputs, weights = logits.shape[-1], labels.weights / np.float32(len(labels))
+    accuracy = build_accuracy(outputs)
+    accuracy.update_state(labels.targets, logits, sample_weight=labels.weights)
+    loss = build_loss(params, outputs)(labels.targets, logits, sample_weight=weights)
+    return {"loss": float(loss), "accuracy": float(accuracy.result())}
 
 
 def _binary_agreement(targets: Any, logits: Any) -> Any:
