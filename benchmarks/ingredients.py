@@ -1,11 +1,12 @@
 """What each ingredient of the recipe adds alone, on data that the choice may be made on: the test split is never looked at.
 
-    python -m benchmarks.ingredients SET [SET ...] [--only NAME ...] [--seeds 1 2 3 4 5] [--quick] [--epochs 12]
+    python -m benchmarks.ingredients SET [SET ...] [--only NAME ...] [--seeds 1 2 3 4 5] [--quick] [--epochs 9]
+                                     [--validation-fraction 0.2]
 
 A set is `elpv`, `digits` or a folder of classes. Each seed has a division of its own: a quarter is set aside unseen (or the
-folder's `test`), and of the rest a fifth is validated on. The pipeline's stages train, the default and then the default with
-one ingredient; both have the validation images in common. Prints a Markdown table for each set: the mean of accuracy and log
-loss, and of the differences to the default with their 95 % interval (Student's t).
+folder's `test`), and of the rest a share (a fifth) is validated on. The pipeline's stages train, the default and then the
+default with one ingredient; both have the validation images in common. Prints a Markdown table for each set: the mean of
+accuracy and log loss, and of the differences to the default with their 95 % interval (Student's t).
 """
 
 import argparse
@@ -36,6 +37,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "early stopping by accuracy, patience 3": {
         "fine_tune.early_stopping_patience": 3, "fine_tune.early_stopping_monitor": "accuracy"
     },
+    "answers averaged over flips and turns": {"fine_tune.test_time_augmentation": True},
     "eight views": {"augment.views": 8},
     "random resized crop 0.5": {"augment.views": 8, "augment.random_resized_crop": 0.5},
     "contrast and brightness 0.3": {"augment.views": 8, "augment.contrast": 0.3, "augment.brightness": 0.3},
@@ -52,7 +54,7 @@ def train(overrides: dict[str, Any], seed: int, first: str, root: Path) -> dict[
     from thaw.stages import configure_logging
 
     configure_logging()
-    params = params_with({"seed": seed, "split.validation_fraction": 0.2, **overrides}, "ingredients")
+    params = params_with({"seed": seed, **overrides}, "ingredients")
     run_stages(params, root, first, "fine_tune", without=("audit",))
     return _judge(root)
 
@@ -117,11 +119,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--quick", action="store_true", help="one seed")
     parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--validation-fraction", type=float, default=0.2, help="share of what is not set aside (default: 0.2)")
     options = parser.parse_args()
     seeds = options.seeds[:1] if options.quick else options.seeds
-    print(f"{options.epochs} epochs. {cpu_name()}")
+    common = {"fine_tune.epochs": options.epochs, "split.validation_fraction": options.validation_fraction}
+    print(f"{options.epochs} epochs, {options.validation_fraction:g} validated on. {cpu_name()}")
     for source in options.sets:
-        measure(source, options.only, seeds, {"fine_tune.epochs": options.epochs})
+        measure(source, options.only, seeds, common)
 
 
 if __name__ == "__main__":
