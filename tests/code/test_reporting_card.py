@@ -74,12 +74,13 @@ def test_the_card_says_what_is_stated_of_use_and_licence_and_how_calibrated_it_i
     [((True, False, False), "also mirrored left to right |"), ((False, False, False), "neither mirrored nor turned |"),
      ((True, True, True), "also mirrored left to right, upside down, turned by right angles |")],
 )  # fmt: skip
-def test_the_card_says_how_pictures_were_shown(tmp_path: Path, flips: tuple[bool, ...], told: str) -> None:
+def test_the_card_and_the_page_say_how_pictures_were_shown(tmp_path: Path, flips: tuple[bool, ...], told: str) -> None:
     inputs = lay_out(tmp_path, ["a", "b"], 60)
     path = inputs.evaluated_dir / "model.json"
     names = ("horizontal_flip", "vertical_flip", "right_angle_turns")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"flips": dict(zip(names, flips, strict=True))}))
     assert f"| pictures in training | {told}" in write(inputs, tmp_path)
+    assert f"It was shown the pictures {told.removesuffix(' |')}." in (tmp_path / "result.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["elpv", "digits"])

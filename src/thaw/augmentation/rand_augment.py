@@ -1,7 +1,7 @@
 """RandAugment (Cubuk et al. 2020, arXiv 1909.13719): some operations drawn from fourteen, all of one strength."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
@@ -61,20 +61,15 @@ def rotate(picture: np.ndarray, draw: _Draw) -> np.ndarray:
     return _about_middle(picture, np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]), draw)
 
 
-def brightness(picture: np.ndarray, draw: _Draw) -> np.ndarray:
-    return _by_pillow(picture, lambda image: ImageEnhance.Brightness(image).enhance(1 + _ENHANCE * draw.signed))
+def _enhanced(enhancer: Callable[[Image.Image], Any]) -> Callable[[np.ndarray, _Draw], np.ndarray]:
+    """The operation by one of Pillow's enhancers."""
+    return lambda picture, draw: _by_pillow(picture, lambda image: enhancer(image).enhance(1 + _ENHANCE * draw.signed))
 
 
-def color(picture: np.ndarray, draw: _Draw) -> np.ndarray:
-    return _by_pillow(picture, lambda image: ImageEnhance.Color(image).enhance(1 + _ENHANCE * draw.signed))
-
-
-def contrast(picture: np.ndarray, draw: _Draw) -> np.ndarray:
-    return _by_pillow(picture, lambda image: ImageEnhance.Contrast(image).enhance(1 + _ENHANCE * draw.signed))
-
-
-def sharpness(picture: np.ndarray, draw: _Draw) -> np.ndarray:
-    return _by_pillow(picture, lambda image: ImageEnhance.Sharpness(image).enhance(1 + _ENHANCE * draw.signed))
+brightness = _enhanced(ImageEnhance.Brightness)
+color = _enhanced(ImageEnhance.Color)
+contrast = _enhanced(ImageEnhance.Contrast)
+sharpness = _enhanced(ImageEnhance.Sharpness)
 
 
 def posterize(picture: np.ndarray, draw: _Draw) -> np.ndarray:

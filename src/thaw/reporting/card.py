@@ -74,27 +74,13 @@ def _details(result: Result, standing: Standing) -> str:
         ("input", f"{width} × {height} pixels, {kind}, 0 to 255"),
         ("decision", decision),
         *_unsure(result),
-        *_flips(result),
+        *((("pictures in training", result.trained_on),) if result.trained_on else ()),
         *_averaged(result),
         ("temperature", f"{float(result.model.get('temperature', 1)):g}, inside the model"),
         ("weights began as", _name(model.get("weights", ""))),
         ("SHA-256 of the weights", f"`{result.model.get('weights_sha256', '')}`"),
     ]
     return _table(("what", "value"), rows) + "\n\n### Licences\n\n" + _licences(standing)
-
-
-def _flips(result: Result) -> Iterable[tuple[str, str]]:
-    """Whether pictures were mirrored and turned in training: where `augment` leaves it to the images, this is their answer."""
-    flips = result.model.get("flips")
-    if flips is None:
-        return
-    told = {
-        "horizontal_flip": "mirrored left to right",
-        "vertical_flip": "upside down",
-        "right_angle_turns": "turned by right angles",
-    }
-    done = [text for name, text in told.items() if flips[name]]
-    yield "pictures in training", f"also {', '.join(done)}" if done else "neither mirrored nor turned"
 
 
 def _averaged(result: Result) -> Iterable[tuple[str, str]]:

@@ -80,6 +80,13 @@ class Crossing(NamedTuple):
     """Of the one seen: `train` or `validation`."""
 
 
+_FLIPS = {
+    "horizontal_flip": "mirrored left to right",
+    "vertical_flip": "upside down",
+    "right_angle_turns": "turned by right angles",
+}
+
+
 @dataclass(frozen=True)
 class Result:
     """Everything that the page shows. Images are in one order throughout."""
@@ -135,3 +142,12 @@ class Result:
         """Counts, int `(classes, classes)`: a row a true class, a column a predicted one."""
         size = len(self.classes)
         return np.bincount(self.labels * size + self.predicted, minlength=size * size).reshape(size, size)
+
+    @property
+    def trained_on(self) -> str:
+        """How training showed the pictures, in words, as the user or the images decided; empty: the model does not say."""
+        flips = self.model.get("flips")
+        if flips is None:
+            return ""
+        done = [words for name, words in _FLIPS.items() if flips[name]]
+        return f"also {', '.join(done)}" if done else "neither mirrored nor turned"

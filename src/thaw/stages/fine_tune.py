@@ -37,7 +37,7 @@ from thaw.training.groups.machines import train_on_machines
 from thaw.training.guard import Stop, guarded
 from thaw.training.inputs import Inputs
 from thaw.training.journal import write_curve
-from thaw.training.labels import balanced_shares, make_labels
+from thaw.training.labels import Labels, balanced_shares, make_labels
 from thaw.training.objective import judge
 from thaw.training.optimizers import Tuning
 
@@ -126,7 +126,8 @@ def _train(
         if averaged_over:
             config["symmetries"] = averaged_over
             network = average_over(network, averaged_over)
-        logits, temperature = _calibrate(network, inputs, max(1, params.batch_size // max(1, len(averaged_over))))
+        batch_size = max(1, params.batch_size // max(1, len(averaged_over)))
+        logits, temperature = _calibrate(network, inputs, thawed.validation.labels, batch_size)
         write_csv(outputs.validation_logits_path, logits)
         save(thawed.network, outputs.fine_tuned_dir, config | {"temperature": temperature})
         write_curve(outputs.fine_tuned_curve_path, rows)
@@ -150,20 +151,14 @@ def _average(policy: AugmentParams) -> list[Symmetry]:
     return []
 
 
-def _calibrate(network: keras.Model, inputs: FineTuneInputs, batch_size: int) -> tuple[pd.DataFrame, float]:
+def _calibrate(network: keras.Model, inputs: FineTuneInputs, labels: Labels, batch_size: int) -> tuple[pd.DataFrame, float]:
     """What the network says of the validation images, from the pixels on in float32 as it is judged; and its temperature.
 
     Fitted on labels, as the model is judged by them, though it may have been taught probabilities.
     """
     rows, classes = read_split(inputs.validation_path), read_classes(inputs.classes_path)
     names = classes[1:] if len(classes) == 2 else classes
-    pictures, run = open_views(inputs.views_dir, "validation"), backend.runner(network)
-    batches = [
-        run(pictures.gather(some, np.zeros_like(some)))
-        for some in np.split(np.arange(len(rows)), range(batch_size, len(rows), batch_size))
-        if len(some)
-    ]
-    logits = np.concatenate([np.zeros((0, len(names)), np.float32), *batches])
+    logits = predict(network, Examples(open_views(inputs.views_dir, "validation"), labels), batch_size)
     targets = np.eye(len(classes))[rows["label"].to_numpy()][:, -len(names) :]
     found = fit_temperature(logits, targets, rows["weight"].to_numpy())
     why = found.why_one or f"the likeliest is {found.likeliest:.3g}"

@@ -141,8 +141,8 @@ def set_step(optimizer: keras.optimizers.Optimizer, learning_rate: float, moment
 
 def average(model: keras.Model) -> None:
     """Replace the weights that train by their moving average, where the optimizer has one."""
-    model.optimizer.finalize_variable_values(model.trainable_variables)
     if _inner(model.optimizer).use_ema:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
         # Copies: on JAX a step uses up the buffers that it is given, and the average's shall not be among them.
         _assign(model.trainable_variables, _copies(model.trainable_variables))
 
