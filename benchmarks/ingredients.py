@@ -6,7 +6,8 @@
 A set is `elpv`, `digits` or a folder of classes. Each seed has a division of its own: a quarter is set aside unseen (or the
 folder's `test`), and of the rest a share (a fifth) is validated on. The pipeline's stages train, the default and then the
 default with one ingredient; both have the validation images in common. Prints a Markdown table for each set: the mean of
-accuracy and log loss, and of the differences to the default with their 95 % interval (Student's t).
+accuracy and of log loss, with the model's temperature and before it, and of the differences to the default with their 95 %
+interval (Student's t). The temperature is of the same images: one number, of hundreds.
 """
 
 import argparse
@@ -65,6 +66,7 @@ def _judge(root: Path) -> dict[str, float]:
     from scipy.special import softmax
     from sklearn.metrics import log_loss
 
+    from thaw.files import read_json
     from thaw.versioning import DvcRepo
 
     [stage] = [spec for spec in DvcRepo(root).stages() if spec.name == "fine_tune"]
@@ -74,10 +76,15 @@ def _judge(root: Path) -> dict[str, float]:
     logits = rows.filter(like="logit_").to_numpy()
     if logits.shape[1] == 1:
         logits = np.hstack([np.zeros_like(logits), logits])
-    probabilities = softmax(logits, axis=1)  # before the temperature, which is of these images
     labels = rows["label"].to_numpy()
-    right = probabilities.argmax(axis=1) == labels
-    return {"accuracy": right.mean(), "log_loss": log_loss(labels, probabilities, labels=range(probabilities.shape[1]))}
+    [folder] = (path for name, path in stage.outputs.items() if name.endswith("_dir"))
+    temperature = read_json(folder / "model.json")["temperature"]
+    plain, tempered = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
+    return {
+        "accuracy": (plain.argmax(axis=1) == labels).mean(),
+        "log loss": log_loss(labels, tempered, labels=range(plain.shape[1])),
+        "before the temperature": log_loss(labels, plain, labels=range(plain.shape[1])),
+    }
 
 
 def measure(source: str, names: list[str], seeds: list[int], common: dict[str, Any]) -> None:
@@ -97,17 +104,20 @@ def measure(source: str, names: list[str], seeds: list[int], common: dict[str, A
                 with multiprocessing.get_context("spawn").Pool(1) as pool:
                     found.setdefault(ingredient, []).append(pool.apply(train, (overrides, seed, begins, root)))
                 last = found[ingredient][-1]
-                print(f"<!-- {source} {seed} {ingredient}: {last['accuracy']:.4f} {last['log_loss']:.4f} -->", flush=True)
+                values = " ".join(f"{value:.4f}" for value in last.values())
+                print(f"<!-- {source} {seed} {ingredient}: {values} -->", flush=True)
     print(f"\n{Path(source).name}, seeds {', '.join(map(str, seeds))}\n")
-    print("| ingredient | accuracy | difference | log loss | difference |\n|---|---:|---:|---:|---:|")
+    metrics = list(found["default"][0])
+    print("| ingredient |", " | ".join(f"{metric} | difference" for metric in metrics), "|")
+    print("|---" + "|---:" * 2 * len(metrics) + "|")
     for ingredient, results in found.items():
         cells = []
-        for metric in ("accuracy", "log_loss"):
+        for metric in metrics:
             own = [result[metric] for result in results]
             gains = [value - usual[metric] for value, usual in zip(own, found["default"], strict=True)]
             cells += [f"{statistics.mean(own):.4f}", f"{statistics.mean(gains):+.4f} ± {interval(gains):.4f}"]
         if ingredient == "default":
-            cells[1::2] = "", ""
+            cells[1::2] = [""] * len(metrics)
         print("|", " | ".join([ingredient, *cells]), "|", flush=True)
 
 
