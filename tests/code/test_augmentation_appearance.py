@@ -1,6 +1,7 @@
 """Colours, blur, crops and erased parts, held against Pillow, SciPy and the colour circle of the standard library."""
 
 import colorsys
+import itertools
 
 import numpy as np
 import pytest
@@ -11,6 +12,11 @@ from thaw.augmentation import make_view, picture_key
 from thaw.augmentation.appearance import change_colors, erase
 from thaw.params import AugmentParams
 
+EVERYTHING = {
+    "rotation_degrees": 10.0, "zoom": 0.2, "shift": 0.1, "shear_degrees": 5.0, "random_resized_crop": 0.5, "brightness": 0.3,
+    "contrast": 0.3, "saturation": 0.3, "hue": 0.05, "blur": 1.5, "rand_augment_ops": 2, "erasing": 0.5,
+}  # fmt: skip
+"""What `augment` can draw, each by its parameter."""
 STILL = {"horizontal_flip": False, "vertical_flip": False, "right_angle_turns": False}
 
 
@@ -44,6 +50,22 @@ def test_hue_turns_the_colours_circle(picture, draw):
         hue, saturation, value = colorsys.rgb_to_hsv(*(before / 255))
         expected = np.array(colorsys.hsv_to_rgb((hue + 0.2 * draw) % 1, saturation, value)) * 255
         assert np.abs(after - expected).max() <= 1
+
+
+def test_all_together_are_one_after_another(picture):
+    settings = {"contrast": 0.3, "saturation": 0.3, "hue": 0.05, "blur": 2.0}
+    together, one_by_one = changed(picture, 0.6, **settings), picture
+    for name, value in settings.items():
+        one_by_one = changed(one_by_one, 0.6, **{name: value})
+    assert np.abs(together.astype(int) - one_by_one).max() <= 3  # each is rounded alone
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(EVERYTHING, 2)), ids="-".join)
+def test_any_two_changes_go_together(picture, pair):
+    params = AugmentParams(**{name: EVERYTHING[name] for name in pair}, views=8)
+    for channels in (1, 3):
+        views = [make_view(picture[:, :, :channels], params, picture_key(1, "a.png"), view) for view in range(8)]
+        assert {(view.shape, view.dtype.name) for view in views} == {((48, 48, channels), "uint8")}
 
 
 def test_blur_is_scipy_s_gaussian(picture):

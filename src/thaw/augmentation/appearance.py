@@ -20,7 +20,7 @@ def change_colors(picture: np.ndarray, params: AugmentParams, draws: np.ndarray)
     Args:
         draws: uniform in [-1, 1), the first four are used.
     """
-    values = picture.astype(np.float32)
+    values, draws = picture.astype(np.float32), draws.astype(np.float32)  # a float64 draw would make all of it float64
     if params.contrast:
         mean = _grey(values).mean()
         values = ((values - mean) * (1 + params.contrast * draws[0]) + mean).clip(0, 255)

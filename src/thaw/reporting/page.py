@@ -102,7 +102,7 @@ def _calibration(values: Mapping[str, Any]) -> str:
         f"The logits are divided by a temperature of {values['temperature']:g}, fitted on the validation images; the model has "
         "it inside."
         if values["temperature"] != 1
-        else "The probabilities are the network's own: the validation images do not refute them."
+        else "The probabilities are the network's own: the validation images give no reason to change them."
     )
     head = ("temperature", "log loss", "Brier score", "calibration error (smooth)", "interval")
     return f"<p>{told} No verdict at one half changes by it.</p>{_table(head, rows)}"
