@@ -39,6 +39,8 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
         "fine_tune.early_stopping_patience": 3, "fine_tune.early_stopping_monitor": "accuracy"
     },
     "answers averaged over flips and turns": {"fine_tune.test_time_augmentation": True},
+    "300 pixels": {"augment.image_size": 300},
+    "EfficientNet-Lite2, 300 pixels": {"model.architecture": "efficientnet_lite2", "augment.image_size": 300},
     "eight views": {"augment.views": 8},
     "random resized crop 0.5": {"augment.views": 8, "augment.random_resized_crop": 0.5},
     "contrast and brightness 0.3": {"augment.views": 8, "augment.contrast": 0.3, "augment.brightness": 0.3},
