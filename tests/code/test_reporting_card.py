@@ -80,7 +80,7 @@ def test_the_card_and_the_page_say_how_pictures_were_shown(tmp_path: Path, flips
     names = ("horizontal_flip", "vertical_flip", "right_angle_turns")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"flips": dict(zip(names, flips, strict=True))}))
     assert f"| pictures in training | {told}" in write(inputs, tmp_path)
-    assert f"It was shown the pictures {told.removesuffix(' |')}." in (tmp_path / "result.html").read_text(encoding="utf-8")
+    assert f"Pictures were shown {told.removesuffix(' |')}." in (tmp_path / "result.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["elpv", "digits"])

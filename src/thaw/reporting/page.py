@@ -72,7 +72,7 @@ def _training(result: Result) -> str:
         bottom = float(np.floor(known.min() * 10) / 10) if metric == "accuracy" else 0.0
         charts.append(line_chart(metric.title(), curves, ("epoch", metric), ((1.0, float(last)), (bottom, top)), mark=mark))
     note = "The head alone first, on a frozen network; then, from the dashed line on, the upper layers with it." if mark else ""
-    shown = f" It was shown the pictures {result.trained_on}." if result.trained_on else ""
+    shown = f" Pictures were shown {result.trained_on}." if result.trained_on else ""
     return f'<p>{note}{shown}</p><div class="plots">{"".join(charts)}</div>'
 
 
