@@ -326,6 +326,19 @@ def test_what_is_asked_of_the_optimizer_and_the_order_reaches_them(project, trai
     assert (found[0]["loss"] == usual[0]["loss"]) == (key == "ema_momentum")  # an average is of weights that train as ever
 
 
+def test_all_ingredients_go_together_and_are_the_same_again(project, trained, tmp_path):
+    together = {
+        "mixup": 0.2, "cutmix": 1.0, "label_smoothing": 0.1, "layer_decay": 0.9, "thawed_learning_rate_factor": 0.5,
+        "ema_momentum": 0.9, "class_sampling": "balanced", "early_stopping_patience": 1, "clip_norm": 1.0,
+        "early_stopping_monitor": "accuracy", "batch_norm": "train", "loss": "focal", "test_time_augmentation": True,
+    }  # fmt: skip
+    for again in ("first", "second"):
+        tune(project, trained / "frozen", tmp_path / again, FineTuneParams.model_validate(TUNED.model_dump() | together))
+    assert outputs(tmp_path / "first") == outputs(tmp_path / "second")
+    rows = curve(tmp_path / "first/tuned.csv")
+    assert 1 <= len(rows) <= 2 and all(np.isfinite(list(row.values())).all() for row in rows)
+
+
 def test_cutmix_changes_what_is_learned_and_needs_places(project, trained, tmp_path):
     mixed = TUNED.model_copy(update={"cutmix": 1.0})
     tune(project, trained / "frozen", tmp_path, mixed)
