@@ -29,7 +29,11 @@ from thaw.devices import cpu_name
 
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
-    "five_minutes": {"fine_tune.epochs": 12, "fine_tune.learning_rate": 2e-4},
+    "five_minutes": {
+        "fine_tune.epochs": 25,
+        "fine_tune.learning_rate": 2e-4,
+        "fine_tune.test_time_augmentation": True,
+    },
     "long": {
         "model.architecture": "efficientnet_lite2",
         "augment.image_size": 300,
