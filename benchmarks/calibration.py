@@ -42,8 +42,9 @@ def main() -> None:
     if options.features:
         print("\n| strength C | temperatures | log loss before | after | raised in | by at most | other verdicts |")
         print("|---" * 7 + "|")
+        examples = _read(*options.features)
         for strength in (0.0003, 0.003, 0.01, 0.03, 0.1):
-            print(f"| {strength:g} | {_harm(*options.features, strength)} |", flush=True)
+            print(f"| {strength:g} | {_harm(*examples, strength)} |", flush=True)
 
 
 def _cover(factor: float, shift: float, images: int, sets: int) -> str:
@@ -66,11 +67,14 @@ def _population(factor: float, shift: float) -> tuple[np.ndarray, np.ndarray]:
     return expit(factor * logits + shift), expit(logits)
 
 
-def _harm(features_dir: Path, splits_dir: Path, strength: float) -> str:
-    """Of logistic regressions on the frozen features, the weaker regularized the surer."""
+def _read(features_dir: Path, splits_dir: Path) -> tuple[np.ndarray, np.ndarray]:
     parts = ("train", "validation")
     features = np.concatenate([np.load(features_dir / f"{part}.npy", mmap_mode="r")[:, 0] for part in parts]).astype(np.float32)
-    labels = np.concatenate([pd.read_csv(splits_dir / f"{part}.csv")["label"] for part in parts])
+    return features, np.concatenate([pd.read_csv(splits_dir / f"{part}.csv")["label"] for part in parts])
+
+
+def _harm(features: np.ndarray, labels: np.ndarray, strength: float) -> str:
+    """Of logistic regressions on the frozen features, the weaker regularized the surer."""
     temperatures, losses, differ = [], [], 0
     for seed in range(_DIVISIONS):
         rest, held_out = train_test_split(np.arange(len(labels)), test_size=0.25, stratify=labels, random_state=seed)

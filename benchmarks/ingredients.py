@@ -63,11 +63,10 @@ def train(overrides: dict[str, Any], seed: int, first: str, root: Path) -> dict[
 
 
 def _judge(root: Path) -> dict[str, float]:
-    import numpy as np
     import pandas as pd
-    from scipy.special import softmax
     from sklearn.metrics import log_loss
 
+    from thaw.decision import probabilities_of
     from thaw.files import read_json
     from thaw.versioning import DvcRepo
 
@@ -75,13 +74,9 @@ def _judge(root: Path) -> dict[str, float]:
     rows = pd.read_csv(root / "data/splits/validation.csv").merge(
         pd.read_csv(stage.outputs["validation_logits_path"]), on="path", validate="1:1"
     )
-    logits = rows.filter(like="logit_").to_numpy()
-    if logits.shape[1] == 1:
-        logits = np.hstack([np.zeros_like(logits), logits])
-    labels = rows["label"].to_numpy()
-    [folder] = (path for name, path in stage.outputs.items() if name.endswith("_dir"))
-    temperature = read_json(folder / "model.json")["temperature"]
-    plain, tempered = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
+    logits, labels = rows.filter(like="logit_").to_numpy(), rows["label"].to_numpy()
+    temperature = read_json(stage.outputs["fine_tuned_dir"] / "model.json")["temperature"]
+    plain, tempered = probabilities_of(logits), probabilities_of(logits / temperature)
     return {
         "accuracy": (plain.argmax(axis=1) == labels).mean(),
         "log loss": log_loss(labels, tempered, labels=range(plain.shape[1])),
