@@ -13,7 +13,7 @@ differed by 0.086."""
 
 
 def compare(network: np.ndarray, engine: np.ndarray, threshold: float) -> dict[str, Any]:
-    """The largest difference of a probability, its bound, and how many images got another class.
+    """The largest difference of a probability, its bound, on how many images, and how many of them got another class.
 
     Args:
         network, engine: what each gives, float64 `(images, classes)`.
@@ -33,5 +33,6 @@ def compare(network: np.ndarray, engine: np.ndarray, threshold: float) -> dict[s
     return {
         "largest_difference": float(f"{difference:.1g}"),
         "bound": BOUND,
+        "images": len(network),
         "other_verdicts": int((labels[0] != labels[1]).sum()),
     }

@@ -1,4 +1,4 @@
-"""Run networks over image files: pictures are read ahead while the networks work."""
+"""Run a network over image files: pictures are read ahead while it works."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -28,39 +28,25 @@ def predict_files(
     batch_size: int,
     executor: Executor | None = None,
 ) -> tuple[np.ndarray, dict[int, ThawError]]:
-    """As `predict_with_each`, with one network."""
-    [probabilities], failures = predict_with_each((run,), files, shape, resize, batch_size, executor)
-    return probabilities, failures
-
-
-def predict_with_each(
-    runs: Sequence[Run],
-    files: Sequence[File],
-    shape: tuple[int, int, int],
-    resize: images.Resize,
-    batch_size: int,
-    executor: Executor | None = None,
-) -> tuple[list[np.ndarray], dict[int, ThawError]]:
-    """Probabilities of each file, float64 `(files, classes)`, by each network, and what went wrong with which file.
+    """Probabilities of each file, float64 `(files, classes)`, and what went wrong with which file.
 
     The rows of files that cannot be read are NaN.
 
     Args:
-        shape: height, width and channels that the networks take.
-        batch_size: of the networks; they are given whole multiples of it.
-        executor: where files are read and networks run, which must be able to be sent there; None: here.
+        shape: height, width and channels that the network takes.
+        batch_size: of the network; it is given whole multiples of it.
+        executor: where files are read and the network runs, which must be able to be sent there; None: here.
     """
     chunk = batch_size * max(1, _BATCH_BYTES // (batch_size * int(np.prod(shape))))
     failures: dict[int, ThawError] = {}
-    found: list[dict[int, np.ndarray]] = [{} for _ in runs]
+    logits: dict[int, np.ndarray] = {}
     shards, done = _divide(files, chunk), 0
-    for answer in (executor or Local()).map(_RunAll(tuple(runs)), shards, _Read(shape, resize), on_gpu=True):
+    for answer in (executor or Local()).map(_RunOver(run), shards, _Read(shape, resize), on_gpu=True):
         failures |= answer.failures
-        for rows, logits in zip(found, answer.logits, strict=bool(answer.logits)):
-            rows |= zip(answer.numbers, probabilities_of(logits), strict=True)
-        done += len(answer.numbers) + len(answer.failures)
+        logits |= answer.logits
+        done += len(answer.logits) + len(answer.failures)
         _log.info("%d of %d images", done, len(files), extra={"done": done, "total": len(files)})
-    return [_fill(rows, len(files)) for rows in found], failures
+    return _fill(logits, len(files)), failures
 
 
 @dataclass(frozen=True)
@@ -78,9 +64,8 @@ class _Pictures:
 
 @dataclass(frozen=True)
 class _Answer:
-    numbers: list[int]
-    logits: list[np.ndarray]
-    """Of each network; none where no file could be read."""
+    logits: dict[int, np.ndarray]
+    """By the file's number."""
     failures: dict[int, ThawError]
 
 
@@ -110,21 +95,23 @@ class _Read:
 
 
 @dataclass(frozen=True)
-class _RunAll:
-    """Runs every network over the pictures."""
+class _RunOver:
+    """Runs the network over the pictures."""
 
-    runs: tuple[Run, ...]
+    run: Run
 
     def __call__(self, pictures: _Pictures) -> _Answer:
         if not pictures.pixels:
-            return _Answer([], [], pictures.failures)
-        pixels = np.stack(list(pictures.pixels.values()))
-        return _Answer(list(pictures.pixels), [run(pixels) for run in self.runs], pictures.failures)
+            return _Answer({}, pictures.failures)
+        logits = self.run(np.stack(list(pictures.pixels.values())))
+        return _Answer(dict(zip(pictures.pixels, logits, strict=True)), pictures.failures)
 
 
-def _fill(rows: dict[int, np.ndarray], files: int) -> np.ndarray:
-    classes = len(next(iter(rows.values()))) if rows else 0
-    probabilities = np.full((files, classes), np.nan)
-    for number, row in rows.items():
-        probabilities[number] = row
+def _fill(logits: dict[int, np.ndarray], files: int) -> np.ndarray:
+    """The probabilities of all files, in their order; NaN where there is no answer."""
+    if not logits:
+        return np.empty((files, 0))
+    found = probabilities_of(np.stack(list(logits.values())))
+    probabilities = np.full((files, found.shape[1]), np.nan)
+    probabilities[list(logits)] = found
     return probabilities

@@ -21,7 +21,7 @@ from thaw.evaluation.calibration import report_calibration
 from thaw.evaluation.confusion import confused_pairs, confusion_table, plotted_verdicts
 from thaw.evaluation.deciding import check_answers, choose, held_out, is_chosen, report_decision
 from thaw.evaluation.examples import caption, choose_examples, examples_of, heatmap_path
-from thaw.evaluation.inference import Run, predict_files, predict_with_each
+from thaw.evaluation.inference import Run, predict_files
 from thaw.evaluation.mistakes import draw_mistakes
 from thaw.evaluation.plots import draw_answered, draw_learning_curves, draw_predictions
 from thaw.evaluation.slices import divide_images, read_pictures, slice_table, summarize_slices, tell_worse
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("thaw.evaluate")
 
 _SAMPLE_IMAGES = 16
+_COMPARED_VIEWS = 256
 _HEATMAP_PIXELS = 256
 
 
@@ -104,12 +105,6 @@ class Classifier:
         """The engine, as it can be sent to another process."""
         return Portable(self.engine, self.compilation)
 
-    def predict_with(
-        self, runs: Sequence[Run], files: Sequence[File], executor: Executor | None
-    ) -> tuple[list[np.ndarray], dict[int, ThawError]]:
-        """As `predict`, by each of `runs`."""
-        return predict_with_each(runs, files, self.shape, self.resize, self.batch_size, executor)
-
 
 @dataclass(frozen=True)
 class _LoadSaved:
@@ -144,8 +139,8 @@ def evaluate(
 ) -> None:
     """Write the metrics, tables of images and classes, the pictures, and the model with the decision that it was judged with.
 
-    Judged is the network in float32, as MLflow serves it; the engine that `thaw predict` uses is run beside it where it is
-    another.
+    Judged is the engine that `thaw predict` uses, in float32; where that is not Keras itself, Keras's network, as MLflow serves
+    it, is held against it on test images spread over the split.
 
     Raises:
         ThawError: there are no test images, one cannot be read, the model was trained on other classes, the engine
@@ -167,7 +162,8 @@ def evaluate(
     decision, told = _choose(params, inputs, classes, temperature, seed)
     with open_executor(compute) as executor:
         classifier = open_classifier(inputs.fine_tuned_dir, extract, scratch_dir, files[:_SAMPLE_IMAGES], network)
-        probabilities, agreement = _predict(network, views_of(config), classifier, files, decision.threshold, executor)
+        probabilities = _predict(classifier.run, classifier, files, executor)
+        agreement = _compare(probabilities, network, views_of(config), classifier, files, decision.threshold, executor)
     predictions = Predictions(
         classes, rows["label"].to_numpy(), probabilities, rows["confidence"].to_numpy(), decision.threshold,
         rows["group"].to_numpy(str),
@@ -217,21 +213,38 @@ def _choose(
     return choose(params, held_out(classes, splits, logits, temperature, out_of_fold), seed)
 
 
-def _predict(
-    network: "keras.Model", views: int, classifier: Classifier, files: Sequence[File], threshold: float, executor: Executor
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """The network's probabilities, and how far the engine's are from them.
-
-    Nothing is compared where the engine is Keras itself: that is this network in the same library and precision, and a second
-    pass over the images would give the same again.
-    """
-    runs: list[Run] = [Portable(run_in_float32(network, views), _RunSaved(classifier.compilation.load, views))]
-    if classifier.engine.name != keras_backend():
-        runs.append(classifier.run)
-    probabilities, failures = classifier.predict_with(runs, files, executor)
+def _predict(run: Run, classifier: Classifier, files: Sequence[File], executor: Executor) -> np.ndarray:
+    """The probabilities of `run`, which takes pictures as the classifier does."""
+    probabilities, failures = predict_files(
+        run, files, classifier.shape, classifier.resize, classifier.batch_size, executor
+    )
     for error in failures.values():
         raise error
-    return probabilities[0], compare(probabilities[0], probabilities[1], threshold) if len(runs) > 1 else {}
+    return probabilities
+
+
+def _compare(
+    probabilities: np.ndarray,
+    network: "keras.Model",
+    views: int,
+    classifier: Classifier,
+    files: Sequence[File],
+    threshold: float,
+    executor: Executor,
+) -> dict[str, Any]:
+    """How far the engine's `probabilities` are from the network's, on files spread over all; nothing where the engine is Keras
+    itself: that is this network in the same library and precision, and would give the same again.
+
+    A sample, as Keras takes some three times as long as OpenVINO: what differs by more than the order of sums does so on most
+    pictures.
+    """
+    if classifier.engine.name == keras_backend():
+        return {}
+    count = min(len(files), _COMPARED_VIEWS // views)
+    sample = np.arange(count) * len(files) // count
+    served = Portable(run_in_float32(network, views), _RunSaved(classifier.compilation.load, views))
+    expected = _predict(served, classifier, [files[image] for image in sample], executor)
+    return compare(expected, probabilities[sample], threshold)
 
 
 def _draw_plots(
