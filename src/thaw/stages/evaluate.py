@@ -243,7 +243,7 @@ def _compare(
     count = min(len(files), _COMPARED_VIEWS // views)
     sample = np.arange(count) * len(files) // count
     served = Portable(run_in_float32(network, views), _RunSaved(classifier.compilation.load, views))
-    expected = _predict(served, classifier, [files[image] for image in sample], executor)
+    expected = _predict(served, classifier, [files[int(image)] for image in sample], executor)
     return compare(expected, probabilities[sample], threshold)
 
 
