@@ -33,6 +33,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "EMA 0.99, constant rate": {
         "fine_tune.ema_momentum": 0.99, "fine_tune.schedule": "constant", "fine_tune.learning_rate": 1e-4
     },
+    "SWA from half on": {"fine_tune.swa_epoch_start": 0.5},
     "classes sampled alike": {"fine_tune.class_sampling": "balanced"},
     "early stopping by loss, patience 3": {"fine_tune.early_stopping_patience": 3},
     "early stopping by accuracy, patience 3": {

@@ -52,6 +52,20 @@ def test_what_is_no_parameter_file_is_refused(path: Path, text: str) -> None:
         load_params(path)
 
 
+@pytest.mark.parametrize(
+    ("set_together", "message"),
+    [
+        ({"class_sampling": "balanced", "class_weights": "balanced"}, "rare classes count twice"),
+        ({"swa_epoch_start": 0.5, "ema_momentum": 0.9}, "one average alone"),
+        ({"swa_epoch_start": 0.5, "batch_norm": "train"}, "statistics are of the last weights"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(set_together: dict[str, object], message: str) -> None:
+    values = Params().model_dump(by_alias=True)
+    with pytest.raises(ThawError, match=message):
+        parse_params(values | {"fine_tune": values["fine_tune"] | set_together})
+
+
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(ThawError, match=r"beside dvc\.yaml"):
         load_params(tmp_path / "params.yaml")

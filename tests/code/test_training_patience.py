@@ -11,6 +11,7 @@ from thaw.training.fit import Job, fit
 from thaw.training.guard import Stop
 from thaw.training.labels import Labels
 from thaw.training.optimizers import Tuning
+from thaw.training.schedule import Averaging
 from thaw.training.stopping import best_epoch
 
 PARAMS = FitParams(
@@ -86,6 +87,37 @@ def test_the_moving_average_is_watched_and_kept_and_survives_a_stop(tmp_path, pa
     assert len(rows) == (best + 3 if patience else 20)
     kept = averages[best if patience else -1]
     assert float(model.get_layer("w").kernel[0, 0]) == pytest.approx(kept, abs=1e-5)
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_the_mean_of_the_last_epochs_is_watched_and_kept(tmp_path, patience):
+    """SWA from 0.3 of 20 epochs on: the mean of the weights from epoch 7 on, at the linear schedule's rate of then."""
+    params = PARAMS.model_copy(update={"early_stopping_patience": patience, "schedule": "linear"})
+    rates = [0.1 * (1 - min(epoch, 6) / 20) for epoch in range(20)]
+    weights = 1 - np.cumprod([1 - 2 * rate for rate in rates])
+    kept = [*weights[:6], *(np.mean(weights[6 : end + 1]) for end in range(6, 20))]
+    watched, objective, model = _examples(tmp_path, 0.79), (_Distance(reduction="sum"), []), _line()
+    job = Job(1, 0, "key", tmp_path / "scratch", Stop())
+    rows = fit(model, params, _examples(tmp_path, 1.0), watched, job, Tuning(swa_epoch_start=0.3), objective)
+    assert [row["metrics"]["learning_rate"] for row in rows] == pytest.approx(rates[: len(rows)])
+    losses = (0.79 - np.array(kept)) ** 2
+    np.testing.assert_allclose([row["metrics"]["validation_loss"] for row in rows], losses[: len(rows)], atol=1e-5)
+    best = int(losses.argmin())
+    assert len(rows) == (min(best + 3, 20) if patience else 20)
+    assert float(model.get_layer("w").kernel[0, 0]) == pytest.approx(kept[best if patience else -1], abs=1e-5)
+
+
+def test_only_the_ends_of_epochs_go_into_the_mean():
+    """The weights that NumPy takes the mean of, in epochs of three steps of which the first two go by."""
+    averaging, weights = Averaging(0.0, 2, 3), np.random.default_rng(0).normal(size=15)
+    average, found = 0.0, []
+    for step, weight in enumerate(weights):
+        kept = averaging.at(step)
+        average = kept * average + (1 - kept) * weight
+        found.append(average)
+    assert found[:9] == pytest.approx(list(weights[:9]))  # at the end of the third epoch its own alone
+    assert found[9:11] == [found[8]] * 2
+    assert found[11] == pytest.approx(weights[[8, 11]].mean()) and found[14] == pytest.approx(weights[[8, 11, 14]].mean())
 
 
 def test_without_an_epoch_there_is_no_average_and_the_weights_stay(tmp_path):

@@ -318,12 +318,21 @@ def test_a_network_is_not_undone_for_being_too_sure(tmp_path, sure):
     assert undo.where_worse() and model.get_weights()[0].tolist() == [[1], [0]]
 
 
-@pytest.mark.parametrize("key, value", [("layer_decay", 0.5), ("ema_momentum", 0.9), ("class_sampling", "balanced")])
+@pytest.mark.parametrize(
+    "key, value", [("layer_decay", 0.5), ("ema_momentum", 0.9), ("swa_epoch_start", 0.5), ("class_sampling", "balanced")]
+)
 def test_what_is_asked_of_the_optimizer_and_the_order_reaches_them(project, trained, tmp_path, key, value):
     tune(project, trained / "frozen", tmp_path, TUNED.model_copy(update={key: value}))
     found, usual = curve(tmp_path / "tuned.csv"), curve(trained / "tuned.csv")
     assert [row["validation_loss"] for row in found] != [row["validation_loss"] for row in usual]
-    assert (found[0]["loss"] == usual[0]["loss"]) == (key == "ema_momentum")  # an average is of weights that train as ever
+    averages = key in ("ema_momentum", "swa_epoch_start")
+    assert (found[0]["loss"] == usual[0]["loss"]) == averages  # an average is of weights that train as ever
+
+
+def test_a_mean_of_weights_is_refused_where_statistics_would_be_of_others(project, trained, tmp_path):
+    scratch = TUNED.model_copy(update={"strategy": "scratch", "swa_epoch_start": 0.5})
+    with pytest.raises(ThawError, match="BatchNorm layers train on efficientnet_lite0"):
+        tune(project, trained / "frozen", tmp_path, scratch)
 
 
 def test_all_ingredients_go_together_and_are_the_same_again(project, trained, tmp_path):

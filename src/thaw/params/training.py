@@ -82,6 +82,9 @@ class FineTuneParams(FitParams):
     """The learning rate of a thawed layer with a kernel, as a share of that of the layer above it; 1: all alike."""
     ema_momentum: float = Field(0.0, ge=0, lt=1)
     """Keras's name: what is kept are not the last weights but their exponential moving average over the steps; 0: the last."""
+    swa_epoch_start: float = Field(0.0, ge=0, lt=1)
+    """Lightning's name: after this share of the epochs the learning rate stays as it is, and what is kept is the mean of the
+    weights at the ends of the epochs from then on; 0: the last."""
     class_sampling: Literal["none", "balanced"] = "none"
     """balanced: every class is shown equally often, images of a rare one several times an epoch, in views that take turns."""
     cutmix: float = Field(0.0, ge=0)
@@ -90,11 +93,23 @@ class FineTuneParams(FitParams):
     """The model answers with the mean over all flips and turns that `augment` allows, which takes so many times as long."""
 
     def check(self, source: str) -> None:
-        """Refuse what contradicts itself: rare classes that count twice.
+        """Refuse what contradicts itself: rare classes that count twice, two averages of the weights, and a mean of weights
+        whose BatchNorm statistics are those of others.
 
         Raises:
             ThawError: names both parameters.
         """
+        if self.swa_epoch_start and self.ema_momentum:
+            raise ThawError(
+                f"{source}: fine_tune.swa_epoch_start beside ema_momentum: the weights that are kept can be one average alone",
+                "Set one of them to 0.",
+            )
+        if self.swa_epoch_start and self.batch_norm == "train":
+            raise ThawError(
+                f"{source}: fine_tune.swa_epoch_start beside batch_norm: train: the statistics are of the last weights, not of "
+                "the mean that is kept",
+                "Set batch_norm: frozen, or ema_momentum in place of swa_epoch_start.",
+            )
         if self.class_sampling == self.class_weights == "balanced":
             raise ThawError(
                 f"{source}: fine_tune.class_sampling beside class_weights: both are balanced, and rare classes count twice",

@@ -182,7 +182,7 @@ class Thawed:
     def tuning(self, params: FineTuneParams) -> Tuning:
         """How the optimizer goes about it."""
         factors = rate_factors(self.network, params.thawed_learning_rate_factor, params.layer_decay)
-        return Tuning(factors, params.ema_momentum)
+        return Tuning(factors, params.ema_momentum, params.swa_epoch_start)
 
 
 class _Undo:
@@ -269,6 +269,13 @@ def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Mo
         _refuse_unused(params, structure)
         strategy = "scratch"
     freeze(network, strategy, params.from_layer, params.batch_norm)
+    normalized = any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in network.layers)
+    if params.swa_epoch_start and normalized:
+        raise ThawError(
+            f"fine_tune.swa_epoch_start: {params.swa_epoch_start}: BatchNorm layers train on {structure.architecture}, and their "
+            "statistics would be of the last weights, not of the mean that is kept",
+            "Set swa_epoch_start: 0, or ema_momentum in its place.",
+        )
     return network, config
 
 

@@ -26,7 +26,7 @@ from thaw.training.guard import Stop, Stopped
 from thaw.training.journal import Journal, Row, new_row
 from thaw.training.optimizers import PLAIN, Tuning, average, averaged, set_step
 from thaw.training.order import Order
-from thaw.training.schedule import anneal_learning_rate, anneal_momentum
+from thaw.training.schedule import Averaging, anneal_learning_rate, anneal_momentum
 from thaw.training.state import read_state, seed_generators, write_state
 from thaw.training.stopping import best_epoch, is_worse_for_long
 
@@ -86,7 +86,7 @@ def fit(
     compute_deterministically(params, model)
     with computing_in(choose_precision(params, model), model):
         compile_for_training(model, params, tuning, objective)
-        training = _Training(model, params, train, validation, job)
+        training = _Training(model, params, train, validation, job, tuning)
         training.begin()
         return training.run()
 
@@ -100,7 +100,7 @@ def predict(model: keras.Model, examples: Examples, batch_size: int) -> np.ndarr
 
 class _Training:
     def __init__(
-        self, model: keras.Model, params: FitParams, train: Examples, validation: Examples, job: Job
+        self, model: keras.Model, params: FitParams, train: Examples, validation: Examples, job: Job, tuning: Tuning
     ) -> None:
         self.model = model
         self.params = params
@@ -110,7 +110,9 @@ class _Training:
         self.order = Order(job.seed, job.phase, len(train), train.inputs.views, params.batch_size, train.shares)
         self.epochs = params.epochs_of(self.order.steps)
         self.journal = Journal(job.scratch_dir / "journal.jsonl")
-        self.learning_rate = anneal_learning_rate(params, self.order.steps)
+        swa_first_epoch = tuning.swa_first_epoch(self.epochs)
+        self.averaging = Averaging(tuning.ema_momentum, swa_first_epoch, self.order.steps)
+        self.learning_rate = anneal_learning_rate(params, self.order.steps, held_from=swa_first_epoch)
         self.momentum = anneal_momentum(params, self.order.steps)
         self.rows: list[Row] = []
         self.step = 0  # done, over all epochs
@@ -189,7 +191,8 @@ class _Training:
 
     def begin_step(self) -> None:
         """Set what the schedules say for the next step."""
-        set_step(self.model.optimizer, self.learning_rate.at(self.step), self.momentum.at(self.step))
+        moving = self.learning_rate, self.momentum, self.averaging
+        set_step(self.model.optimizer, *(each.at(self.step) for each in moving))
 
     def end_step(self, logs: dict[str, Any]) -> None:
         """Count the step; stop at a loss that is not finite, or on request."""

@@ -1,4 +1,4 @@
-"""Keras's optimizers with a learning rate for each variable, momentum that moves, and clipping by the whole batch."""
+"""Keras's optimizers with a learning rate for each variable, momenta that move, and clipping by the whole batch."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,12 +20,39 @@ class Tuning:
     """By layer, what its learning rate is multiplied by; 1 for those that are not named."""
     ema_momentum: float = 0.0
     """Of the exponential moving average of the weights, which replaces them at the end of training; 0: none."""
+    swa_epoch_start: float = 0.0
+    """The share of the epochs after which the weights at their ends are averaged instead, at the learning rate of then; 0: none."""
+
+    @property
+    def averages(self) -> bool:
+        """Whether an average replaces the weights."""
+        return bool(self.ema_momentum or self.swa_epoch_start)
+
+    def swa_first_epoch(self, epochs: int) -> int | None:
+        """The first epoch, of so many and counted from 0, whose weights are averaged; None: none."""
+        return int(self.swa_epoch_start * epochs) if self.swa_epoch_start else None
 
 
 PLAIN = Tuning()
 
 
-class _PerVariable:
+class _Averaging:
+    """Keras's moving average of the weights (`use_ema`), with a momentum that is a variable: `set_step` sets it between steps."""
+
+    def build(self, variables: list[Any]) -> None:
+        super().build(variables)  # type: ignore[misc]
+        own: Any = self
+        if own.use_ema and not hasattr(own, "average_momentum"):
+            own.average_momentum = own.add_variable((), initializer="zeros", dtype="float32", name="average_momentum")
+
+    def _update_model_variables_moving_average(self, trainable_variables: list[Any]) -> None:
+        own: Any = self
+        for variable, average in zip(trainable_variables, own._model_variables_moving_average, strict=True):
+            kept = keras.ops.cast(own.average_momentum, variable.dtype)
+            average.assign(kept * average + (1 - kept) * variable)
+
+
+class _PerVariable(_Averaging):
     """Multiplies the learning rate of trainable variable `i` by `factors[i]`, for its gradient and for weight decay."""
 
     factors: tuple[float, ...] = ()
@@ -113,8 +140,8 @@ def build_optimizer(
     common: dict[str, Any] = {
         "name": params.optimizer, "learning_rate": params.learning_rate, "global_clipnorm": params.clip_norm or None,
     }  # fmt: skip
-    if tuning.ema_momentum:
-        common |= {"use_ema": True, "ema_momentum": tuning.ema_momentum}
+    if tuning.averages:
+        common["use_ema"] = True
     decay = params.weight_decay or None
     optimizer: Any
     if params.optimizer == "adam":
@@ -131,16 +158,21 @@ def build_optimizer(
     return optimizer
 
 
-def set_step(optimizer: keras.optimizers.Optimizer, learning_rate: float, momentum: float) -> None:
-    """Set the learning rate of the next step, and its momentum where the optimizer anneals it."""
+def set_step(
+    optimizer: keras.optimizers.Optimizer, learning_rate: float, momentum: float, average_momentum: float = 0.0
+) -> None:
+    """Set the learning rate of the next step, its momentum where the optimizer anneals it, and that of the weights' average
+    where it has one."""
     optimizer.learning_rate = learning_rate
     inner = _inner(optimizer)
     if isinstance(inner, _SGD):
         inner.strength.assign(momentum)
+    if inner.use_ema:
+        inner.average_momentum.assign(average_momentum)
 
 
 def average(model: keras.Model) -> None:
-    """Replace the weights that train by their moving average, where the optimizer has one."""
+    """Replace the weights that train by their average, where the optimizer has one."""
     if _inner(model.optimizer).use_ema:
         model.optimizer.finalize_variable_values(model.trainable_variables)
         # Copies: on JAX a step uses up the buffers that it is given, and the average's shall not be among them.
@@ -149,7 +181,7 @@ def average(model: keras.Model) -> None:
 
 @contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
-    """Have the moving average for weights meanwhile, where the optimizer has one."""
+    """Have the average for weights meanwhile, where the optimizer has one."""
     own = _copies(model.trainable_variables) if _inner(model.optimizer).use_ema else []
     average(model)
     try:
