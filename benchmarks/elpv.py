@@ -27,22 +27,19 @@ from typing import Any
 from thaw.demo import lay_out
 from thaw.devices import cpu_name
 
+_LONGER: dict[str, Any] = {
+    "augment.views": 8,
+    "augment.contrast": 0.3,
+    "augment.brightness": 0.3,
+    "fine_tune.learning_rate": 2e-4,
+    "fine_tune.test_time_augmentation": True,
+}
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
-    "five_minutes": {"fine_tune.epochs": 12, "fine_tune.learning_rate": 2e-4},
-    "six_minutes": {
-        "fine_tune.epochs": 25,
-        "fine_tune.learning_rate": 2e-4,
-        "fine_tune.test_time_augmentation": True,
-    },
-    "long": {
-        "model.architecture": "efficientnet_lite2",
-        "augment.image_size": 300,
-        "fine_tune.epochs": 20,
-        "fine_tune.learning_rate": 2e-4,
-        "fine_tune.test_time_augmentation": True,
-    },
+    "five_minutes": _LONGER | {"fine_tune.epochs": 25},
+    "long": _LONGER | {"model.architecture": "efficientnet_lite2", "augment.image_size": 300, "fine_tune.epochs": 20},
 }
+"""Chosen on validation images (docs/benchmarks.md)."""
 COLUMNS = ("accuracy", "weighted", "mono", "poly")
 
 
