@@ -74,13 +74,18 @@ def _details(result: Result, standing: Standing) -> str:
         ("input", f"{width} × {height} pixels, {kind}, 0 to 255"),
         ("decision", decision),
         *_unsure(result),
-        *((("pictures in training", result.trained_on),) if result.trained_on else ()),
+        *_shown(result),
         *_averaged(result),
         ("temperature", f"{float(result.model.get('temperature', 1)):g}, inside the model"),
         ("weights began as", _name(model.get("weights", ""))),
         ("SHA-256 of the weights", f"`{result.model.get('weights_sha256', '')}`"),
     ]
     return _table(("what", "value"), rows) + "\n\n### Licences\n\n" + _licences(standing)
+
+
+def _shown(result: Result) -> Iterable[tuple[str, str]]:
+    if result.trained_on:
+        yield "pictures in training", result.trained_on
 
 
 def _averaged(result: Result) -> Iterable[tuple[str, str]]:
