@@ -74,7 +74,7 @@ def _details(result: Result, standing: Standing) -> str:
         ("input", f"{width} × {height} pixels, {kind}, 0 to 255"),
         ("decision", decision),
         *_unsure(result),
-        *_shown(result),
+        *_pictures(result),
         *_averaged(result),
         ("temperature", f"{float(result.model.get('temperature', 1)):g}, inside the model"),
         ("weights began as", _name(model.get("weights", ""))),
@@ -83,7 +83,7 @@ def _details(result: Result, standing: Standing) -> str:
     return _table(("what", "value"), rows) + "\n\n### Licences\n\n" + _licences(standing)
 
 
-def _shown(result: Result) -> Iterable[tuple[str, str]]:
+def _pictures(result: Result) -> Iterable[tuple[str, str]]:
     if result.trained_on:
         yield "pictures in training", result.trained_on
 

@@ -272,8 +272,8 @@ def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Mo
     normalized = any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in network.layers)
     if params.swa_epoch_start and normalized:
         raise ThawError(
-            f"fine_tune.swa_epoch_start: {params.swa_epoch_start}: BatchNorm layers train on {structure.architecture}, and their "
-            "statistics would be of the last weights, not of the mean that is kept",
+            f"fine_tune.swa_epoch_start: {params.swa_epoch_start}: BatchNorm layers train on {structure.architecture}, and "
+            "their statistics would be of the last weights, not of the mean that is kept",
             "Set swa_epoch_start: 0, or ema_momentum in its place.",
         )
     return network, config

@@ -21,7 +21,7 @@ class Tuning:
     ema_momentum: float = 0.0
     """Of the exponential moving average of the weights, which replaces them at the end of training; 0: none."""
     swa_epoch_start: float = 0.0
-    """The share of the epochs after which the weights at their ends are averaged instead, at the learning rate of then; 0: none."""
+    """The share of the epochs after which the weights at their ends are averaged instead; 0: none."""
 
     @property
     def averages(self) -> bool:
@@ -37,7 +37,7 @@ PLAIN = Tuning()
 
 
 class _Averaging:
-    """Keras's moving average of the weights (`use_ema`), with a momentum that is a variable: `set_step` sets it between steps."""
+    """Keras's moving average of the weights (`use_ema`), with a momentum that `set_step` sets between steps."""
 
     def build(self, variables: list[Any]) -> None:
         super().build(variables)  # type: ignore[misc]

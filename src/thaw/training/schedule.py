@@ -40,8 +40,8 @@ class Annealing:
 class Averaging:
     """How much of itself the average of the weights keeps in each step; the rest is the weights after that step.
 
-    An exponential moving average keeps the same share always. Stochastic weight averaging (Izmailov et al. 2018, arXiv
-    1803.05407, algorithm 1) takes the mean of the weights as the epochs from one on leave them, and changes at their ends alone.
+    An exponential moving average keeps the same share always. Stochastic weight averaging (Izmailov et al. 2018,
+    arXiv 1803.05407, algorithm 1) takes the mean of the weights at the ends of the epochs from one on.
     """
 
     ema_momentum: float
