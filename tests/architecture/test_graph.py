@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from thaw.params import Params, load_params
-from thaw.params.__main__ import render_markdown, render_yaml
+from thaw.params.rendering import render_markdown, render_yaml
 from thaw.versioning import DvcRepo, StageSpec
 
 ROOT = Path(__file__).parents[2]

@@ -47,3 +47,16 @@ def test_without_git_there_is_nothing_to_compare_with(project: Path) -> None:
     assert "augment.image_size" in CliRunner().invoke(app, ["params"]).stdout
     done = CliRunner().invoke(app, ["params", "--diff"])
     assert done.exit_code == 1 and "no commit" in str(done.exception)
+
+
+def test_what_an_upgrade_brought_is_added(project: Path) -> None:
+    text = (project / "params.yaml").read_text()
+    line = next(line for line in text.splitlines(keepends=True) if line.startswith("  ema_momentum:"))
+    (project / "params.yaml").write_text(text.replace(line, ""))
+    told = CliRunner().invoke(app, ["params"])
+    assert told.exit_code == 1 and "missing key fine_tune.ema_momentum" in str(told.exception)
+    assert CliRunner().invoke(app, ["params", "--add-missing"]).stdout.split() == [
+        "Added", "to", "params.yaml:", "fine_tune.ema_momentum:", "0.0",
+    ]  # fmt: skip
+    assert CliRunner().invoke(app, ["params", "--add-missing"]).stdout == "No parameter is missing.\n"
+    assert CliRunner().invoke(app, ["params"]).exit_code == 0

@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 
 from thaw.errors import ThawError
 from thaw.params import Params, load_params, parse_params
-from thaw.params.__main__ import render_yaml
+from thaw.params.completing import add_missing
 from thaw.params.editing import check_overrides, override_params, parse_overrides
+from thaw.params.rendering import render_yaml
 
 
 @pytest.fixture
@@ -64,6 +66,75 @@ def test_what_contradicts_itself_is_refused(set_together: dict[str, object], mes
     values = Params().model_dump(by_alias=True)
     with pytest.raises(ThawError, match=message):
         parse_params(values | {"fine_tune": values["fine_tune"] | set_together})
+
+
+def test_all_missing_keys_are_named_with_what_adds_them(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if line.split(":")[0].strip() not in ("seed", "mixup", "blur")]
+    path.write_text("\n".join(lines))
+    message = r"missing keys seed, augment\.blur, train_frozen\.mixup, fine_tune\.mixup\n.*--add-missing"
+    with pytest.raises(ThawError, match=message):
+        load_params(path)
+
+
+def _without(path: Path, keys: Sequence[str], indent: int = 2) -> list[str]:
+    """Take keys out of the file as another writer of YAML does, at another indentation; its lines then."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.width = 200
+    yaml.indent(mapping=indent, sequence=indent, offset=0)
+    document = yaml.load(path.read_text())
+    for key in keys:
+        *parents, last = key.split(".")
+        section = document
+        for parent in parents:
+            section = section.get(parent, {})
+        section.pop(last, None)
+        if not section and parents:
+            document.pop(parents[0], None)
+    with path.open("w") as file:
+        yaml.dump(document, file)
+    return path.read_text().splitlines()
+
+
+@pytest.mark.parametrize("indent", [2, 4])
+@pytest.mark.parametrize("seed", range(8))
+def test_missing_keys_are_added_and_no_line_is_changed(path: Path, seed: int, indent: int) -> None:
+    """Any keys and sections, those of another value among the rest: the values are there, in order, and each line that was."""
+    rng = random.Random(seed)
+    whole = Params()
+    everything = [*whole.flat(whole.sections()), *whole.sections(), "validate.limits"]
+    override_params(path, {"fine_tune.epochs": 3, "split.positive_class": "猫: bad"} if seed % 2 else {})
+    before = load_params(path)
+    gone = rng.sample(everything, rng.choice([1, 3, 30]))
+    gone = [key for key in gone if key not in ("fine_tune", "fine_tune.epochs", "split", "split.positive_class")]
+    lines = _without(path, gone, indent)
+    added = add_missing(path)
+    assert load_params(path) == before
+    remaining = iter(path.read_text().splitlines())
+    assert all(line in remaining for line in lines)
+    keys = {line.split(":")[0] for line in added}
+    assert {key for key in gone if key in whole.flat(whole.sections())} <= keys
+    assert add_missing(path) == []
+
+
+def test_a_key_is_added_with_its_comment_where_it_belongs(path: Path) -> None:
+    whole = path.read_text()
+    start = whole.index("  # The alpha of CutMix's Beta distribution")
+    end = whole.index("\n", whole.index("  cutmix:")) + 1
+    path.write_bytes((whole[:start] + whole[end:]).replace("\n", "\r\n").encode())
+    assert add_missing(path) == ["fine_tune.cutmix: 0.0"]
+    assert path.read_bytes() == whole.replace("\n", "\r\n").encode()
+
+
+def test_a_section_on_one_line_is_left_as_it_is(path: Path) -> None:
+    lines = path.read_text()
+    start, end = lines.index("\nevaluate:"), lines.index("\n# ", lines.index("\nevaluate:"))
+    path.write_text(lines[:start] + "\nevaluate: {threshold: 0.5}\n" + lines[end:])
+    before = path.read_bytes()
+    with pytest.raises(ThawError, match="cannot be put in by lines"):
+        add_missing(path)
+    assert path.read_bytes() == before
 
 
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:

@@ -12,12 +12,16 @@ from thaw.cli import app
 from thaw.cli.console import print_table
 from thaw.errors import ThawError
 from thaw.params import Params, load_params, parse_params
+from thaw.params.completing import add_missing
 from thaw.project import find_root
 
 
 @app.command()
 def params(
     diff: Annotated[bool, typer.Option("--diff", help="Only those that differ from the last commit.")] = False,
+    add: Annotated[
+        bool, typer.Option("--add-missing", help="Add what the file of an earlier version lacks, with the defaults.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on stdout.")] = False,
 ) -> None:
     """List the parameters of params.yaml, with thaw's default and the last commit's value where they are others.
@@ -26,9 +30,13 @@ def params(
 
       thaw params
       thaw params --diff
+      thaw params --add-missing   # after an upgrade of thaw; what stands in the file stays
       git checkout params.yaml    # takes back what --diff shows
     """
     root = find_root()
+    if add:
+        _tell_added(add_missing(root / "params.yaml"))
+        return
     now, default, committed = load_params(root / "params.yaml"), _flat(Params()), _committed(root)
     if diff and committed is None:
         raise ThawError(f"{root}: no commit has a params.yaml to compare with", "Commit it, or leave --diff out.")
@@ -42,6 +50,10 @@ def params(
         print(json.dumps(rows, ensure_ascii=False, indent=2))
         return
     _print(rows, "No parameter differs from the last commit." if diff else "")
+
+
+def _tell_added(added: list[str]) -> None:
+    typer.echo("\n".join(added and ["Added to params.yaml:", *(f"  {line}" for line in added)]) or "No parameter is missing.")
 
 
 def _flat(values: Params) -> dict[str, Any]:

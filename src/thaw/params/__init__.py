@@ -1,7 +1,7 @@
 """`params.yaml`, read into frozen models that let no unknown and no missing key pass."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +91,19 @@ def load_params(path: Path) -> Params:
     Raises:
         ThawError: the file cannot be read, or a key is unknown, missing or wrong.
     """
+    return parse_params(read_values(path), str(path))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """What `params.yaml` holds, unchecked.
+
+    Raises:
+        ThawError: the file cannot be read.
+    """
     from ruamel.yaml import YAML, YAMLError
 
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        values: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ThawError(
             f"{path}: no such file", "Run thaw in the project's folder, beside dvc.yaml."
@@ -103,17 +112,23 @@ def load_params(path: Path) -> Params:
         raise ThawError(f"{path}: not YAML: {error}", "Mend the line it names.") from None
     if not isinstance(values, dict):
         raise ThawError(f"{path}: holds no sections", "Start again from the project's params.yaml.")
-    return parse_params(values, str(path))
+    return values
 
 
 def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Params:
     """Check `values` against the sections; every key must be there and none besides.
 
     Raises:
-        ThawError: names the first wrong key, and the nearest right one; or a parameter that was set to no effect.
+        ThawError: names the first wrong key, and the nearest right one; all that are missing; or a parameter that was set to
+            no effect.
     """
-    _check_moved(values, source)
-    _check_keys(values, Params, "", source)
+    if missing := missing_keys(values, source):
+        named = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
+        raise ThawError(
+            f"{source}: missing key{'s'[: len(missing) > 1]} {named}",
+            "`thaw params --add-missing` adds what this version of thaw has beside those of the file, with its defaults; "
+            "docs/params.md explains them.",
+        )
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
@@ -150,7 +165,17 @@ def _check_moved(values: Mapping[str, Any], source: str) -> None:
             )
 
 
-def _check_keys(values: Mapping[str, Any], section: type[Section], prefix: str, source: str) -> None:
+def missing_keys(values: Mapping[str, Any], source: str) -> list[str]:
+    """The keys, dotted, that `values` lack; of a section that is not there the section's alone.
+
+    Raises:
+        ThawError: names a key that is unknown, and the nearest right one.
+    """
+    _check_moved(values, source)
+    return list(_missing_keys(values, Params, "", source))
+
+
+def _missing_keys(values: Mapping[str, Any], section: type[Section], prefix: str, source: str) -> Iterator[str]:
     known = {field.alias or name: field.annotation for name, field in section.model_fields.items()}
     for key in values:
         if key not in known:
@@ -159,11 +184,9 @@ def _check_keys(values: Mapping[str, Any], section: type[Section], prefix: str, 
             raise ThawError(f"{source}: unknown key {prefix}{key}", hint)
     for key, kind in known.items():
         if key not in values:
-            raise ThawError(
-                f"{source}: missing key {prefix}{key}", f"Add {prefix}{key}; docs/params.md explains it."
-            )
-        if isinstance(kind, type) and issubclass(kind, Section):
+            yield f"{prefix}{key}"
+        elif isinstance(kind, type) and issubclass(kind, Section):
             value = values[key]
             if not isinstance(value, Mapping):
                 raise ThawError(f"{source}: {prefix}{key} is not a section", f"Put keys below {prefix}{key}.")
-            _check_keys(value, kind, f"{prefix}{key}.", source)
+            yield from _missing_keys(value, kind, f"{prefix}{key}.", source)
