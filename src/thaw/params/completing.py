@@ -9,7 +9,6 @@ from thaw.files import write_text
 from thaw.params import flatten, missing_keys, parse_params, read_values
 from thaw.params.rendering import render_yaml
 
-_NOTHING = object()
 _KEY = re.compile(r"( *)(\w+):")
 
 
@@ -28,12 +27,13 @@ def add_missing(path: Path) -> list[str]:
     text = path.read_bytes().decode("utf-8")
     line_end = "\r\n" if "\r\n" in text else "\n"
     lines = text.removesuffix(line_end).split(line_end)
+    whole = render_yaml().splitlines()[1:]  # without the comment on the whole file
     for key in missing:
-        lines = _insert(lines, key)
+        lines = _insert(lines, key, whole)
     text = line_end.join([*lines, ""])
-    after, old = _parse(text), flatten(before)
-    new = flatten(after)
-    if missing_keys(after, str(path)) or any(new.get(key, _NOTHING) != value for key, value in old.items()):
+    after = _parse(text)
+    old, new = flatten(before), flatten(after)
+    if missing_keys(after, str(path)) or new | old != new:
         raise ThawError(
             f"{path}: {', '.join(missing)} cannot be put in by lines",
             "Write one key a line, indented below its section, as the project's params.yaml does.",
@@ -55,9 +55,8 @@ def _parse(text: str) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _insert(lines: list[str], key: str) -> list[str]:
-    """The lines with what `render_yaml` has of `key`, below the last of the keys that stand before it there."""
-    whole = render_yaml().splitlines()[1:]  # without the comment on the whole file
+def _insert(lines: list[str], key: str, whole: list[str]) -> list[str]:
+    """The lines with what `whole` has of `key`, below the last of the keys that stand before it there."""
     rendered, places = _places(whole), _places(lines)
     section = key.rpartition(".")[0]
     siblings = [other for other in rendered if other.rpartition(".")[0] == section]
