@@ -179,3 +179,62 @@ def test_dvc_repro_keeps_off_a_stage_that_is_reserved(root: Path) -> None:
         assert "busy" in done.stderr
         work(repo, "first")
     subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=root, check=True, capture_output=True)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+import dvc.utils.serialize._yaml as yaml
+from thaw.versioning import DvcRepo
+
+dump = yaml._dump
+
+def be_killed(data, stream):
+    if "stages" not in data:  # of the run cache
+        return dump(data, stream)
+    stream.write("schema: '2.0'\\nstages:\\n  fir")
+    stream.flush()
+    os._exit(9)
+
+repo = DvcRepo(Path(sys.argv[1]))
+snapshot = repo.snapshot("first")
+yaml._dump = be_killed
+repo.commit("first", snapshot)
+"""
+
+
+def test_a_kill_while_a_stage_is_booked_leaves_the_booked_ones(root: Path) -> None:
+    repo = DvcRepo(root)
+    for name in ("first", "second"):
+        work(repo, name)
+    repo.close()
+    booked = (root / "dvc.lock").read_bytes()
+    (root / "data" / "raw" / "a.txt").write_text("2")
+    assert subprocess.run([sys.executable, "-c", KILLED, str(root)], check=False).returncode == 9
+    assert (root / "dvc.lock").read_bytes() == booked
+    repo = DvcRepo(root)
+    assert not repo.changed("second")
+    work(repo, "first")
+    assert not repo.changed("first")
+
+
+WRONG = {
+    "cut short": "schema: '2.0'\nsta",
+    "a merge left it": "<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> other\n",
+    "of other keys": "schema: '2.0'\nstage: {}\n",
+}
+
+
+@pytest.mark.parametrize("text", WRONG.values(), ids=WRONG)
+def test_a_lock_file_that_is_wrong_is_named_with_its_cure(root: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.chdir(root)
+    repo = DvcRepo(root)
+    work(repo, "first")
+    repo.close()
+    (root / "dvc.lock").write_text(text)
+    with pytest.raises(ThawError, match=r"'(\./)?dvc\.lock'") as refused:
+        DvcRepo(root)
+    assert "`git checkout HEAD -- dvc.lock`" in refused.value.cure
+    (root / "dvc.lock").unlink()
+    repo = DvcRepo(root)
+    assert repo.restore("first", repo.snapshot("first")), "the other cure that it names"

@@ -1,10 +1,12 @@
-"""What `dvc.lock` says the results were made of, read without DVC, which takes seconds to load."""
+"""`dvc.lock`: what the results were made of, read without DVC, which takes seconds to load; and written whole."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thaw.files import replacing
 from thaw.params import flatten
 
 
@@ -38,6 +40,20 @@ def read_lock_file(root: Path) -> Booked:
     except (OSError, YAMLError, ValueError, AttributeError, KeyError, TypeError):
         return Booked()
     return Booked(params, {path: value for path, value in deps.items() if path not in made}, made)
+
+
+def book(repo: Any, stage: Any, path: Path) -> None:
+    """Write the entry of a stage of DVC's into `dvc.lock`, at `path`: whole or not at all.
+
+    DVC itself empties the file and writes it anew, so that a kill between leaves it cut, and a reader sees it so.
+    """
+    from dvc.dvcfile import Lockfile
+
+    with replacing(path) as beside:
+        if path.exists():
+            shutil.copyfile(path, beside)
+        Lockfile(repo, str(beside)).dump(stage)
+    repo.scm_context.track_file(str(path))
 
 
 def changes_between(before: Booked, after: Booked) -> list[str]:

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from thaw.errors import ThawError, explain_disk
@@ -39,9 +41,14 @@ def waited_for(make_lock: Callable[[], Any]) -> Iterator[None]:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn what DVC raises for a full disk, a missing right or a held lock into an error that says the cure."""
-    from dvc.exceptions import DvcException
+def explained(cure: str = "See `dvc status -v`.") -> Iterator[None]:
+    """Turn what DVC raises for a full disk, a missing right, a held lock or a file of its own that is wrong into an error that
+    says the cure.
+
+    Args:
+        cure: of everything else.
+    """
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.lock import LockError
 
     try:
@@ -52,5 +59,18 @@ def explained() -> Iterator[None]:
         ) from error
     except OSError as error:
         raise explain_disk(error) or ThawError(f"DVC: {error}", "See `dvc status -v`.") from error
+    except NotDvcRepoError as error:
+        raise ThawError(str(error), "Run thaw in the project's folder; `dvc init` begins a new one.") from error
     except DvcException as error:
-        raise ThawError(f"DVC: {error}", "See `dvc status -v`.") from error
+        raise ThawError(f"DVC: {error}", _cure_for(error, cure)) from error
+
+
+def _cure_for(error: Exception, usual: str) -> str:
+    """What to do; of a file that DVC could not read its error has the path."""
+    path = os.path.normpath(getattr(error, "path", ""))
+    if path == ".":
+        return usual
+    committed = f"`git checkout HEAD -- {shlex.quote(path)}` brings the committed one back"
+    if Path(path).name == "dvc.lock":
+        return f"{committed}; without it `thaw run` takes what it computed before from DVC's cache."
+    return f"Mend it; {committed}."

@@ -14,6 +14,7 @@ from thaw.errors import ThawError
 from thaw.params import flatten
 from thaw.versioning.books import Books
 from thaw.versioning.items import argument_name, book_in, hash_of, is_params, name_of
+from thaw.versioning.lock_file import book
 from thaw.versioning.locks import explained, waited_for
 from thaw.versioning.plan import reasons_to_run
 from thaw.versioning.snapshot import Snapshot, Write, last_write, require_same
@@ -38,19 +39,15 @@ class DvcRepo:
 
     def __init__(self, root: Path) -> None:
         telemetry.switch_off()
-        from dvc.exceptions import DvcException
         from dvc.repo import Repo
 
         logging.getLogger("dvc").setLevel(logging.WARNING)
         for drawing in ("dvc.progress", "dvc_data.callbacks"):  # bars, over thaw's
             logging.getLogger(drawing).setLevel(logging.CRITICAL)
         self.root = root
-        with explained():
-            try:
-                self._repo = Repo(str(root))
-                self._read()
-            except DvcException as error:
-                raise ThawError(f"{root}: {error}", "Mend dvc.yaml, or run `dvc init` in a new project.") from error
+        with explained("Mend dvc.yaml."):
+            self._repo = Repo(str(root))
+            self._read()
 
     def _read(self) -> None:
         """Read the graph and what is booked; another command may have booked since."""
@@ -269,7 +266,10 @@ class DvcRepo:
 
     def _dump(self, stage: Any) -> None:
         stage.commit()
-        stage.dump(update_pipeline=False)
+        if stage.is_data_source:
+            stage.dump()
+        else:
+            book(self._repo, stage, self.root / "dvc.lock")
         self._seen = last_write(self.root / "dvc.lock")
 
     def commit_data(self, judge: str = "") -> list[str]:
