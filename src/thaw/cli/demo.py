@@ -7,6 +7,7 @@ import typer
 
 from thaw.cli import app
 from thaw.cli.console import stdout_console
+from thaw.params.yaml import parse_yaml
 from thaw.progress import showing
 
 if TYPE_CHECKING:
@@ -54,15 +55,13 @@ def demo(
 
 def _check_unclaimed(raw_dir: Path, name: str) -> None:
     """Raise a `ThawError` where `data/raw.dvc` names data that is no demo's: it is someone's, and elsewhere."""
-    from ruamel.yaml import YAML
-
     from thaw.demo import SETS
     from thaw.errors import ThawError
 
     booked = raw_dir.with_name(f"{raw_dir.name}.dvc")
     if not booked.exists():
         return
-    out = YAML(typ="safe", pure=True).load(booked.read_text(encoding="utf-8"))["outs"][0]
+    out = parse_yaml(booked.read_text(encoding="utf-8"))["outs"][0]
     if out.get("md5") and out["md5"] not in {demo_set.version for demo_set in SETS.values()}:
         command = "thaw demo --replace" if name == "elpv" else f"thaw demo {name} --replace"
         raise ThawError(

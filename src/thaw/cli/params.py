@@ -13,6 +13,7 @@ from thaw.cli.console import print_table
 from thaw.errors import ThawError
 from thaw.params import Params, load_params, parse_params
 from thaw.params.completing import add_missing
+from thaw.params.yaml import parse_yaml
 from thaw.project import find_root
 
 
@@ -62,14 +63,12 @@ def _flat(values: Params) -> dict[str, Any]:
 
 def _committed(root: Path) -> dict[str, Any] | None:
     """The values of the last commit; None where there is none, or where it is of a version that has other keys."""
-    from ruamel.yaml import YAML, YAMLError
-
     text = git.ask(root, "show", "HEAD:./params.yaml")
     if text is None:
         return None
     try:
-        return _flat(parse_params(YAML(typ="safe", pure=True).load(os.fsdecode(text)), "params.yaml of the last commit"))
-    except (ThawError, YAMLError):
+        return _flat(parse_params(parse_yaml(os.fsdecode(text)), "params.yaml of the last commit"))
+    except (ThawError, ValueError):
         return None
 
 

@@ -14,6 +14,7 @@ from thaw.cli import app
 from thaw.cli.completion import complete_run
 from thaw.errors import ThawError
 from thaw.files import replacing
+from thaw.params.yaml import parse_yaml
 from thaw.progress import showing
 from thaw.project import find_root, holding
 from thaw.run_slot import RUN_PAGE
@@ -185,14 +186,12 @@ def _tell_changes(root: Path, changes: "Changes", title: str) -> None:
 
 def _differences(path: Path, then: bytes) -> list[str]:
     """Each parameter that differs, as `key: now -> then`."""
-    from ruamel.yaml import YAML, YAMLError
-
     from thaw.params import flatten
 
     try:
         texts = (path.read_text(encoding="utf-8"), then.decode())
-        now, old = (flatten(YAML(typ="safe", pure=True).load(text)) for text in texts)
-    except (OSError, ValueError, YAMLError, AttributeError):
+        now, old = (flatten(parse_yaml(text)) for text in texts)
+    except (OSError, ValueError, AttributeError):
         return []
     keys = [key for key in dict.fromkeys([*now, *old]) if now.get(key) != old.get(key)]
     return [f"{key}: {now.get(key, '(none)')} -> {old.get(key, '(none)')}" for key in keys]
@@ -207,13 +206,11 @@ def _tell_kept(root: Path, saved: "Saved") -> None:
 
 def _tell_outdated(root: Path) -> None:
     """Say whether DVC agrees: the code may be another, or the run may have been of a part of the pipeline."""
-    from ruamel.yaml import YAML
-
     from thaw.versioning import DvcRepo
 
     repo = DvcRepo(root)
     try:
-        values = YAML(typ="safe", pure=True).load((root / "params.yaml").read_text(encoding="utf-8"))
+        values = parse_yaml((root / "params.yaml").read_text(encoding="utf-8"))
         reasons = {name: why for name, why in repo.reasons(values).items() if why}
     finally:
         repo.close()

@@ -18,6 +18,7 @@ from thaw.params.gate import ValidateParams
 from thaw.params.model import ModelParams
 from thaw.params.report import ReportParams
 from thaw.params.training import ExtractParams, FineTuneParams, FitParams
+from thaw.params.yaml import parse_yaml
 
 __all__ = [
     "AuditParams",
@@ -100,15 +101,13 @@ def read_values(path: Path) -> dict[str, Any]:
     Raises:
         ThawError: the file cannot be read.
     """
-    from ruamel.yaml import YAML, YAMLError
-
     try:
-        values: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        values: Any = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ThawError(
             f"{path}: no such file", "Run thaw in the project's folder, beside dvc.yaml."
         ) from None
-    except (YAMLError, ValueError) as error:  # of a date that there is not, or bytes that are no text
+    except ValueError as error:  # or of bytes that are no text
         raise ThawError(f"{path}: not YAML: {error}", "Mend the line it names.") from None
     if not isinstance(values, dict):
         raise ThawError(f"{path}: holds no sections", "Start again from the project's params.yaml.")

@@ -8,6 +8,7 @@ from thaw.errors import ThawError
 from thaw.files import write_text
 from thaw.params import flatten, missing_keys, parse_params, read_values
 from thaw.params.rendering import render_yaml
+from thaw.params.yaml import parse_yaml
 
 _KEY = re.compile(r"( *)(\w+):")
 
@@ -46,11 +47,9 @@ def add_missing(path: Path) -> list[str]:
 
 def _parse(text: str) -> dict[str, Any]:
     """The text's values; none where it is no YAML any more."""
-    from ruamel.yaml import YAML, YAMLError
-
     try:
-        values = YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
+        values = parse_yaml(text)
+    except ValueError:
         return {}
     return values if isinstance(values, dict) else {}
 

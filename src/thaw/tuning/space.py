@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from thaw.errors import ThawError
 from thaw.params import Params, parse_params
 from thaw.params.effects import IDLE, idle_among
+from thaw.params.yaml import parse_yaml
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -157,12 +158,10 @@ def read_space(path: Path, params: Params) -> Space:
         ThawError: the file is not to be read, a key is unknown or not to be searched, or a range or a choice is not one that
             the parameter can take; with file, key, bounds and cure.
     """
-    from ruamel.yaml import YAML, YAMLError
-
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else DEFAULT
-        values = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:
+        values = parse_yaml(text)
+    except ValueError as error:
         raise ThawError(f"{path.name}: not YAML: {error}", "Mend the line it names.") from None
     reader = _Reader(path.name)
     space = Space(tuple(reader.read(values)), params)

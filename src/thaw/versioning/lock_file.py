@@ -8,6 +8,7 @@ from typing import Any
 
 from thaw.files import replacing
 from thaw.params import flatten
+from thaw.params.yaml import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,8 @@ class Booked:
 
 def read_lock_file(root: Path) -> Booked:
     """Read `dvc.lock`; empty where there is none, or none that can be read: DVC itself says what is wrong with it."""
-    from ruamel.yaml import YAML, YAMLError
-
     try:
-        values = YAML(typ="safe", pure=True).load((root / "dvc.lock").read_text(encoding="utf-8"))
+        values = parse_yaml((root / "dvc.lock").read_text(encoding="utf-8"))
         stages = list((values or {}).get("stages", {}).values())
         made = {item["path"]: item.get("md5", "") for stage in stages for item in stage.get("outs", ())}
         deps = {item["path"]: item.get("md5", "") for stage in stages for item in stage.get("deps", ())}
@@ -37,7 +36,7 @@ def read_lock_file(root: Path) -> Booked:
             for values in stage.get("params", {}).values()
             for key, value in flatten(values).items()
         }
-    except (OSError, YAMLError, ValueError, AttributeError, KeyError, TypeError):
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return Booked()
     return Booked(params, {path: value for path, value in deps.items() if path not in made}, made)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thaw.errors import ThawError
+from thaw.params.yaml import parse_yaml
 
 # Folders that are in git, for files that parameters name: no stage makes them.
 _GIVEN = ("contract_dir", "pretrained_dir")
@@ -55,13 +56,11 @@ def read_stage_names(root: Path) -> list[str]:
     Raises:
         ThawError: the file is not to be read, or is no YAML.
     """
-    from ruamel.yaml import YAML, YAMLError
-
     path = root / "dvc.yaml"
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
         return [str(name) for name in values["stages"]]
-    except (OSError, YAMLError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ThawError(f"{path}: {error}", "Mend dvc.yaml.") from None
 
 
