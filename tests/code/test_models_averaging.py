@@ -1,5 +1,6 @@
 """The mean over flips and turns, inside the network, against the network's own answers to pictures that NumPy turned."""
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -10,6 +11,7 @@ from thaw.augmentation.policy import symmetries
 from thaw.decision import views_of
 from thaw.models import build, load, save
 from thaw.models.averaging import average_over
+from thaw.models.cutting import cut
 from thaw.params import AugmentParams, ExtractParams, ModelParams
 from thaw.stages.evaluate import open_classifier
 
@@ -72,3 +74,25 @@ def test_a_model_keeps_it_and_every_engine_gives_it(network, pictures, tmp_path:
     save(network, tmp_path / "model", config | {"temperature": 2.0})  # the same weights
     opened = open_classifier(tmp_path / "model", ExtractParams(engine="openvino"), tmp_path / "openvino")
     np.testing.assert_allclose(opened.run(pictures.astype(np.uint8)), network.predict(pictures, verbose=0) / 2, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "facts", [{}, {"temperature": 2.0}, {"symmetries": [(0, False), (0, True)]}], ids=["plain", "calibrated", "averaged"]
+)
+def test_a_model_takes_pictures_as_they_are_without_a_warning(network, pictures, tmp_path: Path, facts: dict[str, object]):
+    """Keras warns of a tensor where a network was made with a list of one."""
+    save(network, tmp_path, {"model": NETWORK.model_dump(), "input_shape": (SIDE, SIDE, 3), "classes": ["a", "b", "c"]} | facts)
+    loaded, _ = load(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded(pictures)
+
+
+def test_a_prefix_takes_pictures_as_they_are_without_a_warning(pictures):
+    whole = build(NETWORK, (SIDE, SIDE, 3), 3, seed=1, pretrained=False)
+    for layer in whole.layers[:3]:
+        layer.trainable = False
+    prefix, suffix = cut(whole)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(suffix(prefix(pictures)), whole(pictures), atol=1e-5)

@@ -45,7 +45,7 @@ def average_over(network: keras.Model, symmetries: Sequence[Symmetry]) -> keras.
     """
     seen = _Symmetries(symmetries, name="symmetries")(network.inputs[0])
     mean = _Mean(len(symmetries), name="mean_of_symmetries")(network(seen))
-    return keras.Model(network.inputs, mean, name=network.name)
+    return keras.Model(network.inputs[0], mean, name=network.name)
 
 
 def _view(pictures: Any, turns: int, mirrored: bool) -> Any:

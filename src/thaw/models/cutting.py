@@ -26,7 +26,7 @@ def cut(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
     tensor = _latest_cut(model)
     if tensor is None:
         return None, model
-    prefix = keras.Model(model.inputs, tensor, name=f"{model.name}_prefix")
+    prefix = keras.Model(model.inputs[0], tensor, name=f"{model.name}_prefix")
     if not any(has_kernel(layer) for layer in prefix.layers):
         return None, model
     return prefix, keras.Model(tensor, model.outputs[0], name=f"{model.name}_suffix")

@@ -39,7 +39,7 @@ def divide_by_temperature(network: keras.Model, temperature: float) -> keras.Mod
     factor keeps every logit's sign, and their order.
     """
     layer = keras.layers.Rescaling(1 / temperature, dtype="float32", name="temperature")
-    return keras.Model(network.inputs, layer(network.outputs[0]), name=network.name)
+    return keras.Model(network.inputs[0], layer(network.outputs[0]), name=network.name)
 
 
 def is_head(layer: keras.layers.Layer) -> bool:

@@ -269,14 +269,19 @@ def _load(frozen_dir: Path, params: FineTuneParams, seed: int) -> tuple[keras.Mo
         _refuse_unused(params, structure)
         strategy = "scratch"
     freeze(network, strategy, params.from_layer, params.batch_norm)
-    normalized = any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in network.layers)
-    if params.swa_epoch_start and normalized:
+    if params.swa_epoch_start:
+        _refuse_statistics(network, params.swa_epoch_start)
+    return network, config
+
+
+def _refuse_statistics(network: keras.Model, swa_epoch_start: float) -> None:
+    """BatchNorms that train have statistics of the last weights, and none of the mean that SWA keeps."""
+    if any(isinstance(layer, keras.layers.BatchNormalization) and layer.trainable for layer in network.layers):
         raise ThawError(
-            f"fine_tune.swa_epoch_start: {params.swa_epoch_start}: BatchNorm layers train on {structure.architecture}, and "
+            f"fine_tune.swa_epoch_start: {swa_epoch_start}: BatchNorm layers train on {network.name}, and "
             "their statistics would be of the last weights, not of the mean that is kept",
             "Set swa_epoch_start: 0, or ema_momentum in its place.",
         )
-    return network, config
 
 
 def _refuse_unused(params: FineTuneParams, structure: ModelParams) -> None:
