@@ -10,8 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = (
-    "stages", "gate", "training", "arithmetic", "jobs", "memory", "explain", "compute", "slices", "coverage", "calibration", "labels",
-    "elpv --profile five_minutes", "elpv --profile five_minutes --split-by near_duplicates", "elpv --profile long",
+    "stages", "gate", "training", "arithmetic", "jobs", "memory", "explain", "compute", "slices", "coverage", "calibration",
+    "labels", "elpv --profile five_minutes", "elpv --profile five_minutes --split-by near_duplicates", "elpv --profile long",
     "elpv --profile long --split-by near_duplicates", "ingredients elpv digits",
 )  # fmt: skip
 """Each with its arguments; the last five take hours."""
