@@ -15,6 +15,7 @@ from thaw.cli.console import print_table
 from thaw.cli.options import Compute
 from thaw.errors import ThawError
 from thaw.params import load_params
+from thaw.params.yaml import render_scalar
 from thaw.progress import showing
 from thaw.project import find_root, holding
 
@@ -205,7 +206,7 @@ def _tell(
 
     from thaw.tuning.verdict import say_verdict
 
-    settings = "".join(f" -S {shlex.quote(f'{key}={_text(value)}')}" for key, value in best.overrides.items())
+    settings = "".join(f" -S {shlex.quote(f'{key}={render_scalar(value)}')}" for key, value in best.overrides.items())
     return {
         "best": best.number,
         "heads": heads,
@@ -225,10 +226,6 @@ def _tell(
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _print(space: "Space", found: Sequence["Trial"], told: Mapping[str, Any]) -> None:

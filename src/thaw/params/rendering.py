@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from thaw.params import Params
 from thaw.params.base import Section
 from thaw.params.effects import IDLE
+from thaw.params.yaml import render_scalar
 
 _WIDTH = 110
 
@@ -63,7 +64,7 @@ def render_markdown() -> str:
     ]  # fmt: skip
     for key, others, values, _ in IDLE:
         beside = " and ".join(f"`{other}`" for other in others)
-        lines.append(f"| `{key}` | {beside} is {' or '.join(f'`{_yaml(value)}`' for value in values)} |")
+        lines.append(f"| `{key}` | {beside} is {' or '.join(f'`{render_scalar(value)}`' for value in values)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -75,7 +76,7 @@ def _describe(model: type[Section], prefix: str, lines: list[str]) -> None:
         lines += ["| key | default | values | meaning |", "|---|---|---|---|"]
         for key, field in plain.items():
             default = (
-                "" if field.default == "" else f"`{_yaml(field.get_default(call_default_factory=True))}`"
+                "" if field.default == "" else f"`{render_scalar(field.get_default(call_default_factory=True))}`"
             )
             meaning = " ".join((field.description or "").split()).replace("|", "\\|")
             lines.append(f"| `{prefix}{key}` | {default} | {_values(field)} | {meaning} |")
@@ -111,10 +112,6 @@ def _values(field: FieldInfo) -> str:
         if hasattr(item, name)
     ]
     return ", ".join([*words, *bounds]).replace("|", "\\|")
-
-
-def _yaml(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _wrap(text: str, indent: int) -> str:

@@ -1,4 +1,4 @@
-"""YAML 1.2, read: `params.yaml`, and what DVC writes beside it."""
+"""YAML 1.2, as `params.yaml` and what DVC writes beside it have it."""
 
 from typing import Any
 
@@ -17,3 +17,8 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(str(error)) from error
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def render_scalar(value: bool | float | str) -> str:
+    """A value as YAML and `thaw run -S` take it: `true`, `0.1`, `adamw`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
