@@ -46,12 +46,15 @@ def book(repo: Any, stage: Any, path: Path) -> None:
 
     DVC itself empties the file and writes it anew, so that a kill between leaves it cut, and a reader sees it so.
     """
-    from dvc.dvcfile import Lockfile
+    from dvc.stage.serialize import to_lockfile
+    from dvc.utils.serialize import modify_yaml
 
     with replacing(path) as beside:
         if path.exists():
             shutil.copyfile(path, beside)
-        Lockfile(repo, str(beside)).dump(stage)
+        with modify_yaml(str(beside)) as values:
+            values.setdefault("schema", "2.0")
+            values.setdefault("stages", {}).update(to_lockfile(stage))
     repo.scm_context.track_file(str(path))
 
 
