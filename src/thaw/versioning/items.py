@@ -1,6 +1,5 @@
 """What DVC's stages, dependencies and outputs say of themselves."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +23,3 @@ def hash_of(item: Any) -> str:
 def is_params(dep: Any) -> bool:
     """Whether a dependency is one on parameters."""
     return hasattr(dep, "params")
-
-
-def book_in(lock: bytes, stage: Any) -> bytes:
-    """Book a stage that was saved in the text of a `dvc.lock`, as DVC does; the text that comes of it."""
-    from dvc.stage.serialize import to_lockfile
-    from dvc.utils.serialize import modify_yaml
-
-    with tempfile.TemporaryDirectory(prefix="thaw-") as folder:
-        path = Path(folder) / "dvc.lock"
-        if lock:
-            path.write_bytes(lock)
-        with modify_yaml(str(path)) as data:
-            if not data:
-                data.update({"schema": "2.0"})
-            data["stages"] = data.get("stages", {})
-            data["stages"].update(to_lockfile(stage))
-        return path.read_bytes()

@@ -1,6 +1,6 @@
 """`dvc.lock`: what the results were made of, read without DVC, which takes seconds to load; and written whole."""
 
-import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,21 +41,28 @@ def read_lock_file(root: Path) -> Booked:
     return Booked(params, {path: value for path, value in deps.items() if path not in made}, made)
 
 
-def book(repo: Any, stage: Any, path: Path) -> None:
-    """Write the entry of a stage of DVC's into `dvc.lock`, at `path`: whole or not at all.
-
-    DVC itself empties the file and writes it anew, so that a kill between leaves it cut, and a reader sees it so.
-    """
+def book_in(lock: bytes, stage: Any) -> bytes:
+    """Book a stage that was saved in the text of a `dvc.lock`, as DVC does; the text that comes of it."""
     from dvc.stage.serialize import to_lockfile
     from dvc.utils.serialize import modify_yaml
 
-    with replacing(path) as beside:
-        if path.exists():
-            shutil.copyfile(path, beside)
-        with modify_yaml(str(beside)) as values:
+    with tempfile.TemporaryDirectory(prefix="thaw-") as folder:
+        path = Path(folder) / "dvc.lock"
+        path.write_bytes(lock)
+        with modify_yaml(str(path)) as values:
             values.setdefault("schema", "2.0")
             values.setdefault("stages", {}).update(to_lockfile(stage))
-    repo.scm_context.track_file(str(path))
+        return path.read_bytes()
+
+
+def book(stage: Any, path: Path) -> None:
+    """Book a stage that was saved in the `dvc.lock` at `path`, whole or not at all.
+
+    DVC itself empties the file and writes it anew, so that a kill between leaves it cut, and a reader sees it so.
+    """
+    lock = path.read_bytes() if path.exists() else b""
+    with replacing(path) as beside:
+        beside.write_bytes(book_in(lock, stage))
 
 
 def changes_between(before: Booked, after: Booked) -> list[str]:

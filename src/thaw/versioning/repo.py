@@ -13,8 +13,8 @@ from thaw import telemetry
 from thaw.errors import ThawError
 from thaw.params import flatten
 from thaw.versioning.books import Books
-from thaw.versioning.items import argument_name, book_in, hash_of, is_params, name_of
-from thaw.versioning.lock_file import book
+from thaw.versioning.items import argument_name, hash_of, is_params, name_of
+from thaw.versioning.lock_file import book, book_in
 from thaw.versioning.locks import explained, waited_for
 from thaw.versioning.plan import reasons_to_run
 from thaw.versioning.snapshot import Snapshot, Write, last_write, require_same
@@ -269,7 +269,7 @@ class DvcRepo:
         if stage.is_data_source:
             stage.dump()
         else:
-            book(self._repo, stage, self.root / "dvc.lock")
+            book(stage, self.root / "dvc.lock")
         self._seen = last_write(self.root / "dvc.lock")
 
     def commit_data(self, judge: str = "") -> list[str]:
