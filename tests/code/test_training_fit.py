@@ -302,7 +302,7 @@ def test_accuracy_counts_soft_labels_by_their_likelier_class():
 def test_mixed_precision_leaves_no_trace_in_the_model(examples, tmp_path):
     model = network()
     before = model.to_json()
-    with computing_in("mixed_bfloat16", model):
+    with computing_in(FitParams(precision="mixed_bfloat16"), model):
         assert model.get_layer("conv").compute_dtype == "bfloat16"
         assert model(np.zeros((1, 8, 8, 3), np.float32)).dtype == "float32"
     assert model.to_json() == before

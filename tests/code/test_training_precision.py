@@ -30,7 +30,7 @@ def test_pixels_are_scaled_and_logits_given_in_float32(architecture, normalizati
         set_statistics(model, PIXELS.mean((0, 1, 2)), PIXELS.var((0, 1, 2)))
     watched = keras.Model(model.input, [model.get_layer(first).input, model.get_layer(later).output, model.output])
     scaled, _, _ = watched(PIXELS)
-    with computing_in(precision, model):
+    with computing_in(FitParams(precision=precision), model):
         mixed, maps, logits = watched(PIXELS)
     np.testing.assert_array_equal(mixed, scaled)
     assert (mixed.dtype, maps.dtype, logits.dtype) == ("float32", precision.removeprefix("mixed_"), "float32")
@@ -46,7 +46,7 @@ def test_on_a_processor_what_is_depthwise_or_no_convolution_stays_in_float32(mon
     freeze(model, "full", "auto", "frozen")
     folded = fold(model)
     watched = keras.Model(folded.input, [call.output for call in calls(folded)])
-    with computing_in("mixed_bfloat16", folded):
+    with computing_in(FitParams(precision="mixed_bfloat16"), folded):
         computed = {layer.name for layer in folded.layers if layer.compute_dtype == "bfloat16"}
         maps = watched(PIXELS)
     assert dtypes == {(tf.float32, tf.float32)}

@@ -335,7 +335,7 @@ def test_amx_and_avx512_have_bfloat16(tmp_path):
 
 def test_layers_that_have_a_policy_of_their_own_keep_it():
     model = network(keras.layers.Conv2D(2, 3), keras.layers.Conv2D(2, 3, dtype="mixed_float16"))
-    with devices.computing_in("mixed_bfloat16", model):
+    with devices.computing_in(FitParams(precision="mixed_bfloat16"), model):
         names = [layer.dtype_policy.name for layer in model.layers]
     assert names == ["mixed_bfloat16", "mixed_float16", "mixed_bfloat16", "float32"]
     assert [layer.dtype_policy.name for layer in model.layers] == [
@@ -344,8 +344,16 @@ def test_layers_that_have_a_policy_of_their_own_keep_it():
         "float32",
         "float32",
     ]
-    with devices.computing_in("float32", model):
+    with devices.computing_in(FitParams(precision="float32"), model):
         assert model.layers[0].dtype_policy.name == "float32"
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("cpu", "float32"), ("auto", "mixed_bfloat16")])
+def test_between_depthwise_kernels_a_processor_computes_in_float32_though_gpus_are_there(machine, asked, expected):
+    machine(1, (8, 0))
+    model = network(keras.layers.Conv2D(2, 3), keras.layers.ReLU(), keras.layers.DepthwiseConv2D(3))
+    with devices.computing_in(FitParams(devices=asked, precision="mixed_bfloat16"), model):
+        assert model.layers[1].dtype_policy.name == expected
 
 
 def test_every_generator_has_a_state_of_its_own_that_follows_from_seed_and_phase():

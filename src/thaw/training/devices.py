@@ -101,8 +101,8 @@ def cpu_has_bfloat16(cpuinfo_path: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 @contextmanager
-def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
-    """Compute in `precision` while the block runs.
+def computing_in(params: FitParams, model: keras.Model) -> Iterator[None]:
+    """Compute in the precision that `choose_precision` gives for training `model` while the block runs.
 
     Weights stay float32, and so do the layer that gives the logits and those before the first kernel, which scale the
     pixels: bfloat16 tells levels from 128 on apart by ones alone, and rounds a mean to 0.5. On a processor, where depthwise
@@ -110,7 +110,8 @@ def computing_in(precision: str, model: keras.Model) -> Iterator[None]:
     before afterwards: a saved model does not depend on the precision it was trained in.
     """
     changed = []
-    kernels_alone = backend.count_gpus() == 0 and any(map(_is_depthwise, model.layers))
+    precision = choose_precision(params, model)
+    kernels_alone = not trains_on_gpus(params) and any(map(_is_depthwise, model.layers))
     if precision != "float32":
         for layer in dropwhile(lambda layer: not _has_kernel(layer), model.layers[:-1]):
             if layer.dtype_policy.name != "float32" or (kernels_alone and not _has_kernel(layer)):

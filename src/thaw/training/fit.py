@@ -21,7 +21,7 @@ from thaw.project import CHECKPOINTS
 from thaw.training.batches import Examples, plain_batches, step_paths, train_batches
 from thaw.training.checkpoints import Checkpoint, Checkpoints
 from thaw.training.compiling import Objective, compile_for_training
-from thaw.training.devices import choose_precision, compute_deterministically, computing_in
+from thaw.training.devices import compute_deterministically, computing_in
 from thaw.training.guard import Stop, Stopped
 from thaw.training.journal import Journal, Row, new_row
 from thaw.training.optimizers import PLAIN, Tuning, average, averaged, set_step
@@ -84,7 +84,7 @@ def fit(
             "Raise split.validation_fraction, or set it to 0.",
         )
     compute_deterministically(params, model)
-    with computing_in(choose_precision(params, model), model):
+    with computing_in(params, model):
         compile_for_training(model, params, tuning, objective)
         training = _Training(model, params, train, validation, job, tuning)
         training.begin()

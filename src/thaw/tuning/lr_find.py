@@ -16,7 +16,7 @@ from thaw.files import replacing
 from thaw.params import FitParams
 from thaw.training.batches import Examples, train_batches
 from thaw.training.compiling import compile_for_training
-from thaw.training.devices import choose_precision, computing_in
+from thaw.training.devices import computing_in
 from thaw.training.optimizers import PLAIN, Tuning, set_step
 from thaw.training.order import Order
 
@@ -58,7 +58,7 @@ def find_learning_rate(
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
-    with computing_in(choose_precision(params, model), model):
+    with computing_in(params, model):
         compile_for_training(model, params, tuning)
         for step in range(steps):
             epoch, place = divmod(step, order.steps)

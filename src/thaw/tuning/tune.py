@@ -54,7 +54,7 @@ def propose(trials: list[Trial]) -> Trial:
 def _time_steps(model: keras.Model, params: FitParams, train: Examples, seconds: float) -> float:
     order = Order(0, 0, len(train), train.inputs.views, params.batch_size)
     inputs, targets, weights = next(train_batches(train, order, 0))
-    with computing_in(params.precision, model):
+    with computing_in(params, model):
         compile_for_training(model, params)
         try:
             model.train_on_batch(inputs, targets, sample_weight=weights)
