@@ -190,31 +190,35 @@ from thaw.versioning import DvcRepo
 dump = yaml._dump
 
 def be_killed(data, stream):
-    if "stages" not in data:  # of the run cache
+    if "cmd" in data:  # an entry of the run cache
         return dump(data, stream)
-    stream.write("schema: '2.0'\\nstages:\\n  fir")
+    stream.write("outs:\\n- pa")
     stream.flush()
     os._exit(9)
 
 repo = DvcRepo(Path(sys.argv[1]))
 snapshot = repo.snapshot("first")
 yaml._dump = be_killed
-repo.commit("first", snapshot)
+repo.commit("first", snapshot) if sys.argv[2] == "dvc.lock" else repo.commit_data("first")
 """
 
 
-def test_a_kill_while_a_stage_is_booked_leaves_the_booked_ones(root: Path) -> None:
+@pytest.mark.parametrize("name", ["dvc.lock", "data/raw.dvc"])
+def test_a_kill_while_something_is_booked_leaves_what_was_booked(root: Path, name: str) -> None:
     repo = DvcRepo(root)
-    for name in ("first", "second"):
-        work(repo, name)
-    repo.close()
-    booked = (root / "dvc.lock").read_bytes()
+    for stage in ("first", "second"):
+        work(repo, stage)
+    repo.commit_data("first")
+    booked = (root / name).read_bytes()
     (root / "data" / "raw" / "a.txt").write_text("2")
-    assert subprocess.run([sys.executable, "-c", KILLED, str(root)], check=False).returncode == 9
-    assert (root / "dvc.lock").read_bytes() == booked
+    if name != "dvc.lock":
+        work(repo, "first")
+    repo.close()
+    assert subprocess.run([sys.executable, "-c", KILLED, str(root), name], check=False).returncode == 9
+    assert (root / name).read_bytes() == booked
     repo = DvcRepo(root)
-    assert not repo.changed("second")
     work(repo, "first")
+    assert repo.commit_data("first") == ["data/raw.dvc"]
     assert not repo.changed("first")
 
 

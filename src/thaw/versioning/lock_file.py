@@ -1,6 +1,5 @@
-"""`dvc.lock`: what the results were made of, read without DVC, which takes seconds to load; and written whole."""
+"""`dvc.lock`: what the results were made of, read without DVC, which takes seconds to load. It and `*.dvc` are written whole."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,25 +43,29 @@ def read_lock_file(root: Path) -> Booked:
 def book_in(lock: bytes, stage: Any) -> bytes:
     """Book a stage that was saved in the text of a `dvc.lock`, as DVC does; the text that comes of it."""
     from dvc.stage.serialize import to_lockfile
-    from dvc.utils.serialize import modify_yaml
+    from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 
-    with tempfile.TemporaryDirectory(prefix="thaw-") as folder:
-        path = Path(folder) / "dvc.lock"
-        path.write_bytes(lock)
-        with modify_yaml(str(path)) as values:
-            values.setdefault("schema", "2.0")
-            values.setdefault("stages", {}).update(to_lockfile(stage))
-        return path.read_bytes()
+    values = parse_yaml_for_update(lock.decode(), "dvc.lock")
+    values.setdefault("schema", "2.0")
+    values.setdefault("stages", {}).update(to_lockfile(stage))
+    return str(dumps_yaml(values)).encode()
 
 
-def book(stage: Any, path: Path) -> None:
-    """Book a stage that was saved in the `dvc.lock` at `path`, whole or not at all.
+def book(stage: Any, root: Path) -> None:
+    """Book a stage that was saved in its file, `dvc.lock` or of data its own `*.dvc`, whole or not at all.
 
     DVC itself empties the file and writes it anew, so that a kill between leaves it cut, and a reader sees it so.
     """
-    lock = path.read_bytes() if path.exists() else b""
+    from dvc.stage.serialize import to_single_stage_file
+    from dvc.utils.serialize import dumps_yaml
+
+    if stage.is_data_source:
+        path, content = Path(stage.path), str(dumps_yaml(to_single_stage_file(stage))).encode()
+    else:
+        path = root / "dvc.lock"
+        content = book_in(path.read_bytes() if path.exists() else b"", stage)
     with replacing(path) as beside:
-        beside.write_bytes(book_in(lock, stage))
+        beside.write_bytes(content)
 
 
 def changes_between(before: Booked, after: Booked) -> list[str]:

@@ -266,10 +266,7 @@ class DvcRepo:
 
     def _dump(self, stage: Any) -> None:
         stage.commit()
-        if stage.is_data_source:
-            stage.dump()
-        else:
-            book(stage, self.root / "dvc.lock")
+        book(stage, self.root)
         self._seen = last_write(self.root / "dvc.lock")
 
     def commit_data(self, judge: str = "") -> list[str]:
