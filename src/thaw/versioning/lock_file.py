@@ -1,4 +1,4 @@
-"""`dvc.lock`: what the results were made of, read without DVC, which takes seconds to load. It and `*.dvc` are written whole."""
+"""`dvc.lock`: what the results were made of, read without DVC, which takes seconds to load; and whole writes of DVC's books."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
