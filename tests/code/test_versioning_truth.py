@@ -242,3 +242,11 @@ def test_a_lock_file_that_is_wrong_is_named_with_its_cure(root: Path, monkeypatc
     (root / "dvc.lock").unlink()
     repo = DvcRepo(root)
     assert repo.restore("first", repo.snapshot("first")), "the other cure that it names"
+
+
+def test_a_data_file_that_is_wrong_is_named_with_its_cure(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    (root / "data" / "raw.dvc").write_text("outs:\n- md")
+    with pytest.raises(ThawError, match=r"data/raw\.dvc") as refused:
+        DvcRepo(root)
+    assert "`git checkout HEAD -- data/raw.dvc`" in refused.value.cure and "`thaw data add`" in refused.value.cure

@@ -73,4 +73,6 @@ def _cure_for(error: Exception, usual: str) -> str:
     committed = f"`git checkout HEAD -- {shlex.quote(path)}` brings the committed one back"
     if Path(path).name == "dvc.lock":
         return f"{committed}; without it `thaw run` takes what it computed before from DVC's cache."
+    if path.endswith(".dvc"):
+        return f"{committed}; without it `thaw data add` takes the data anew."
     return f"Mend it; {committed}."
