@@ -66,10 +66,13 @@ def explained(cure: str = "See `dvc status -v`.") -> Iterator[None]:
 
 
 def _cure_for(error: Exception, usual: str) -> str:
-    """What to do; of a file that DVC could not read its error has the path."""
-    path = os.path.normpath(getattr(error, "path", ""))
-    if path == ".":
+    """What to do: of a file of its own that DVC cannot read how to have it back."""
+    from dvc.utils.serialize import ParseError
+    from dvc.utils.strictyaml import YAMLValidationError
+
+    if not isinstance(error, ParseError | YAMLValidationError):
         return usual
+    path = os.path.normpath(error.path)
     committed = f"`git checkout HEAD -- {shlex.quote(path)}` brings the committed one back"
     if Path(path).name == "dvc.lock":
         return f"{committed}; without it `thaw run` takes what it computed before from DVC's cache."
