@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.code.test_reporting import AWKWARD, lay_out
+from tests.code.report_page import AWKWARD, lay_out
 from thaw.demo import SETS
 from thaw.licences import ELPV, digest_images, images_licence, weights_licence
 from thaw.params import ReportParams

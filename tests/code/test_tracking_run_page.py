@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.code.test_reporting import Reader
+from tests.code.report_page import Reader
 from thaw.run_slot import RUN_PAGE, SLOT, STAGE_PAGE
 from thaw.tracking.outbox import Outbox, create_outbox
 from thaw.tracking.run_page import publish_run_page, run_part
