@@ -16,7 +16,6 @@ import os
 import random
 import shutil
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ def measure_limits() -> dict[str, float]:
     import numpy as np
 
     from benchmarks.stages import count_macs, measure_matmul
-    from benchmarks.training import build
+    from benchmarks.training import build, images_per_second
     from thaw import engines, models
     from thaw.params import ExtractParams
 
@@ -83,17 +82,11 @@ def measure_limits() -> dict[str, float]:
     prefix, _ = models.cut(network)
     assert prefix is not None
     pixels = np.random.default_rng(0).integers(0, 256, (64, *prefix.input_shape[1:]), np.uint8)
-    found = {}
     with tempfile.TemporaryDirectory() as name:
         engine = engines.compile(prefix, ExtractParams(engine="openvino", precision="bfloat16"), Path(name), pixels)
-        for _ in range(3):
-            began = time.perf_counter()
-            engine(pixels)
-            seconds = time.perf_counter() - began
-            found["OpenVINO, VGG16, bfloat16"] = max(
-                found.get("OpenVINO, VGG16, bfloat16", 0.0), count_macs(prefix) * len(pixels) / seconds
-            )
-    return {"product, float32": measure_matmul("float32"), "product, bfloat16": measure_matmul("bfloat16")} | found
+        convolved = count_macs(prefix) * images_per_second(lambda: engine(pixels), len(pixels))
+    products = {f"product, {dtype}": measure_matmul(dtype) for dtype in ("float32", "bfloat16")}
+    return products | {"OpenVINO, VGG16, bfloat16": convolved}
 
 
 def main() -> None:

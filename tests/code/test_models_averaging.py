@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -79,13 +80,15 @@ def test_a_model_keeps_it_and_every_engine_gives_it(network, pictures, tmp_path:
 @pytest.mark.parametrize(
     "facts", [{}, {"temperature": 2.0}, {"symmetries": [(0, False), (0, True)]}], ids=["plain", "calibrated", "averaged"]
 )
-def test_a_model_takes_pictures_as_they_are_without_a_warning(network, pictures, tmp_path: Path, facts: dict[str, object]):
+def test_a_model_takes_pictures_as_they_are_without_a_warning(network, pictures, tmp_path: Path, facts: dict[str, Any]):
     """Keras warns of a tensor where a network was made with a list of one."""
     save(network, tmp_path, {"model": NETWORK.model_dump(), "input_shape": (SIDE, SIDE, 3), "classes": ["a", "b", "c"]} | facts)
     loaded, _ = load(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        loaded(pictures)
+        got = loaded(pictures)
+    wanted = mean_of(network, pictures, facts.get("symmetries", [(0, False)])) / facts.get("temperature", 1.0)
+    np.testing.assert_allclose(got, wanted, atol=2e-5)
 
 
 def test_a_prefix_takes_pictures_as_they_are_without_a_warning(pictures):

@@ -206,12 +206,13 @@ def _tell_kept(root: Path, saved: "Saved") -> None:
 
 def _tell_outdated(root: Path) -> None:
     """Say whether DVC agrees: the code may be another, or the run may have been of a part of the pipeline."""
+    from thaw.params import read_values
     from thaw.versioning import DvcRepo
+    from thaw.versioning.state import PARAMS
 
     repo = DvcRepo(root)
     try:
-        values = parse_yaml((root / "params.yaml").read_text(encoding="utf-8"))
-        reasons = {name: why for name, why in repo.reasons(values).items() if why}
+        reasons = {name: why for name, why in repo.reasons(read_values(root / PARAMS)).items() if why}
     finally:
         repo.close()
     if not reasons:
