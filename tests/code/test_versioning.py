@@ -1,5 +1,6 @@
 """What DVC knows of a project, on a real DVC project of small stages."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,16 @@ def test_the_graph_gives_arguments_keys_and_order(root: Path) -> None:
     assert (second.keys, second.metrics) == (("seed", "second"), (root / "result.json",))
     with pytest.raises(ThawError, match="first, second"):
         repo.stage("third")
+
+
+def test_stages_that_do_not_depend_on_each_other_go_in_the_order_of_dvc(root: Path) -> None:
+    stages = [f"  {name}:\n    cmd: echo {name} > {name}.txt\n    outs: [{name}.txt]\n" for name in ("zebra", "ape", "lion")]
+    (root / "dvc.yaml").write_text("stages:\n" + "".join(stages))
+    planned = [spec.name for spec in DvcRepo(root).stages()]
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet"], cwd=root, check=True)
+    booked = re.findall(r"^  (\w+):$", (root / "dvc.lock").read_text(), re.MULTILINE)
+    assert planned == booked
+    assert sorted(booked) == ["ape", "lion", "zebra"]
 
 
 def test_what_was_booked_is_unchanged_for_dvc_too(root: Path) -> None:

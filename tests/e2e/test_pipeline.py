@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.conftest import SMALL, Project
 
-STAGES = ["validate", "split", "augment", "extract", "audit", "train_frozen", "fine_tune", "evaluate", "report"]
+STAGES = ["validate", "split", "augment", "extract", "train_frozen", "audit", "fine_tune", "evaluate", "report"]
 
 
 def overrides(*assignments: str) -> list[str]:

@@ -57,12 +57,10 @@ class DvcRepo:
         self._stages: dict[str, Any] = {stage.name: stage for stage in self._ordered()}
 
     def _ordered(self) -> list[Any]:
-        import networkx
+        """As `dvc repro` goes, so that `dvc.lock` has one order, whoever books and however often they were killed."""
+        from dvc.repo.reproduce import plan_repro
 
-        order = networkx.lexicographical_topological_sort(
-            self._graph.reverse(), key=lambda stage: stage.addressing
-        )
-        return [stage for stage in order if stage.cmd]
+        return [stage for stage in plan_repro(self._graph) if stage.cmd]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
